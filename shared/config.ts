@@ -1,0 +1,116 @@
+import { hostname } from 'node:os'
+import { z } from 'zod'
+import { CodedError } from './errors.ts'
+
+const NO_WORDS = ['', '0', 'false', 'off', 'no']
+const whole = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
+const onOff = z.string().transform((text) => !NO_WORDS.includes(text.toLowerCase()))
+
+/** Every setting there is; only the composition roots read the environment, and only through this. */
+const schema = z
+  .object({
+    MOORING_ROLE: z.enum(['all', 'control', 'runner']).default('all'),
+    MOORING_STORE: z.enum(['embedded', 'google']).default('embedded'),
+    MOORING_DATA_DIR: z.string().min(1).default('./.mooring'),
+    MOORING_WORK_DIR: z.string().min(1).optional(),
+    PORT: whole(0, 65_535).default(8080),
+    MOORING_HOST: z.string().min(1).default('0.0.0.0'),
+    MOORING_ADMIN_KEY: z
+      .string()
+      .regex(
+        /^moor_[A-Za-z0-9_-]{32,}$/,
+        'must begin with "moor_" and go on with at least 32 of A-Z a-z 0-9 _ -',
+      )
+      .optional(),
+    MOORING_KEY: z.string().min(32, 'must hold at least 32 characters of secret').optional(),
+    MOORING_WHATSAPP_URL: z
+      .string()
+      .regex(/^wss?:\/\//, 'must be a ws:// or wss:// address')
+      .optional(),
+    MOORING_RUNNER_ID: z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,40}$/, 'must be 1 to 41 of A-Z a-z 0-9 . _ -')
+      .optional(),
+    MOORING_RECONCILE: onOff.default(true),
+    MOORING_RENEW_EVERY_MS: whole(50, 600_000).default(2500),
+    MOORING_RENEW_WITHIN_MS: whole(100, 600_000).default(6500),
+    MOORING_LEASE_FOR_MS: whole(200, 600_000).default(10_000),
+    MOORING_RESYNC_EVERY_MS: whole(100, 3_600_000).default(120_000),
+    MOORING_CONNECTS_PER_SECOND: z.coerce.number().positive().max(10_000).default(10),
+    MOORING_CONNECTING_MAX: whole(1, 10_000).default(50),
+    MOORING_CAPACITY: whole(1, 100_000).default(500),
+    MOORING_CONNECT_TIMEOUT_MS: whole(100, 600_000).default(20_000),
+    MOORING_KEEP_ALIVE_EVERY_MS: whole(100, 600_000).default(30_000),
+    MOORING_WHATSAPP_VERSION: z
+      .string()
+      .regex(/^\d+\.\d+\.\d+$/, 'must be three numbers with dots, for example 2.3000.1043857760')
+      .optional(),
+    MOORING_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+    MOORING_BAILEYS_LOG_LEVEL: z
+      .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+      .default('silent'),
+    GOOGLE_CLOUD_PROJECT: z.string().min(1).optional(),
+    MOORING_FIRESTORE_DATABASE: z.string().min(1).default('(default)'),
+    MOORING_BUCKET: z.string().min(1).optional(),
+    MOORING_KMS_KEY: z.string().min(1).optional(),
+    MOORING_KMS_ENDPOINT: z.string().min(1).optional(),
+    FIRESTORE_EMULATOR_HOST: z.string().min(1).optional(),
+    STORAGE_EMULATOR_HOST: z.string().min(1).optional(),
+  })
+  .superRefine((env, context) => {
+    const needed = ['GOOGLE_CLOUD_PROJECT', 'MOORING_BUCKET', 'MOORING_KMS_KEY'] as const
+    if (env.MOORING_STORE === 'google') {
+      for (const name of needed) {
+        if (env[name] === undefined)
+          context.addIssue({
+            code: 'custom',
+            path: [name],
+            message: 'is needed when MOORING_STORE is google',
+          })
+      }
+      if (env.MOORING_ROLE !== 'runner' && env.MOORING_ADMIN_KEY === undefined) {
+        context.addIssue({
+          code: 'custom',
+          path: ['MOORING_ADMIN_KEY'],
+          message: 'is needed when MOORING_STORE is google',
+        })
+      }
+    }
+    // DESIGN, Ownership 1: a runner must have dropped its sockets well before others may take its sessions.
+    if (env.MOORING_RENEW_EVERY_MS * RENEW_JITTER_MAX >= env.MOORING_RENEW_WITHIN_MS) {
+      context.addIssue({
+        code: 'custom',
+        path: ['MOORING_RENEW_EVERY_MS'],
+        message: `times ${RENEW_JITTER_MAX} (the jitter) must be less than MOORING_RENEW_WITHIN_MS`,
+      })
+    }
+    if (env.MOORING_RENEW_WITHIN_MS >= env.MOORING_LEASE_FOR_MS) {
+      context.addIssue({
+        code: 'custom',
+        path: ['MOORING_RENEW_WITHIN_MS'],
+        message: 'must be less than MOORING_LEASE_FOR_MS',
+      })
+    }
+  })
+
+/** Renewals are spread over `renewEveryMs × [1/1.2, 1.2]`, so that a fleet started together does not renew together. */
+export const RENEW_JITTER_MAX = 1.2
+
+export type Config = z.infer<typeof schema>
+
+/** @throws CodedError `config`, whose message names each bad setting and what it must be; never its value. */
+export function readConfig(env: Record<string, string | undefined>): Config {
+  const set = Object.fromEntries(
+    Object.entries(env).filter(([, value]) => value !== undefined && value !== ''),
+  )
+  const parsed = schema.safeParse(set)
+  if (parsed.success) return parsed.data
+  const sentences = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+  throw new CodedError('config', `The settings are not usable. ${sentences.join('; ')}.`)
+}
+
+/** A readable name for this process where none was set. */
+export const defaultRunnerName = (): string =>
+  hostname()
+    .replaceAll(/[^A-Za-z0-9._-]/g, '-')
+    .slice(0, 41) || 'runner'

@@ -1,0 +1,118 @@
+import { access, constants } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Clock } from '../clock.ts'
+import type { Random } from '../random.ts'
+import type { Stores } from '../store/stores.ts'
+import { Changes } from './changes.ts'
+import { makeFolder, syncFolder } from './durable-file.ts'
+import { fileBlobStore } from './file-blob-store.ts'
+import { keyFileWrapper } from './key-file-wrapper.ts'
+import { JOURNAL_MIGRATIONS, RECORD_MIGRATIONS } from './migrations.ts'
+import { takeLock } from './process-lock.ts'
+import { sqliteApiKeyStore } from './sqlite-api-key-store.ts'
+import { storeError } from './sqlite-error.ts'
+import { sqliteEventStore } from './sqlite-event-store.ts'
+import { sqliteFeedStore } from './sqlite-feed-store.ts'
+import { SqliteFile } from './sqlite-file.ts'
+import { sqliteJobStore } from './sqlite-job-store.ts'
+import { sqliteJournalStore } from './sqlite-journal-store.ts'
+import { sqliteOutboxStore } from './sqlite-outbox-store.ts'
+import { sqliteOwnerStore } from './sqlite-owner-store.ts'
+import { sqliteRunnerStore } from './sqlite-runner-store.ts'
+import { sqliteSessionStore } from './sqlite-session-store.ts'
+import { sqliteSnapshotStore } from './sqlite-snapshot-store.ts'
+import { sqliteTenantStore } from './sqlite-tenant-store.ts'
+
+/** Opening takes some 20 ms; a start of many processes at once still fits. */
+const OPEN_WAIT_MS = 10_000
+/** A checkpoint comes after 1,000 pages (4 MiB); the log of the journal never outgrows this much by more than a group. */
+const JOURNAL_LOG_BYTES = 5 << 20
+const RECORD_LOG_BYTES = 1 << 20
+
+/**
+ * The stores of one machine, in the folder `dataDir`, which is made when missing. Several processes may have it open:
+ * records and journal are two SQLite databases, so that the watches on the records don't wake for every entry.
+ *
+ * What this set does not guarantee: it is as safe as the one disk it is on, and the folder must be on a local file
+ * system (SQLite's locks and shared memory don't work over a network).
+ * @throws CodedError `config`, `store_unavailable`
+ */
+export async function openEmbeddedStores(options: {
+  dataDir: string
+  clock: Clock
+  random: Random
+  /** The key-encryption key (see `keyFromText`); without it a key file is used. */
+  keyText?: string
+}): Promise<Stores> {
+  const { dataDir, clock, random } = options
+  try {
+    await makeFolder(dataDir)
+    const blobs = await fileBlobStore({ folder: join(dataDir, 'blobs'), random, nowMs: clock.nowMs() })
+    const keys = await keyFileWrapper(options)
+    const locks = join(dataDir, 'locks')
+    await makeFolder(locks)
+    const { records, journal } = openFiles(dataDir)
+    await syncFolder(dataDir)
+    const changes = new Changes(records)
+    const runners = sqliteRunnerStore(records, changes, { clock, folder: locks })
+    let closed: Promise<void> | undefined
+    const close = async () => {
+      changes.close()
+      await Promise.all([records.close(), journal.close()])
+      // Last: what was still being written was written by a live process.
+      runners.close()
+    }
+    return {
+      tenants: sqliteTenantStore(records),
+      apiKeys: sqliteApiKeyStore(records),
+      sessions: sqliteSessionStore(records, changes),
+      owners: sqliteOwnerStore(records, changes),
+      runners,
+      journal: sqliteJournalStore(journal),
+      snapshots: sqliteSnapshotStore(records),
+      blobs,
+      events: sqliteEventStore(records),
+      outbox: sqliteOutboxStore(records, changes),
+      feed: sqliteFeedStore(records),
+      jobs: sqliteJobStore(records, changes),
+      keys,
+      check: async () => {
+        await Promise.all([records.check(), journal.check(), checkFolder(join(dataDir, 'blobs'))])
+      },
+      close: () => (closed ??= close()),
+    }
+  } catch (thrown) {
+    throw storeError(`open the stores in ${dataDir}`, thrown)
+  }
+}
+
+/** One process at a time: switching a new file to write-ahead logging can't wait for others the way a write can. */
+function openFiles(dataDir: string): { records: SqliteFile; journal: SqliteFile } {
+  const lock = takeLock(join(dataDir, 'open.lock'), OPEN_WAIT_MS)
+  try {
+    const records = SqliteFile.open({
+      path: join(dataDir, 'records.db'),
+      migrations: RECORD_MIGRATIONS,
+      logBytes: RECORD_LOG_BYTES,
+      secureDelete: true,
+    })
+    try {
+      const path = join(dataDir, 'journal.db')
+      const journal = SqliteFile.open({ path, migrations: JOURNAL_MIGRATIONS, logBytes: JOURNAL_LOG_BYTES })
+      return { records, journal }
+    } catch (thrown) {
+      void records.close()
+      throw thrown
+    }
+  } finally {
+    lock.release()
+  }
+}
+
+async function checkFolder(folder: string): Promise<void> {
+  try {
+    await access(folder, constants.R_OK | constants.W_OK)
+  } catch (thrown) {
+    throw storeError(`the folder ${folder} can't be written`, thrown)
+  }
+}

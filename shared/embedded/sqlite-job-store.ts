@@ -1,0 +1,71 @@
+import type { SessionKey } from '../ids.ts'
+import type { Job, JobStore } from '../store/job-store.ts'
+import type { Changes } from './changes.ts'
+import { sweepRows } from './paging.ts'
+import type { SqliteFile } from './sqlite-file.ts'
+
+interface Row {
+  body: string
+}
+
+const parse = (row: Row): Job => JSON.parse(row.body) as Job
+
+/** What users asked the owners to do, in the table `jobs`. */
+export function sqliteJobStore(file: SqliteFile, changes: Changes): JobStore {
+  const find = (key: SessionKey, id: string): Job | undefined => {
+    const row = file.get<Row>('SELECT body FROM jobs WHERE session = ? AND id = ?', key, id)
+    return row && parse(row)
+  }
+
+  return {
+    create: (key, job) =>
+      file.write('create a job', () => {
+        const stored = find(key, job.id)
+        if (stored) return stored
+        file.run(
+          'INSERT INTO jobs (session, id, finished_at, body) VALUES (?, ?, ?, ?)',
+          key,
+          job.id,
+          job.finishedAt ?? null,
+          JSON.stringify(job),
+        )
+        changes.note('job', key)
+        return job
+      }),
+
+    get: (key, id) => file.read('read a job', () => find(key, id)),
+
+    open: (key) =>
+      file.read('list the open jobs', () =>
+        file
+          .all<Row>('SELECT body FROM jobs WHERE session = ? AND finished_at IS NULL ORDER BY position', key)
+          .map(parse),
+      ),
+
+    openKeys: () =>
+      file.read('list the sessions with open jobs', () =>
+        file
+          .all<{ session: SessionKey }>('SELECT DISTINCT session FROM jobs WHERE finished_at IS NULL')
+          .map((row) => row.session),
+      ),
+
+    finish: (key, id, { state, result, error, nowMs }) =>
+      file.write('finish a job', () => {
+        const job = find(key, id)
+        if (job?.state !== 'open') return
+        const ended: Job = {
+          ...job,
+          state,
+          finishedAt: nowMs,
+          ...(result && { result }),
+          ...(error && { error }),
+        }
+        const sql = 'UPDATE jobs SET finished_at = ?, body = ? WHERE session = ? AND id = ?'
+        file.run(sql, nowMs, JSON.stringify(ended), key, id)
+      }),
+
+    sweep: (ask) => sweepRows(file, 'jobs', 'finished_at', ask),
+
+    watch: (changed) => changes.watch('job', (key) => changed(key as SessionKey)),
+  }
+}

@@ -1,0 +1,157 @@
+import { CodedError } from '../errors.ts'
+import { sessionKey, type SessionKey } from '../ids.ts'
+import type { Session } from '../session.ts'
+import type { SessionStore } from '../store/session-store.ts'
+import type { Changes } from './changes.ts'
+import { toPage } from './paging.ts'
+import { dataKeysOf, findSession, toSession, wantOf, type SessionRow } from './sqlite-session-row.ts'
+import type { SqliteFile } from './sqlite-file.ts'
+
+/** One page of a scan is read in one go, which keeps the event loop for about 10 ms. */
+const SCANNED_AT_ONCE = 500
+/** A caller repeats a lost answer within seconds; nobody changes one want more often than this meanwhile. */
+const NONCES_KEPT = 16
+
+const gone = (key: SessionKey) => new CodedError('not_found', `there is no session ${key}`)
+
+/** The sessions, in the tables `sessions` and `data_keys`. */
+export function sqliteSessionStore(file: SqliteFile, changes: Changes): SessionStore {
+  const must = (key: SessionKey): SessionRow => {
+    const row = findSession(file, key)
+    if (!row) throw gone(key)
+    return row
+  }
+
+  const pageAfter = (after: string, limit: number, tenant?: string): SessionRow[] =>
+    tenant === undefined
+      ? file.all<SessionRow>('SELECT * FROM sessions WHERE key > ? ORDER BY key LIMIT ?', after, limit)
+      : file.all<SessionRow>(
+          'SELECT * FROM sessions WHERE tenant = ? AND key > ? ORDER BY key LIMIT ?',
+          tenant,
+          after,
+          limit,
+        )
+
+  return {
+    create: ({ tenant, id, want, createdAt }) =>
+      file.write('create a session', () => {
+        const key = sessionKey(tenant, id)
+        const added = file.run(
+          `INSERT INTO sessions (key, tenant, id, generation, want, nonces, created_at, updated_at)
+           VALUES (?, ?, ?, 1, ?, '[]', ?, ?) ON CONFLICT DO NOTHING`,
+          key,
+          tenant,
+          id,
+          JSON.stringify(want),
+          createdAt,
+          createdAt,
+        )
+        if (added === 0) throw new CodedError('exists', `the session ${key} exists`)
+        changes.note('session', key)
+        return toSession(file, must(key))
+      }),
+
+    get: (key) =>
+      file.read('read a session', () => {
+        const row = findSession(file, key)
+        return row && toSession(file, row)
+      }),
+
+    list: ({ tenant, after = '', limit }) =>
+      file.read('list the sessions', () =>
+        toPage(
+          pageAfter(after, limit + 1, tenant),
+          limit,
+          (row) => toSession(file, row),
+          (row) => row.key,
+        ),
+      ),
+
+    async *scan() {
+      let page: readonly Session[] = []
+      let after = ''
+      do {
+        page = await file.read('scan the sessions', () => {
+          const rows = pageAfter(after, SCANNED_AT_ONCE)
+          after = rows.at(-1)?.key ?? after
+          return rows.map((row) => toSession(file, row))
+        })
+        yield* page
+      } while (page.length > 0)
+    },
+
+    changeWant: (key, change, { nonce, nowMs, expectGeneration }) =>
+      file.write('change the want of a session', () => {
+        const row = must(key)
+        const nonces = JSON.parse(row.nonces) as string[]
+        if (nonces.includes(nonce)) return toSession(file, row)
+        if (expectGeneration !== undefined && row.generation !== expectGeneration) {
+          throw new CodedError('stale', `the want of ${key} is at generation ${row.generation}`)
+        }
+        const next = change(wantOf(row))
+        if (next === undefined) return toSession(file, row)
+        // The caller's object may carry the generation it was given; the column is what counts.
+        const { generation: _, ...want } = { generation: 0, ...next }
+        file.run(
+          'UPDATE sessions SET generation = generation + 1, want = ?, nonces = ?, updated_at = ? WHERE key = ?',
+          JSON.stringify(want),
+          JSON.stringify([...nonces, nonce].slice(-NONCES_KEPT)),
+          nowMs,
+          key,
+        )
+        changes.note('session', key)
+        return toSession(file, must(key))
+      }),
+
+    reportStatus: (key, status, nowMs) =>
+      file.write('report the status of a session', () => {
+        const row = must(key)
+        if (row.status_epoch !== null && row.status_epoch > status.epoch) {
+          throw new CodedError('fenced', `epoch ${row.status_epoch} reports the status of ${key}`)
+        }
+        file.run(
+          'UPDATE sessions SET status = ?, status_epoch = ?, updated_at = ? WHERE key = ?',
+          JSON.stringify(status),
+          status.epoch,
+          nowMs,
+          key,
+        )
+      }),
+
+    putDataKey: (key, dataKey, { expectKeys } = {}) =>
+      file.write('store a data key', () => {
+        must(key)
+        const stored = dataKeysOf(file, key)
+        const same = stored.find(({ id }) => id === dataKey.id)
+        if (same && Buffer.compare(same.wrapped, dataKey.wrapped) === 0) return
+        if (expectKeys !== undefined && stored.length !== expectKeys) {
+          throw new CodedError('conflict', `the session ${key} has ${stored.length} data keys`)
+        }
+        file.run(
+          `INSERT INTO data_keys (session, id, wrapped, key_version, created_at) VALUES (?, ?, ?, ?, ?)
+           ON CONFLICT (session, id) DO UPDATE SET wrapped = excluded.wrapped, key_version = excluded.key_version`,
+          key,
+          dataKey.id,
+          dataKey.wrapped,
+          dataKey.keyVersion,
+          dataKey.createdAt,
+        )
+      }),
+
+    destroyDataKeys: (key, ids) =>
+      file.write('destroy data keys', () => {
+        for (const id of ids) file.run('DELETE FROM data_keys WHERE session = ? AND id = ?', key, id)
+        file.scrub()
+      }),
+
+    remove: (key) =>
+      file.write('remove a session', () => {
+        const removed = file.run('DELETE FROM sessions WHERE key = ?', key)
+        const keys = file.run('DELETE FROM data_keys WHERE session = ?', key)
+        if (keys > 0) file.scrub()
+        if (removed > 0) changes.note('session', key)
+      }),
+
+    watch: (changed) => changes.watch('session', (key) => changed(key as SessionKey)),
+  }
+}

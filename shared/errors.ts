@@ -1,0 +1,159 @@
+/**
+ * Every expected failure of Mooring, in one table. `retry` says what a caller may do: `never` (asking again gives the
+ * same answer), `later` (the world may have changed), `after_refetch` (read the state again first). `http` is the status
+ * the control API answers with. Bugs are not in here: they are assertions, and end the pass or the process.
+ */
+export const ERRORS = {
+  // asked wrongly
+  invalid_field: {
+    retry: 'never',
+    http: 422,
+    hint: 'Correct the field that is named and send the request again.',
+  },
+  invalid_body: { retry: 'never', http: 400, hint: 'Send a JSON object with content-type application/json.' },
+  unauthorized: {
+    retry: 'never',
+    http: 401,
+    hint: 'Send an API key as "Authorization: Bearer moor_…" or "X-API-Key".',
+  },
+  forbidden: { retry: 'never', http: 403, hint: 'Use a key that has the scope which is named.' },
+  not_found: {
+    retry: 'never',
+    http: 404,
+    hint: 'Check the name; a key sees only the things of its own tenant.',
+  },
+  no_qr: {
+    retry: 'later',
+    http: 404,
+    hint: 'Open a pairing window with POST …/pairing, then ask again in a second.',
+  },
+  tenant_required: { retry: 'never', http: 422, hint: 'An admin key names the tenant with ?tenant=.' },
+  exists: { retry: 'never', http: 409, hint: 'Choose another name, or use PUT to declare the want whole.' },
+  conflict: {
+    retry: 'after_refetch',
+    http: 409,
+    hint: 'Read the session again and decide on what it says now.',
+  },
+  already_paired: {
+    retry: 'never',
+    http: 409,
+    hint: 'Good credentials exist. To link again all the same send "replace": true.',
+  },
+  stale: {
+    retry: 'after_refetch',
+    http: 412,
+    hint: 'Read the session again and repeat the change with its new ETag.',
+  },
+  too_large: { retry: 'never', http: 413, hint: 'Send less in one request.' },
+  limit_reached: {
+    retry: 'never',
+    http: 409,
+    hint: 'Delete something, or have the operator raise the limit of the tenant.',
+  },
+  rate_limited: { retry: 'later', http: 429, hint: 'Wait for the time in Retry-After.' },
+  // ours no more
+  fenced: {
+    retry: 'never',
+    http: 409,
+    hint: 'A newer owner writes for this session; this process must drop it.',
+  },
+  lease_lost: {
+    retry: 'never',
+    http: 503,
+    hint: 'The runner could not renew its lease in time and dropped its sockets.',
+  },
+  owner_changed: { retry: 'after_refetch', http: 409, hint: 'Another runner claimed the session first.' },
+  seq_taken: {
+    retry: 'after_refetch',
+    http: 409,
+    hint: 'Read the journal from this seq and see whose entry it is.',
+  },
+  sealed: { retry: 'never', http: 503, hint: 'The session is being handed over; its next owner goes on.' },
+  // try later
+  store_unavailable: {
+    retry: 'later',
+    http: 503,
+    hint: 'The store did not answer in time; the request is safe to repeat.',
+  },
+  overloaded: { retry: 'later', http: 503, hint: 'Too much is waiting for the store; slow down.' },
+  // bad bytes
+  bad_bytes: {
+    retry: 'after_refetch',
+    http: 500,
+    hint: 'An older snapshot is used instead; see the events of the session.',
+  },
+  blob_missing: {
+    retry: 'after_refetch',
+    http: 500,
+    hint: 'An older snapshot is used instead; see the events of the session.',
+  },
+  blob_exists: { retry: 'never', http: 409, hint: 'Objects are immutable; a new one needs a new name.' },
+  journal_gap: {
+    retry: 'after_refetch',
+    http: 500,
+    hint: 'Entries are missing; an older snapshot may bridge them.',
+  },
+  no_state: { retry: 'never', http: 409, hint: 'The session was never paired; open a pairing window.' },
+  wrong_key: {
+    retry: 'never',
+    http: 500,
+    hint: 'The key-encryption key is not the one this data was sealed with.',
+  },
+  wrong_passphrase: {
+    retry: 'never',
+    http: 422,
+    hint: 'The bundle can only be opened with the passphrase it was exported with.',
+  },
+  bad_import: {
+    retry: 'never',
+    http: 422,
+    hint: 'Send a bundle of ours or a whole useMultiFileAuthState folder of a paired session.',
+  },
+  // needs a person
+  newer_state: {
+    retry: 'never',
+    http: 409,
+    hint: 'Newer, healthy credentials exist. To go back all the same send "force": true.',
+  },
+  not_running: { retry: 'later', http: 409, hint: 'Start the session first.' },
+  config: { retry: 'never', http: 500, hint: 'Correct the setting that is named and start again.' },
+} as const satisfies Record<
+  string,
+  { retry: 'never' | 'later' | 'after_refetch'; http: number; hint: string }
+>
+
+export type ErrorCode = keyof typeof ERRORS
+
+/**
+ * An expected failure. The message says what this layer was doing; the reason below it stays in `cause` and is never
+ * pasted into the text, so that a log line has neither doubled text nor secrets of a vendor's error.
+ */
+export class CodedError extends Error {
+  readonly code: ErrorCode
+  readonly field: string | undefined
+  /** Seconds after which asking again makes sense; becomes `Retry-After`. */
+  readonly retryAfterS: number | undefined
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    more: { cause?: unknown; field?: string; retryAfterS?: number } = {},
+  ) {
+    super(message, more.cause === undefined ? undefined : { cause: more.cause })
+    this.name = 'CodedError'
+    this.code = code
+    this.field = more.field
+    this.retryAfterS = more.retryAfterS
+  }
+
+  get retry(): 'never' | 'later' | 'after_refetch' {
+    return ERRORS[this.code].retry
+  }
+}
+
+export const hasCode = (error: unknown, ...codes: ErrorCode[]): error is CodedError =>
+  error instanceof CodedError && codes.includes(error.code)
+
+/** Whatever was thrown, as an `Error`: libraries throw strings and bare objects too. */
+export const toError = (thrown: unknown): Error =>
+  thrown instanceof Error ? thrown : new Error(`a value that is no Error was thrown: ${typeof thrown}`)

@@ -1,0 +1,138 @@
+import type { RunnerId, SessionId, TenantId } from './ids.ts'
+
+/** The one word that says where a session is. */
+export const PHASES = [
+  'stopped', // wanted stopped, and it is
+  'pending', // wanted running, no runner has it yet
+  'rehydrating', // a runner rebuilds its working copy
+  'connecting', // a socket is on its way to `open`
+  'connected',
+  'backing_off', // waits until `nextAttemptAt`
+  'unpaired', // has no credentials; needs a person to open a pairing window
+  'pairing', // a QR or code is up until `pairing.expiresAt`
+  'logged_out', // unlinked; the credentials are archived
+  'conflict', // somebody else uses the credentials; a person resumes it
+  'restricted', // 402: a temporary ban, until `until`
+  'banned', // 403, 406
+  'outdated', // 405: the client version is refused, for the whole fleet
+  'failed', // needs a person; `reason` says why
+] as const
+export type Phase = (typeof PHASES)[number]
+
+/** A pairing window that a person opened. `id` tells one window from the next. */
+export interface PairingWindow {
+  id: string
+  method: 'qr' | 'code'
+  /** Digits only, with country code; for `code`. */
+  phone?: string
+  /** Link again although good credentials exist; the superseded device is retired afterwards. */
+  replace: boolean
+  openedAtMs: number
+  expiresAtMs: number
+}
+
+/** What the user wants of a session. Written by control only; `generation` grows by one with every change. */
+export interface Want {
+  state: 'running' | 'stopped'
+  generation: number
+  /** A socket that was opened under a generation lower than this is replaced by a new one, and every bar is lifted. */
+  restart?: number
+  /** A bar (conflict, failed, restricted …) that was set at a generation lower than this is lifted. */
+  resume?: number
+  pairing?: PairingWindow
+  /** Everything of the session is to be removed; with `purge` also its backups, at once. */
+  deleting?: { purge: boolean }
+  reconnect?: { maxAttempts?: number }
+  webhook?: { url: string }
+  proxy?: { url: string }
+  metadata: Record<string, string>
+}
+
+export interface LastDisconnect {
+  /** The status code of the close, absent when the library gave none. */
+  code?: number
+  /** A word of the close-reason table. */
+  why: string
+  at: number
+}
+
+/** What a runner saw last. Written by the session's owner only, under its epoch. Times are milliseconds since 1970. */
+export interface Status {
+  phase: Phase
+  /** Why it is in this phase, for people; absent where the phase says it all. */
+  reason?: string
+  /** The generation of the want that this status answers to. */
+  observedGeneration: number
+  /** The epoch of the owner who wrote this. */
+  epoch: number
+  /** When it was written; uptime is added up from here. */
+  at?: number
+  phone?: string
+  jid?: string
+  deviceId?: number
+  pairing?: { windowId: string; qr?: string; code?: string; expiresAt: number }
+  connectedAt?: number
+  authenticatedAt?: number
+  lastActivityAt?: number
+  lastDisconnect?: LastDisconnect
+  /** Failed attempts in a row; 0 once a connection has lasted. */
+  attempts: number
+  nextAttemptAt?: number
+  /** For `restricted`: when the ban ends. */
+  until?: number
+  snapshot?: { seq: number; at: number; bytes: number }
+  uptime: { connectedMs: number; wantedMs: number; connects: number; disconnects: number }
+}
+
+/** A data key of a session, wrapped by the key-encryption key; only a runner can open it. */
+export interface DataKey {
+  id: string
+  wrapped: Uint8Array
+  /** The version of the key-encryption key that wrapped it. */
+  keyVersion: string
+  createdAt: number
+}
+
+export interface Session {
+  tenant: TenantId
+  id: SessionId
+  want: Want
+  /** Absent until a runner has looked at the session. */
+  status?: Status
+  /** Oldest first; the last one is in use. */
+  dataKeys: readonly DataKey[]
+  createdAt: number
+  updatedAt: number
+}
+
+/** Who may open a session's socket. Never deleted: a release clears the runner and keeps the epoch. */
+export interface Owner {
+  runnerId?: RunnerId
+  epoch: number
+  since: number
+  /** Tells one's own write from another's when an answer was lost. */
+  nonce: string
+}
+
+/** A runner's proof of life. */
+export interface RunnerRecord {
+  id: RunnerId
+  /** Grows with every renewal: an unchanged beat is an unrenewed lease, whatever the clocks say. */
+  beat: number
+  /** By the store's clock. */
+  renewedAt: number
+  leaseForMs: number
+  draining: boolean
+  capacity: number
+  held: number
+  version: string
+  startedAt: number
+}
+
+export const unseenStatus = (epoch: number): Status => ({
+  phase: 'pending',
+  observedGeneration: 0,
+  epoch,
+  attempts: 0,
+  uptime: { connectedMs: 0, wantedMs: 0, connects: 0, disconnects: 0 },
+})

@@ -1,0 +1,35 @@
+import type { RunnerId } from '../ids.ts'
+import type { RunnerRecord } from '../session.ts'
+import type { Watch } from './watch.ts'
+
+/** The leases: one record per runner, a proof of life that is renewed on a timer. */
+export interface RunnerStore {
+  /**
+   * Writes the record whole, with `renewedAt` by the store's clock; `draining` once set (by either side) stays set.
+   * Answers what is stored now, so that the caller learns of a drain that was asked for through the API.
+   * Durable when it resolves; a repeat with the same beat is harmless.
+   * @throws CodedError `lease_lost` when the record was removed after its first renewal (beat > 1)
+   */
+  renew(record: Omit<RunnerRecord, 'renewedAt'>): Promise<RunnerRecord>
+
+  /** All records, also those that ran out, by id. */
+  list(): Promise<readonly RunnerRecord[]>
+
+  /** The store's clock now, to compare `renewedAt` with. */
+  nowMs(): Promise<number>
+
+  /** Asks a runner to drain. @throws CodedError `not_found` */
+  drain(id: RunnerId): Promise<void>
+
+  /** Removes a record (a clean stop, or the sweep of one long dead). Harmless when there is none. */
+  remove(id: RunnerId): Promise<void>
+
+  /**
+   * True where the operating system proves that the runner's process is gone, so that its lease is void at once. Stores
+   * that cannot know answer false.
+   */
+  provenDead(id: RunnerId): Promise<boolean>
+
+  /** Calls whenever a runner appeared, vanished or began to drain; renewals alone do not call. */
+  watch(changed: () => void): Watch
+}

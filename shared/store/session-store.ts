@@ -1,0 +1,66 @@
+import type { SessionId, SessionKey, TenantId } from '../ids.ts'
+import type { DataKey, Session, Status, Want } from '../session.ts'
+import type { Watch } from './watch.ts'
+
+/** A page of a listing; `next` is the cursor of the following one, absent on the last. */
+export interface Page<T> {
+  items: readonly T[]
+  next?: string
+}
+
+/** The sessions: the want is written by control, the status by the owner, and neither ever overwrites the other. */
+export interface SessionStore {
+  /**
+   * Creates a session with `want.generation` 1. Durable when it resolves.
+   * @throws CodedError `exists`
+   */
+  create(session: {
+    tenant: TenantId
+    id: SessionId
+    want: Omit<Want, 'generation'>
+    createdAt: number
+  }): Promise<Session>
+
+  /** `undefined` when there is none. */
+  get(key: SessionKey): Promise<Session | undefined>
+
+  /** By key, ascending; `after` is a cursor that an earlier page gave. */
+  list(ask: { tenant?: TenantId; after?: string; limit: number }): Promise<Page<Session>>
+
+  /** Every session of every tenant, in no order, for the full pass. Memory stays bounded by pages. */
+  scan(): AsyncIterable<Session>
+
+  /**
+   * Replaces the want by what `change` makes of it and raises its generation by one. `change` may run more than once
+   * and must be pure; when it answers `undefined` nothing is written. With `expectGeneration` the change happens only on
+   * that generation. A lost answer is read back by `nonce`, so a repeat with the same nonce changes nothing.
+   * @throws CodedError `not_found`, `stale` (another generation), `conflict` (too many writers at once)
+   */
+  changeWant(
+    key: SessionKey,
+    change: (want: Want) => Omit<Want, 'generation'> | undefined,
+    options: { nonce: string; nowMs: number; expectGeneration?: number },
+  ): Promise<Session>
+
+  /**
+   * Writes the whole status. The epoch in it must not be lower than the stored one. A repeat is harmless.
+   * @throws CodedError `fenced` when a higher epoch wrote, `not_found` when the session is gone
+   */
+  reportStatus(key: SessionKey, status: Status, nowMs: number): Promise<void>
+
+  /**
+   * Appends a data key, or replaces the one with the same id (a re-wrap). Durable when it resolves; a repeat is harmless.
+   * `expectKeys`, when given, is the number of keys the caller saw: two runners can't both create the first one.
+   * @throws CodedError `conflict` when the number differs, `not_found`
+   */
+  putDataKey(key: SessionKey, dataKey: DataKey, options?: { expectKeys?: number }): Promise<void>
+
+  /** Destroys data keys for good: what was sealed with them can never be opened again. A repeat is harmless. */
+  destroyDataKeys(key: SessionKey, ids: readonly string[]): Promise<void>
+
+  /** Removes the record. Removing what is not there is harmless. */
+  remove(key: SessionKey): Promise<void>
+
+  /** Calls with the key of every session whose want changed, was created or removed. */
+  watch(changed: (key: SessionKey) => void): Watch
+}

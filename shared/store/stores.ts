@@ -1,0 +1,34 @@
+import type { ApiKeyStore } from './api-key-store.ts'
+import type { BlobStore } from './blob-store.ts'
+import type { EventStore } from './event-store.ts'
+import type { FeedStore } from './feed-store.ts'
+import type { JobStore } from './job-store.ts'
+import type { JournalStore } from './journal-store.ts'
+import type { KeyWrapper } from './key-wrapper.ts'
+import type { OutboxStore } from './outbox-store.ts'
+import type { OwnerStore } from './owner-store.ts'
+import type { RunnerStore } from './runner-store.ts'
+import type { SessionStore } from './session-store.ts'
+import type { SnapshotStore } from './snapshot-store.ts'
+import type { TenantStore } from './tenant-store.ts'
+
+/** One whole set of stores: either the embedded one or Google Cloud's. Every call has a timeout inside its adapter. */
+export interface Stores {
+  tenants: TenantStore
+  apiKeys: ApiKeyStore
+  sessions: SessionStore
+  owners: OwnerStore
+  runners: RunnerStore
+  journal: JournalStore
+  snapshots: SnapshotStore
+  blobs: BlobStore
+  events: EventStore
+  outbox: OutboxStore
+  feed: FeedStore
+  jobs: JobStore
+  keys: KeyWrapper
+  /** Rejects with a CodedError `config` or `store_unavailable` whose message tells an operator what is wrong. */
+  check(): Promise<void>
+  /** Ends connections, timers and locks. Closing twice is harmless. */
+  close(): Promise<void>
+}
