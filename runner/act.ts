@@ -1,0 +1,52 @@
+import { CodedError, hasCode, toError } from '#shared/errors.ts'
+import type { SessionKey } from '#shared/ids.ts'
+import type { Session } from '#shared/session.ts'
+import type { RunnerContext } from './context.ts'
+import { runJob } from './jobs.ts'
+import type { Step } from './plan.ts'
+import { closeSocket, openSocket, rehydrate } from './steps/connection.ts'
+import { claim, dropSession, release } from './steps/ownership.ts'
+import { remove } from './steps/remove.ts'
+
+/** Obeys one step. No choices are left here but those that the stores make (a claim that is lost, an entry that is fenced). */
+export async function act(
+  context: RunnerContext,
+  key: SessionKey,
+  session: Session,
+  step: Step,
+): Promise<void> {
+  switch (step.do) {
+    case 'claim':
+      return claim(context, key, session)
+    case 'rehydrate':
+      return rehydrate(context, key, session)
+    case 'open':
+      return openSocket(context, key, session)
+    case 'close':
+      return closeSocket(context, key, session, step.why)
+    case 'drop':
+      return dropSession(context, key)
+    case 'release':
+      return release(context, key)
+    case 'remove':
+      return remove(context, key, session)
+    case 'job':
+      return runJob(context, key, session, step.id)
+    case 'rest':
+      return undefined
+  }
+}
+
+const isStoreTrouble = (error: unknown): boolean => hasCode(error, 'store_unavailable', 'overloaded')
+
+/** A step that failed: the store's trouble is waited out; anything else marks this session and nothing else. */
+export function stepFailed(context: RunnerContext, key: SessionKey, step: Step, thrown: unknown): void {
+  const error = toError(thrown)
+  context.log.error({ error, sessionId: key, step: step.do }, 'step failed')
+  if (isStoreTrouble(error)) return
+  const live = context.live.get(key)
+  if (hasCode(error, 'fenced', 'lease_lost', 'sealed')) return
+  if (live && !(error instanceof CodedError)) live.retryAtMs = context.clock.monotonicMs() + STEP_RETRY_MS
+}
+
+const STEP_RETRY_MS = 5_000

@@ -1,0 +1,36 @@
+import type { Clock } from '#shared/clock.ts'
+import type { SessionKey } from '#shared/ids.ts'
+import type { Log } from '#shared/log.ts'
+import type { Random } from '#shared/random.ts'
+import type { Stores } from '#shared/store/stores.ts'
+import type { BootReport } from './boot-report.ts'
+import type { FleetBreaker } from './breaker.ts'
+import type { KeyQueue } from './key-queue.ts'
+import type { RunnerLease } from './ownership/lease.ts'
+import type { RunnersSeen } from './ownership/runners-seen.ts'
+import type { Pacer } from './pacer.ts'
+import type { LiveSession, LiveSessionDeps } from './session/live-session.ts'
+import type { DataKeys } from './state/data-keys.ts'
+import type { WorkingCopies } from './state/working-copy.ts'
+import type { Tell } from './tell.ts'
+import type { View } from './view.ts'
+
+/** What the steps of one runner share. Wired once, in `runner.ts`. */
+export interface RunnerContext {
+  stores: Stores
+  clock: Clock
+  random: Random
+  log: Log
+  lease: RunnerLease
+  runners: RunnersSeen
+  view: View
+  live: Map<SessionKey, LiveSession>
+  sessionDeps: LiveSessionDeps
+  dataKeys: DataKeys
+  workingCopies: WorkingCopies
+  queue: KeyQueue<SessionKey>
+  pacer: Pacer<SessionKey>
+  breaker: FleetBreaker
+  tell: Tell
+  boot: BootReport
+}

@@ -1,0 +1,126 @@
+import type { Phase } from '#shared/session.ts'
+import type { CloseReport } from './whatsapp/socket.ts'
+
+/** What a close means. The reason decides, not the code that retries. */
+export interface Verdict {
+  /** One word for it, stable: it is in the status, in events and in metrics. */
+  why: string
+  credentials: 'keep' | 'archive' | 'none'
+  next:
+    | { do: 'reconnect' } // at once, not a failure
+    | { do: 'back_off'; triesMax?: number } // counts as a failure; past `triesMax` in a row it ends in `failed`
+    | { do: 'arbitrate' } // ownership is presumed lost: who has it now?
+    | { do: 'bar'; phase: Phase; forMs?: number } // until a person, or for a time
+    | { do: 'unpaired' }
+  /** A person should hear of it at once. */
+  alert: boolean
+  /** It concerns the whole fleet: stop all connects, or slow them down. */
+  fleet?: 'outdated' | 'trouble'
+}
+
+interface Row {
+  when: (close: CloseReport) => boolean
+  verdict: Verdict | ((close: CloseReport) => Verdict)
+}
+
+/** Unknown causes are tried like server trouble, five times (facts: meaning and reaction, rules). */
+export const UNKNOWN_TRIES = 5
+/** "Account or configuration" causes: retrying can't help and may look abusive. */
+export const REFUSED_TRIES = 3
+/** How long a temporary ban is taken to last when the server does not say. */
+const BAN_UNKNOWN_MS = 3_600_000
+
+const bar = (why: string, phase: Phase, alert: boolean): Verdict => ({
+  why,
+  credentials: 'archive',
+  next: { do: 'bar', phase },
+  alert,
+})
+const backOff = (why: string, more: Partial<Verdict> = {}): Verdict => ({
+  why,
+  credentials: 'keep',
+  next: { do: 'back_off' },
+  alert: false,
+  ...more,
+})
+const status =
+  (...codes: number[]) =>
+  (close: CloseReport): boolean =>
+    close.status !== undefined && codes.includes(close.status)
+
+/**
+ * One row a reason, the first that fits decides. It looks at the status *and* the data *and* the message, since 408 has six
+ * causes and 440 covers two conflicts (facts: how a socket closes).
+ */
+export const CLOSE_TABLE: Readonly<Record<string, Row>> = {
+  http_trouble: {
+    when: ({ http }) => http !== undefined && (http === 429 || http >= 500),
+    verdict: backOff('http_trouble', { fleet: 'trouble' }),
+  },
+  http_refused: {
+    when: ({ http }) => http !== undefined,
+    verdict: backOff('http_refused', { next: { do: 'back_off', triesMax: REFUSED_TRIES } }),
+  },
+  device_removed: {
+    when: ({ conflict }) => conflict === 'device_removed',
+    verdict: bar('device_removed', 'logged_out', true),
+  },
+  replaced: {
+    when: (close) => close.conflict === 'replaced' || close.status === 440,
+    verdict: { why: 'replaced', credentials: 'keep', next: { do: 'arbitrate' }, alert: true },
+  },
+  restart_required: {
+    when: status(515),
+    verdict: { why: 'restart_required', credentials: 'keep', next: { do: 'reconnect' }, alert: false },
+  },
+  qr_ended: {
+    when: (close) => close.status === 408 && close.message.includes('QR refs attempts ended'),
+    verdict: { why: 'qr_ended', credentials: 'none', next: { do: 'unpaired' }, alert: false },
+  },
+  timed_out: { when: status(408), verdict: backOff('timed_out') },
+  connection_closed: { when: status(428), verdict: backOff('connection_closed') },
+  logged_out: { when: status(401), verdict: bar('logged_out', 'logged_out', true) },
+  temporary_ban: {
+    when: status(402),
+    verdict: ({ attributes }) => {
+      const expireS = Number(attributes?.['expire'])
+      const forMs = Number.isFinite(expireS) && expireS > 0 ? expireS * 1000 : BAN_UNKNOWN_MS
+      return {
+        why: 'temporary_ban',
+        credentials: 'keep',
+        next: { do: 'bar', phase: 'restricted', forMs },
+        alert: true,
+      }
+    },
+  },
+  banned: { when: status(403, 406), verdict: bar('banned', 'banned', true) },
+  outdated: {
+    when: status(405),
+    verdict: {
+      why: 'outdated',
+      credentials: 'keep',
+      next: { do: 'back_off' },
+      alert: true,
+      fleet: 'outdated',
+    },
+  },
+  refused: {
+    when: (close) => close.status !== undefined && close.status >= 400 && close.status < 500,
+    verdict: backOff('refused', { next: { do: 'back_off', triesMax: REFUSED_TRIES } }),
+  },
+  unavailable: { when: status(503), verdict: backOff('unavailable', { fleet: 'trouble' }) },
+  server_trouble: { when: status(500, 501, 502, 504), verdict: backOff('server_trouble') },
+  watchdog: { when: (close) => close.message.startsWith('watchdog:'), verdict: backOff('watchdog') },
+  unknown: {
+    when: () => true,
+    verdict: backOff('unknown', { next: { do: 'back_off', triesMax: UNKNOWN_TRIES } }),
+  },
+}
+
+/** Pure and total. */
+export function judgeClose(close: CloseReport): Verdict {
+  for (const row of Object.values(CLOSE_TABLE)) {
+    if (row.when(close)) return typeof row.verdict === 'function' ? row.verdict(close) : row.verdict
+  }
+  throw new Error('the last row of the close table fits everything')
+}

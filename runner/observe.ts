@@ -1,0 +1,129 @@
+import type { SessionKey } from '#shared/ids.ts'
+import type { Owner, PairingWindow, Session, Status } from '#shared/session.ts'
+import type { Job } from '#shared/store/job-store.ts'
+import type { Have, PlanWant } from './plan.ts'
+import type { LiveSession } from './session/live-session.ts'
+
+/** What observing looks at; plain values, so that a pass sees one moment. */
+export interface Sight {
+  key: SessionKey
+  session: Session
+  owner: Owner | undefined
+  jobs: readonly Job[]
+  live: LiveSession | undefined
+  lease: 'good' | 'lost'
+  draining: boolean
+  me: string
+  /** Whether the owner's runner is alive. */
+  ownerAlive: boolean
+  claimAtMs: number
+  breakerUntilMs: number
+  nowMs: number
+  monotonicMs: number
+}
+
+/** The reason in the status of a session that was deleted and whose backup is kept until the sweep. */
+export const DELETED = 'deleted; its backup is kept for 30 days'
+
+/** Phases that a status can hold which keep the socket closed until somebody lifts them. */
+const BARRED: ReadonlySet<Status['phase']> = new Set([
+  'conflict',
+  'logged_out',
+  'banned',
+  'failed',
+  'restricted',
+])
+
+/** A person's word that lifts a bar: a later resume or restart, or a pairing window where credentials are gone. */
+export function liftsBar(
+  session: Session,
+  phase: Status['phase'],
+  barGeneration: number,
+  nowMs: number,
+): boolean {
+  const { want } = session
+  if (Math.max(want.resume ?? 0, want.restart ?? 0) > barGeneration) return true
+  const window = want.pairing
+  return (
+    window !== undefined &&
+    nowMs < window.expiresAtMs &&
+    window.openedAtMs > 0 &&
+    (phase === 'logged_out' || phase === 'banned' || phase === 'failed') &&
+    want.generation > barGeneration
+  )
+}
+
+/** The bar that a stored status means, for a session that is not live here. */
+export function storedBar(
+  session: Session,
+  nowMs: number,
+): { phase: Status['phase']; until: number | undefined } | undefined {
+  const { status } = session
+  if (!status || !BARRED.has(status.phase)) return undefined
+  if (liftsBar(session, status.phase, status.observedGeneration, nowMs)) return undefined
+  if (status.until !== undefined && nowMs >= status.until) return undefined
+  return { phase: status.phase, until: status.until }
+}
+
+/** The pairing window that is open now and has not been used up. */
+export function openWindow(
+  session: Session,
+  live: LiveSession | undefined,
+  nowMs: number,
+): PairingWindow | undefined {
+  const window = session.want.pairing
+  if (!window || nowMs >= window.expiresAtMs || live?.endedWindowId === window.id) return undefined
+  // Paired within this window: it has done its work.
+  const pairedAt = live?.authenticatedAt ?? session.status?.authenticatedAt
+  if (pairedAt !== undefined && pairedAt >= window.openedAtMs) return undefined
+  return window
+}
+
+/** Gathers what `plan` needs. Pure. */
+export function observe(sight: Sight): { want: PlanWant; have: Have } {
+  const { session, owner, live, nowMs, monotonicMs } = sight
+  const { want, status } = session
+  const window = openWindow(session, live, nowMs)
+  const replacing = window?.replace === true && live?.endedWindowId !== window.id
+  const paired =
+    (live?.state ? live.paired : status?.authenticatedAt !== undefined && status.phase !== 'logged_out') &&
+    !replacing
+  const bar = live?.bar
+    ? { untilMs: live.bar.untilMs }
+    : live?.state
+      ? undefined
+      : barOf(session, nowMs, monotonicMs)
+  const job = sight.jobs[0]
+  const restart =
+    replacing && live?.socketPaired && live.socketIs !== 'none'
+      ? Number.MAX_SAFE_INTEGER
+      : (want.restart ?? 0)
+  return {
+    want: {
+      state: want.state,
+      deleting: want.deleting !== undefined && (status?.reason !== DELETED || want.deleting.purge),
+      restart,
+    },
+    have: {
+      lease: sight.lease,
+      draining: sight.draining,
+      owner: owner?.runnerId === sight.me ? 'ours' : sight.ownerAlive ? 'theirs' : 'claimable',
+      claimAtMs: sight.claimAtMs,
+      state: live?.state ? 'loaded' : 'none',
+      paired,
+      socket: live?.socketIs ?? 'none',
+      socketGeneration: live?.socketGeneration ?? 0,
+      bar,
+      retryAtMs: live?.retryAtMs ?? 0,
+      breakerUntilMs: sight.breakerUntilMs,
+      job: job && { id: job.id, kind: job.kind },
+      pairingUntilMs: window ? monotonicMs + (window.expiresAtMs - nowMs) : 0,
+      behind: (status?.observedGeneration ?? 0) < want.generation,
+    },
+  }
+}
+
+function barOf(session: Session, nowMs: number, monotonicMs: number): Have['bar'] {
+  const bar = storedBar(session, nowMs)
+  return bar && { untilMs: bar.until === undefined ? undefined : monotonicMs + (bar.until - nowMs) }
+}

@@ -1,0 +1,280 @@
+import type { Clock } from '#shared/clock.ts'
+import { CodedError, toError } from '#shared/errors.ts'
+import type { SessionKey } from '#shared/ids.ts'
+import type { Log } from '#shared/log.ts'
+import type { PairingWindow, Session, Status } from '#shared/session.ts'
+import type { Stores } from '#shared/store/stores.ts'
+import { backoffMs, BACKOFF } from '../backoff.ts'
+import { judgeClose, type Verdict } from '../disconnect.ts'
+import { SessionState, type StateDeps } from '../state/session-state.ts'
+import { isPaired } from '../whatsapp/auth-state.ts'
+import { Inbox } from '../whatsapp/inbox.ts'
+import type { CloseReport, OpenSocket, SocketEvents, WhatsAppSocket } from '../whatsapp/socket.ts'
+import { InboxDeliverer } from './inbox-deliverer.ts'
+import { OutboxSender } from './outbox-sender.ts'
+
+export interface LiveSessionDeps {
+  stores: Stores
+  state: StateDeps
+  openSocket: OpenSocket
+  clock: Clock
+  log: Log
+  dice: () => number
+  /** Something happened that a pass must look at. */
+  wake: (key: SessionKey) => void
+  /** Runs a write in the background until it succeeded. */
+  background: (work: () => Promise<void>) => void
+  /** A close that concerns the whole fleet. */
+  fleet: (kind: 'outdated' | 'trouble', key: SessionKey) => void
+}
+
+export interface ShownPairing {
+  windowId: string
+  qr?: string
+  code?: string
+  expiresAt: number
+}
+
+/** Something that keeps the socket closed. */
+export interface Bar {
+  phase: NonNullable<Status['phase']>
+  why: string
+  /** Monotonic. */
+  untilMs: number | undefined
+  /** Wall clock, for the status. */
+  until: number | undefined
+}
+
+/**
+ * One session while this runner owns it: its state, its connection, and what it saw. Events of the connection are only
+ * noted here; a pass of the loop acts on them.
+ */
+export class LiveSession {
+  readonly key: SessionKey
+  readonly #deps: LiveSessionDeps
+  state: SessionState | undefined
+  socket: WhatsAppSocket | undefined
+  socketIs: 'none' | 'connecting' | 'open' = 'none'
+  socketGeneration = 0
+  socketPaired = false
+  /** Monotonic time at which the present connection was begun. */
+  connectingSinceMs = 0
+  connectedSinceMs: number | undefined
+  paired = false
+  bar: Bar | undefined
+  retryAtMs = 0
+  attempts = 0
+  shown: ShownPairing | undefined
+  /** The pairing window that is over, so that it is not opened twice. */
+  endedWindowId: string | undefined
+  pairingNote: string | undefined
+  lastDisconnect: Status['lastDisconnect']
+  /** The verdict on the last close, until a pass has dealt with it. */
+  verdict: Verdict | undefined
+  me: { jid: string; lid?: string | undefined } | undefined
+  authenticatedAt: number | undefined
+  lastActivityAt: number | undefined
+  connects = 0
+  disconnects = 0
+  #outbox: OutboxSender | undefined
+  #deliverer: InboxDeliverer | undefined
+  #inbox: Inbox | undefined
+
+  constructor(deps: LiveSessionDeps, key: SessionKey) {
+    this.#deps = deps
+    this.key = key
+  }
+
+  /** Rebuilds the state under this epoch. @throws CodedError what `SessionState.open` throws */
+  async rehydrate(session: Session, epoch: number): Promise<SessionState> {
+    const { clock, log, stores, background } = this.#deps
+    const state = await SessionState.open(this.#deps.state, session, this.key, epoch)
+    this.state = state
+    this.paired = isPaired(state.storedCreds())
+    state.onBroken((error) => {
+      log.warn({ error, sessionId: this.key }, 'state broke; the socket is dropped')
+      this.drop(`state: ${error instanceof CodedError ? error.code : 'error'}`)
+      this.#deps.wake(this.key)
+    })
+    this.#useInbox(state)
+    this.#outbox ??= new OutboxSender({ key: this.key, store: stores.outbox, clock, log, background })
+    return state
+  }
+
+  #useInbox(state: SessionState): void {
+    const { clock, log, stores } = this.#deps
+    this.#inbox = new Inbox(state)
+    this.#deliverer = new InboxDeliverer({
+      key: this.key,
+      inbox: this.#inbox,
+      creds: () => state.storedCreds(),
+      store: stores.feed,
+      clock,
+      log,
+      delivered: () => {
+        this.lastActivityAt = clock.nowMs()
+      },
+    })
+    this.#deliverer.poke()
+  }
+
+  /** Begins a connection; what becomes of it is told by events. */
+  connect(generation: number, pairing?: PairingWindow): void {
+    const { state } = this
+    const inbox = this.#inbox
+    if (!state || !inbox) throw new Error('a session is rehydrated before it connects')
+    this.socketIs = 'connecting'
+    this.socketGeneration = generation
+    this.socketPaired = this.paired
+    this.shown = undefined
+    this.connectingSinceMs = this.#deps.clock.monotonicMs()
+    if (!this.paired) state.journal.credsChanged()
+    this.socket = this.#deps.openSocket({
+      state,
+      inbox,
+      events: this.#events(pairing),
+      sentText: async (id) => this.#outbox?.sentText(id),
+    })
+  }
+
+  #events(pairing: PairingWindow | undefined): SocketEvents {
+    const { clock, wake } = this.#deps
+    return {
+      qr: (text, expiresInMs) => {
+        if (!pairing) return
+        const expiresAt = Math.min(clock.nowMs() + expiresInMs, pairing.expiresAtMs)
+        this.#deps.background(() => this.#show(pairing, text, expiresAt))
+      },
+      paired: () => {
+        this.paired = true
+        this.shown = undefined
+        this.authenticatedAt = clock.nowMs()
+        wake(this.key)
+      },
+      open: (me) => this.#isOpen(me),
+      acknowledged: (id, error) => {
+        this.lastActivityAt = clock.nowMs()
+        this.#outbox?.acknowledged(id, error)
+      },
+      receipt: (ids, kind) => this.#outbox?.receipt(ids, kind),
+      received: () => this.#deliverer?.poke(),
+      pairingRefresh: () => {
+        this.pairingNote = 'WhatsApp asked for a new code; scan the one that is shown now'
+        this.socket?.drop('watchdog: the secret that was shown no longer holds')
+      },
+      closed: (report) => this.#isClosed(report),
+    }
+  }
+
+  /** Nothing is shown to a person before the identity behind it is durable. */
+  async #show(pairing: PairingWindow, qr: string, expiresAt: number): Promise<void> {
+    const { socket, state } = this
+    await state?.journal.durable()
+    if (this.socket !== socket || !socket) return
+    const windowId = pairing.id
+    if (pairing.method === 'qr') {
+      this.shown = { windowId, qr, expiresAt }
+    } else if (!this.shown && pairing.phone) {
+      const code = await socket.requestPairingCode(pairing.phone)
+      // A code holds as long as its socket, which ends when the QR references run out or the window does.
+      this.shown = { windowId, code, expiresAt: pairing.expiresAtMs }
+    }
+    this.#deps.wake(this.key)
+  }
+
+  #isOpen(me: { jid: string; lid?: string | undefined }): void {
+    const { clock, wake } = this.#deps
+    this.socketIs = 'open'
+    this.me = me
+    this.authenticatedAt ??= clock.nowMs()
+    this.connectedSinceMs = clock.monotonicMs()
+    this.connects++
+    this.retryAtMs = 0
+    this.shown = undefined
+    this.pairingNote = undefined
+    if (this.socket) this.#outbox?.opened(this.socket)
+    wake(this.key)
+  }
+
+  #isClosed(report: CloseReport): void {
+    const { clock, wake, log } = this.#deps
+    const nowMs = clock.monotonicMs()
+    const lasted =
+      this.connectedSinceMs !== undefined && nowMs - this.connectedSinceMs >= BACKOFF.stableAfterMs
+    if (lasted) this.attempts = 0
+    if (this.connectedSinceMs !== undefined) this.disconnects++
+    this.socket = undefined
+    this.socketIs = 'none'
+    this.connectedSinceMs = undefined
+    void this.#outbox?.closed()
+    if (report.message !== 'handed over' && !report.message.startsWith('ours:')) {
+      const verdict = judgeClose(report)
+      this.verdict = verdict
+      const code = report.status ?? report.http
+      this.lastDisconnect = { ...(code === undefined ? {} : { code }), why: verdict.why, at: clock.nowMs() }
+      if (verdict.why === 'unknown')
+        log.warn({ sessionId: this.key, code, raw: report.message }, 'close of an unknown kind')
+    }
+    wake(this.key)
+  }
+
+  /** Counts a failed attempt and says when to try again. */
+  backOff(): void {
+    this.attempts++
+    this.retryAtMs = this.#deps.clock.monotonicMs() + backoffMs(this.attempts, this.#deps.dice())
+  }
+
+  /** Something new may be in the outbox. */
+  pokeOutbox(): void {
+    this.#outbox?.poke()
+  }
+
+  /** Ends the connection in order, everything that was received told. Resolves when the socket is gone. */
+  async closeSocket(): Promise<void> {
+    await this.#outbox?.closed()
+    await this.socket?.handOver()
+    this.shown = undefined
+  }
+
+  /** Ends at once; the state is of no use any more. Nothing is written. */
+  drop(why: string): void {
+    this.#deliverer?.abandon()
+    this.state?.journal.abandon(new CodedError('lease_lost', `drop session: ${why}`))
+    this.state = undefined
+    this.#inbox = undefined
+    const { socket } = this
+    this.socket = undefined
+    this.socketIs = 'none'
+    this.connectedSinceMs = undefined
+    this.shown = undefined
+    socket?.drop(`ours: ${why}`)
+    void this.#outbox?.closed()
+  }
+
+  /** Closes in order and makes everything durable; afterwards another may own the session. */
+  async settle(): Promise<void> {
+    await this.closeSocket()
+    await this.#deliverer?.close()
+    const { state } = this
+    if (!state || state.broken) return
+    state.journal.seal()
+    await state.journal.flush().catch((error: unknown) => {
+      this.#deps.log.warn({ error: toError(error), sessionId: this.key }, 'the last entries were not written')
+    })
+  }
+
+  /** Forgets the state; a next pass rehydrates. */
+  unload(): void {
+    this.state = undefined
+    this.#inbox = undefined
+    this.#deliverer = undefined
+  }
+
+  /** The whole state was exchanged (a restore, a reset): look at it anew. */
+  async restarted(): Promise<void> {
+    await this.#deliverer?.close()
+    if (!this.state) return
+    this.paired = isPaired(this.state.storedCreds())
+    this.#useInbox(this.state)
+  }
+}

@@ -1,0 +1,154 @@
+import { LRUCache } from 'lru-cache'
+import type { Clock } from '#shared/clock.ts'
+import { toError } from '#shared/errors.ts'
+import type { SessionKey } from '#shared/ids.ts'
+import type { Log } from '#shared/log.ts'
+import type { OutboxMessage, OutboxState, OutboxStore } from '#shared/store/outbox-store.ts'
+import type { WhatsAppSocket } from '../whatsapp/socket.ts'
+
+/** Messages in work at once; the order of one session's messages is kept by sending them one after the other. */
+const BATCH = 50
+/** Texts of messages that were sent lately, for peers that ask again; older ones are read from the store. */
+const RECENT = 200
+/** An acknowledgement that has not come by then is asked for again by sending the same message under the same id. */
+const ACK_WITHIN_MS = 20_000
+const TRY_AGAIN_MS = 2_000
+
+/** A message that can't even be put on the wire (no such number, say) is given up after this many tries. */
+const TRIES_MAX = 5
+
+export interface OutboxSenderDeps {
+  key: SessionKey
+  store: OutboxStore
+  clock: Clock
+  log: Log
+  /** Runs a write in the background until it succeeded. */
+  background: (work: () => Promise<void>) => void
+}
+
+/**
+ * Sends what the outbox holds, in order, each under the id it got when it was accepted: a message whose acknowledgement was
+ * lost is sent again under the same id, and receivers drop the double. `sent` means the server took it.
+ */
+export class OutboxSender {
+  readonly #deps: OutboxSenderDeps
+  readonly #recent = new LRUCache<string, string>({ max: RECENT })
+  /** On the wire and not acknowledged, by id, with the time after which they are sent again. */
+  readonly #unacknowledged = new Map<string, number>()
+  readonly #tries = new Map<string, number>()
+  #socket: WhatsAppSocket | undefined
+  #running: Promise<void> | undefined
+  #again = false
+  #storeFailed = false
+  #cancelRetry: (() => void) | undefined
+
+  constructor(deps: OutboxSenderDeps) {
+    this.#deps = deps
+  }
+
+  /** A connection is open: send what waits. */
+  opened(socket: WhatsAppSocket): void {
+    this.#socket = socket
+    this.#unacknowledged.clear()
+    this.poke()
+  }
+
+  /** The send gate closes; resolves when nothing is in work any more. */
+  async closed(): Promise<void> {
+    this.#socket = undefined
+    this.#cancelRetry?.()
+    this.#cancelRetry = undefined
+    await this.#running
+  }
+
+  /** Something new may be in the outbox. Harmless at any time. */
+  poke(): void {
+    if (!this.#socket) return
+    if (this.#running) {
+      this.#again = true
+      return
+    }
+    this.#running = this.#sendAll().finally(() => {
+      this.#running = undefined
+      if (this.#again) {
+        this.#again = false
+        this.poke()
+      }
+    })
+  }
+
+  acknowledged(id: string, error: number | undefined): void {
+    if (!this.#unacknowledged.delete(id)) return
+    this.#tries.delete(id)
+    const to: { state: OutboxState; error?: OutboxMessage['error'] } =
+      error === undefined ? { state: 'sent' } : { state: 'failed', error: { why: 'refused', code: error } }
+    this.#advance(id, to)
+  }
+
+  receipt(ids: readonly string[], kind: 'delivered' | 'read'): void {
+    for (const id of ids) if (this.#recent.has(id)) this.#advance(id, { state: kind })
+  }
+
+  /** The text of a message of ours, also one that was sent long ago. */
+  async sentText(id: string): Promise<string | undefined> {
+    return this.#recent.get(id) ?? (await this.#deps.store.get(this.#deps.key, id))?.text
+  }
+
+  async #sendAll(): Promise<void> {
+    const { store, key, clock, log } = this.#deps
+    try {
+      const pending = await store.pending(key, BATCH)
+      for (const message of pending) {
+        const socket = this.#socket
+        if (!socket) return
+        const againAtMs = this.#unacknowledged.get(message.id)
+        if (againAtMs !== undefined && clock.monotonicMs() < againAtMs) continue
+        await this.#sendOne(socket, message)
+      }
+      if (pending.length === BATCH) this.#again = true
+    } catch (error) {
+      log.warn({ error: toError(error), sessionId: key }, 'outbox could not be read; it is tried again')
+      this.#storeFailed = true
+    }
+    this.#retryLater()
+  }
+
+  async #sendOne(socket: WhatsAppSocket, message: OutboxMessage): Promise<void> {
+    const { store, key, clock, log } = this.#deps
+    const { id, to, text } = message
+    this.#recent.set(id, text)
+    if (message.state === 'queued') await store.advance(key, id, { state: 'sending', nowMs: clock.nowMs() })
+    this.#unacknowledged.set(id, clock.monotonicMs() + ACK_WITHIN_MS)
+    try {
+      await socket.send({ id, to, text })
+    } catch (error) {
+      const tries = (this.#tries.get(id) ?? 0) + 1
+      this.#tries.set(id, tries)
+      this.#unacknowledged.set(id, clock.monotonicMs() + TRY_AGAIN_MS)
+      log.warn(
+        { error: toError(error), sessionId: key, messageId: id, tries },
+        'message could not be put on the wire',
+      )
+      // While the connection is going away every send fails; that says nothing about the message.
+      if (tries < TRIES_MAX || this.#socket !== socket) return
+      this.#tries.delete(id)
+      this.#unacknowledged.delete(id)
+      this.#advance(id, { state: 'failed', error: { why: 'not_sendable' } })
+    }
+  }
+
+  /** Only while something waits: an idle session keeps no timer. */
+  #retryLater(): void {
+    if (this.#cancelRetry || (this.#unacknowledged.size === 0 && !this.#storeFailed)) return
+    this.#storeFailed = false
+    this.#cancelRetry = this.#deps.clock.after(TRY_AGAIN_MS, () => {
+      this.#cancelRetry = undefined
+      this.poke()
+    })
+  }
+
+  #advance(id: string, to: { state: OutboxState; error?: OutboxMessage['error'] }): void {
+    const { store, key, clock, background } = this.#deps
+    background(() => store.advance(key, id, { ...to, nowMs: clock.nowMs() }))
+  }
+}

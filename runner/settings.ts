@@ -1,0 +1,46 @@
+import type { WAVersion } from '@whiskeysockets/baileys'
+import { defaultRunnerName, type Config } from '#shared/config.ts'
+import type { RunnerSettings } from './runner.ts'
+import { WATCHDOG_TIMES } from './watchdog.ts'
+import type { BaileysSettings } from './whatsapp/baileys-socket.ts'
+
+/** Shorter than Baileys' minute: a query on a healthy line takes well under a second (facts: options, 20–30 s). */
+const QUERY_TIMEOUT_MS = 25_000
+
+/** What the settings of the process mean for its runner. Pure. */
+export function runnerSettings(
+  config: Config,
+  version: string,
+): { runner: Omit<RunnerSettings, 'workDir'>; baileys: BaileysSettings } {
+  const keepAliveEveryMs = config.MOORING_KEEP_ALIVE_EVERY_MS
+  return {
+    runner: {
+      name: config.MOORING_RUNNER_ID ?? defaultRunnerName(),
+      version,
+      lease: {
+        renewEveryMs: config.MOORING_RENEW_EVERY_MS,
+        renewWithinMs: config.MOORING_RENEW_WITHIN_MS,
+        leaseForMs: config.MOORING_LEASE_FOR_MS,
+      },
+      // Three missed pings, whatever the period; and never looking more rarely than a ping.
+      watchdog: {
+        ...WATCHDOG_TIMES,
+        lookEveryMs: Math.min(WATCHDOG_TIMES.lookEveryMs, keepAliveEveryMs),
+        silenceMs: 3 * keepAliveEveryMs,
+        connectMs: Math.max(2 * config.MOORING_CONNECT_TIMEOUT_MS, keepAliveEveryMs),
+      },
+      resyncEveryMs: config.MOORING_RESYNC_EVERY_MS,
+      connectsPerSecond: config.MOORING_CONNECTS_PER_SECOND,
+      connectingMax: config.MOORING_CONNECTING_MAX,
+      capacity: config.MOORING_CAPACITY,
+      reconcile: config.MOORING_RECONCILE,
+    },
+    baileys: {
+      url: config.MOORING_WHATSAPP_URL,
+      version: config.MOORING_WHATSAPP_VERSION?.split('.').map(Number) as WAVersion | undefined,
+      connectTimeoutMs: config.MOORING_CONNECT_TIMEOUT_MS,
+      keepAliveEveryMs,
+      queryTimeoutMs: QUERY_TIMEOUT_MS,
+    },
+  }
+}

@@ -1,0 +1,112 @@
+import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import { decodeCbor, encodeCbor } from '#shared/cbor.ts'
+import { CodedError } from '#shared/errors.ts'
+
+export const ENTRY_KINDS = ['change', 'barrier', 'reset', 'jump'] as const
+export type EntryKind = (typeof ENTRY_KINDS)[number]
+
+/** One atomic change of a session's state, as the journal keeps it. */
+export interface EntryBody {
+  /**
+   * `barrier`: the first entry of an epoch, changes nothing. `reset`: everything before it is gone, its changes are all
+   * there is. `jump`: the state at this seq is that of a snapshot only (a restore, an import).
+   */
+  kind: EntryKind
+  /** In order; `null` removes the record. */
+  changes: readonly (readonly [key: string, value: Uint8Array | null])[]
+  /** For a jump: the id of the snapshot that holds the state at this seq. Its record may have been lost; its object is there. */
+  snapshot?: string
+  /** No write of the session's socket can follow this entry; set by a hand-over in order. */
+  clean?: boolean
+}
+
+/** The record's value before this entry, by key. */
+export type Before = (key: string) => Uint8Array | undefined
+
+const VERSION = 1
+/**
+ * Session records are rewritten whole with every message although a few hundred bytes of them change (facts: they grow by
+ * about 105 bytes a round trip without limit). So the values are compressed against what they replace: the old values
+ * are the dictionary. Both sides know them, since entries are applied in order.
+ */
+const DICTIONARY_BYTES_MAX = 512 * 1024
+/** An entry is one `set` or a group of them; a history sync is the largest seen. */
+const ENTRY_BYTES_MAX = 256 * 1024 * 1024
+
+/** Layout: version, then CBOR `{k: kind, n: [keys], z: zstd(CBOR [values]), s?: snapshot, c?: clean}`. */
+export function encodeEntry(body: EntryBody, before: Before): Uint8Array {
+  const names = body.changes.map(([key]) => key)
+  const values = encodeCbor(body.changes.map(([, value]) => value))
+  const dictionary = dictionaryOf(body.kind, names, before)
+  const packed = zstdCompressSync(values, {
+    ...(dictionary.length > 0 ? { dictionary } : {}),
+    params: {
+      [constants.ZSTD_c_compressionLevel]: 1,
+      [constants.ZSTD_c_contentSizeFlag]: 0,
+      [constants.ZSTD_c_checksumFlag]: 1,
+    },
+  })
+  const fields = { k: body.kind, n: names, z: packed }
+  const more = { ...(body.snapshot ? { s: body.snapshot } : {}), ...(body.clean ? { c: true } : {}) }
+  return Buffer.concat([Buffer.of(VERSION), encodeCbor({ ...fields, ...more })])
+}
+
+/** @throws CodedError `bad_bytes` for anything that `encodeEntry` did not make over the same `before` */
+export function decodeEntry(bytes: Uint8Array, before: Before): EntryBody {
+  if (bytes[0] !== VERSION)
+    throw new CodedError('bad_bytes', `decode entry: version ${bytes[0] ?? 'none'} is not known`)
+  const outer = decodeCbor(bytes.subarray(1)) as
+    | Record<'k' | 'n' | 'z' | 's' | 'c', unknown>
+    | null
+    | undefined
+  const { k: kind, n: names, z: packed, s: snapshot, c: clean } = outer ?? {}
+  if (!isKind(kind)) throw new CodedError('bad_bytes', 'decode entry: no such kind')
+  if (
+    !Array.isArray(names) ||
+    !names.every((name) => typeof name === 'string') ||
+    !(packed instanceof Uint8Array)
+  )
+    throw new CodedError('bad_bytes', 'decode entry: not an entry')
+  const values = decodeCbor(unpack(packed, dictionaryOf(kind, names, before)))
+  if (!Array.isArray(values) || values.length !== names.length)
+    throw new CodedError('bad_bytes', 'decode entry: keys and values differ')
+  const changes = names.map((name, at): readonly [string, Uint8Array | null] => {
+    const value: unknown = values[at]
+    if (value !== null && !(value instanceof Uint8Array))
+      throw new CodedError('bad_bytes', 'decode entry: a value is no bytes')
+    return [name, value]
+  })
+  return {
+    kind,
+    changes,
+    ...(typeof snapshot === 'string' ? { snapshot } : {}),
+    ...(clean === true ? { clean: true } : {}),
+  }
+}
+
+const isKind = (kind: unknown): kind is EntryKind => ENTRY_KINDS.includes(kind as EntryKind)
+
+/** Only a change builds on what was there; the other kinds stand for themselves. */
+function dictionaryOf(kind: EntryKind, names: readonly string[], before: Before): Uint8Array {
+  if (kind !== 'change') return Buffer.alloc(0)
+  const parts: Uint8Array[] = []
+  let size = 0
+  for (const name of names) {
+    const value = before(name)
+    if (!value || size + value.length > DICTIONARY_BYTES_MAX) continue
+    parts.push(value)
+    size += value.length
+  }
+  return parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts)
+}
+
+function unpack(packed: Uint8Array, dictionary: Uint8Array): Uint8Array {
+  try {
+    return zstdDecompressSync(packed, {
+      maxOutputLength: ENTRY_BYTES_MAX,
+      ...(dictionary.length > 0 ? { dictionary } : {}),
+    })
+  } catch (cause) {
+    throw new CodedError('bad_bytes', 'decode entry: not compressed as expected', { cause })
+  }
+}

@@ -1,0 +1,345 @@
+import type { Clock } from '#shared/clock.ts'
+import { open, seal } from '#shared/envelope.ts'
+import { CodedError, hasCode, toError } from '#shared/errors.ts'
+import type { SessionKey } from '#shared/ids.ts'
+import type { Random } from '#shared/random.ts'
+import type { JournalEntry, JournalStore } from '#shared/store/journal-store.ts'
+import type { KeyRing } from './data-keys.ts'
+import { decodeEntry, encodeEntry, type EntryBody, type EntryKind } from './entry.ts'
+import { entryPlace } from './places.ts'
+import type { Chunk, RecordMap } from './record-map.ts'
+
+export type Change = readonly [key: string, value: Uint8Array | null]
+
+/** How long one entry may stay undurable before the session gives up its socket; the store is away, not slow, by then. */
+export const APPEND_WITHIN_MS = 60_000
+/** Changes that only ride along are written after this time at the latest, when nothing else took them. */
+const LAZY_FLUSH_MS = 5_000
+const RETRY_MIN_MS = 50
+const RETRY_MAX_MS = 1_000
+/** Bounds what may wait for the store in one session; a history sync stays far below. */
+const WAITING_BYTES_MAX = 64 * 1024 * 1024
+
+interface Waiter {
+  resolve(): void
+  reject(error: Error): void
+}
+
+/**
+ * Writes one session's journal under one epoch. `set` changes the memory at once and resolves when the entry that holds
+ * the change is durable; everything that comes while an append is in flight goes out together in the next one.
+ *
+ * It is open until it is sealed (a hand-over: later writes are refused, earlier ones still become durable) or broken (it
+ * was fenced, or the store stayed away too long: memory is ahead of the store, so the session must be rehydrated).
+ */
+export class SessionJournal {
+  readonly #deps: JournalDeps
+  #seq: number
+  #pending = new Map<string, Uint8Array | null>()
+  /** What the pending changes replace, as of the last entry that was cut: the dictionary of the next. */
+  #before = new Map<string, Uint8Array | undefined>()
+  #waiting: Waiter[] = []
+  /** Those who wait for the entry in flight. */
+  #flying: readonly Waiter[] = []
+  #waitingBytes = 0
+  #credsDirty = false
+  #scheduled = false
+  #inFlight: Promise<void> | undefined
+  #captures: ((capture: Capture) => void)[] = []
+  #cancelLazy: (() => void) | undefined
+  #state: 'open' | 'sealed' | 'broken' = 'open'
+  #replacing = false
+  #broken: Error | undefined
+
+  constructor(deps: JournalDeps) {
+    this.#deps = deps
+    this.#seq = deps.headSeq
+  }
+
+  /** The seq of the last entry that was cut. */
+  get seq(): number {
+    return this.#seq
+  }
+
+  /** True while nothing that the protocol relies on waits to become durable. */
+  get isDurable(): boolean {
+    return this.#inFlight === undefined && !this.#scheduled
+  }
+
+  /**
+   * Applies the changes at once and atomically, and resolves when they are durable. Lazy changes resolve at once and ride
+   * with the next entry. @throws CodedError `sealed`, `fenced`, `store_unavailable`, `overloaded`, `conflict`
+   */
+  set(changes: readonly Change[], options: { lazy?: boolean } = {}): Promise<void> {
+    const refusal = this.#refusal()
+    if (refusal) return Promise.reject(refusal)
+    for (const [key, value] of changes) {
+      if (!this.#pending.has(key)) this.#before.set(key, this.#deps.records.get(key))
+      this.#pending.set(key, value)
+      this.#deps.records.set(key, value)
+      this.#waitingBytes += value?.length ?? 0
+    }
+    if (options.lazy) {
+      this.#cancelLazy ??= this.#deps.clock.after(LAZY_FLUSH_MS, () => this.#schedule())
+      return Promise.resolve()
+    }
+    return this.#wait()
+  }
+
+  /** Says that the credentials changed: they start an entry at once, or ride with the one that is being gathered. */
+  credsChanged(): void {
+    if (this.#state !== 'open' || this.#replacing) return
+    this.#credsDirty = true
+    this.#schedule()
+  }
+
+  /** Resolves when all that was set before is durable, the lazy changes too. */
+  flush(): Promise<void> {
+    if (this.#broken) return Promise.reject(this.#broken)
+    if (this.#pending.size > 0 || this.#credsDirty) return this.#wait()
+    return this.durable()
+  }
+
+  /** Resolves when all that the protocol relies on is durable. Rejects when that can't be had any more. */
+  async durable(): Promise<void> {
+    if (this.#scheduled) await this.#wait()
+    else if (this.#inFlight) await this.#inFlight
+    if (this.#broken) throw this.#broken
+  }
+
+  /** From here on `set` throws; what was set before still becomes durable. */
+  seal(): void {
+    if (this.#state === 'open') this.#state = 'sealed'
+  }
+
+  /** Gives up: for a lost lease. Nothing is written any more, and all that waits is rejected. */
+  abandon(error: Error): void {
+    this.#break(error)
+  }
+
+  /** An entry of its own, of another kind than what `set` writes; durable when it resolves. */
+  mark(kind: Exclude<EntryKind, 'change'>, changes: readonly Change[] = []): Promise<void> {
+    return this.#alone({ kind, changes }, () => {
+      if (kind === 'reset') this.#deps.records.clear()
+      for (const [key, value] of changes) this.#deps.records.set(key, value)
+    })
+  }
+
+  /**
+   * Puts another state in the place of this one. `keep` stores it for the seq it is given and answers the id of its
+   * snapshot; then one entry names that snapshot, and this entry decides: before it the old state holds, from it on the new
+   * one. Nothing can be set meanwhile. When `keep` fails nothing has changed. Durable when it resolves.
+   */
+  async replace(records: RecordMap, keep: (seq: number) => Promise<string>): Promise<void> {
+    const refusal = this.#refusal()
+    if (refusal) throw refusal
+    this.#replacing = true
+    try {
+      await this.#quiet()
+      const snapshot = await keep(this.#seq + 1)
+      await this.#alone({ kind: 'jump', changes: [], snapshot }, () => this.#deps.records.become(records))
+    } finally {
+      this.#replacing = false
+    }
+  }
+
+  /**
+   * The whole state exactly as it is after one entry, and that entry's seq; resolves when the entry is durable.
+   * Packing runs synchronously, so nothing can slip in between.
+   */
+  capture(): Promise<Capture> {
+    if (this.#broken) return Promise.reject(this.#broken)
+    if (this.#pending.size > 0 || this.#credsDirty) {
+      return new Promise((resolve, reject) => {
+        this.#captures.push(resolve)
+        this.#waiting.push({ resolve: () => undefined, reject })
+        this.#schedule()
+      })
+    }
+    const capture = { seq: this.#seq, chunks: this.#deps.records.repack() }
+    return this.durable().then(() => capture)
+  }
+
+  #refusal(): Error | undefined {
+    if (this.#broken) return this.#broken
+    if (this.#state === 'sealed') return new CodedError('sealed', 'set after the session was sealed')
+    if (this.#replacing)
+      return new CodedError('conflict', 'set while another state takes the place of this one')
+    if (this.#waitingBytes > WAITING_BYTES_MAX)
+      return new CodedError('overloaded', 'set while too much waits for the store')
+    return undefined
+  }
+
+  #wait(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject })
+      this.#schedule()
+    })
+  }
+
+  /** The entry is cut at the end of this turn of the event loop, so that parallel writes of one message share it. */
+  #schedule(): void {
+    if (this.#scheduled || this.#state === 'broken') return
+    this.#scheduled = true
+    if (!this.#inFlight) this.#deps.soon(() => this.#cut())
+  }
+
+  #cut(): void {
+    // An entry that stands alone went first; what follows it is cut when it is durable.
+    if (this.#state === 'broken' || this.#inFlight) return
+    this.#scheduled = false
+    this.#cancelLazy?.()
+    this.#cancelLazy = undefined
+    this.#takeCreds()
+    const waiters = this.#waiting
+    const captures = this.#captures
+    this.#waiting = []
+    this.#captures = []
+    if (this.#pending.size === 0 && captures.length === 0) {
+      for (const waiter of waiters) waiter.resolve()
+      return
+    }
+    const before = this.#before
+    const body: EntryBody = { kind: 'change', changes: [...this.#pending] }
+    this.#pending = new Map()
+    this.#before = new Map()
+    this.#waitingBytes = 0
+    const appended = this.#append(body, (key) => before.get(key))
+    const chunks = captures.length > 0 ? this.#deps.records.repack() : []
+    const seq = this.#seq
+    this.#flying = waiters
+    this.#fly(appended, () => {
+      for (const waiter of waiters) waiter.resolve()
+      for (const give of captures) give({ seq, chunks })
+    })
+  }
+
+  /** Resolves, without another turn in between, when nothing waits and nothing is in flight. */
+  async #quiet(): Promise<void> {
+    while (this.#pending.size > 0 || this.#credsDirty || this.#scheduled || this.#inFlight) await this.flush()
+    if (this.#broken) throw this.#broken
+  }
+
+  async #alone(body: EntryBody, apply: () => void): Promise<void> {
+    await this.#quiet()
+    apply()
+    this.#fly(this.#append(body, () => undefined))
+    await this.#inFlight
+    if (this.#broken) throw this.#broken
+  }
+
+  #fly(appended: Promise<void>, landed?: () => void): void {
+    this.#inFlight = appended.then(
+      () => {
+        landed?.()
+        this.#next()
+      },
+      (error: unknown) => this.#break(toError(error)),
+    )
+  }
+
+  #next(): void {
+    this.#flying = []
+    this.#inFlight = undefined
+    if (this.#scheduled) this.#deps.soon(() => this.#cut())
+  }
+
+  #takeCreds(): void {
+    if (!this.#credsDirty) return
+    this.#credsDirty = false
+    const change = this.#deps.creds()
+    if (!change) return
+    const [key, value] = change
+    const known = this.#deps.records.get(key)
+    if (known && Buffer.compare(known, value) === 0) return
+    if (!this.#pending.has(key)) this.#before.set(key, known)
+    this.#pending.set(key, value)
+    this.#deps.records.set(key, value)
+  }
+
+  async #append(body: EntryBody, before: (key: string) => Uint8Array | undefined): Promise<void> {
+    const { key, epoch, ring, clock, random, store } = this.#deps
+    const seq = ++this.#seq
+    const nonce = random.id()
+    const sealed = seal(ring().current, encodeEntry(body, before), entryPlace(key, epoch, seq))
+    const entry: JournalEntry = { seq, epoch, nonce, sealed }
+    const stopWatch = clock.after(this.#deps.appendWithinMs, () =>
+      this.#break(new CodedError('store_unavailable', 'append entry: the store was away too long')),
+    )
+    try {
+      for (let waitMs = RETRY_MIN_MS; ; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
+        if (this.#broken) throw this.#broken
+        try {
+          await store.append(key, entry).catch((error: unknown) => this.#whose(entry, error))
+          break
+        } catch (error) {
+          if (!hasCode(error, 'store_unavailable', 'overloaded')) throw error
+          await clock.sleep(waitMs * (0.5 + random.next() / 2))
+        }
+      }
+    } finally {
+      stopWatch()
+    }
+    this.#deps.appended({ seq, bytes: sealed.length, entry })
+  }
+
+  /** Told apart by reading back: our own entry whose answer was lost, a newer owner's, or a bug. */
+  async #whose(entry: JournalEntry, error: unknown): Promise<void> {
+    if (!hasCode(error, 'seq_taken')) throw error
+    const { key, epoch, store } = this.#deps
+    const [found] = await store.read(key, entry.seq)
+    if (found?.seq === entry.seq && found.nonce === entry.nonce) return
+    if (found && found.epoch > epoch)
+      throw new CodedError('fenced', 'append entry: a newer owner writes this journal')
+    throw new CodedError('seq_taken', 'append entry: its seq is taken')
+  }
+
+  #break(error: Error): void {
+    if (this.#state === 'broken') return
+    this.#state = 'broken'
+    this.#broken = error
+    this.#inFlight = undefined
+    this.#cancelLazy?.()
+    const waiters = [...this.#flying, ...this.#waiting]
+    this.#flying = []
+    this.#waiting = []
+    for (const waiter of waiters) waiter.reject(error)
+    this.#deps.broken(error)
+  }
+}
+
+/** The state after the entry with this seq. */
+export interface Capture {
+  seq: number
+  chunks: readonly Chunk[]
+}
+
+export interface JournalDeps {
+  key: SessionKey
+  epoch: number
+  /** The seq of the newest entry there is; the next one gets the following. */
+  headSeq: number
+  records: RecordMap
+  store: JournalStore
+  ring: () => KeyRing
+  clock: Clock
+  random: Random
+  /** The credentials as a record, when there are any. */
+  creds: () => readonly [key: string, value: Uint8Array] | undefined
+  appended: (done: { seq: number; bytes: number; entry: JournalEntry }) => void
+  broken: (error: Error) => void
+  /** Runs a task at the end of this turn of the event loop: `setImmediate`, but for simulations. */
+  soon: (task: () => void) => void
+  appendWithinMs: number
+}
+
+/** Opens one stored entry over the state before it. @throws CodedError `bad_bytes` */
+export function openEntry(
+  key: SessionKey,
+  entry: JournalEntry,
+  ring: KeyRing,
+  records: RecordMap,
+): EntryBody {
+  const bytes = open((keyId) => ring.find(keyId), entry.sealed, entryPlace(key, entry.epoch, entry.seq))
+  return decodeEntry(bytes, (name) => records.get(name))
+}

@@ -1,0 +1,188 @@
+import { hasCode, toError } from '#shared/errors.ts'
+import type { Log } from '#shared/log.ts'
+import type { SessionKey } from '#shared/ids.ts'
+import type { JournalEntry } from '#shared/store/journal-store.ts'
+import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
+import type { Stores } from '#shared/store/stores.ts'
+import type { KeyRing } from './data-keys.ts'
+import { RecordMap } from './record-map.ts'
+import { loadObject, Replay } from './replay.ts'
+import { furthest, planRestore, type Reach, type RestoreAttempt } from './restore-plan.ts'
+import { readSnapshot } from './snapshot-file.ts'
+import type { LocalCopy, WorkingCopies } from './working-copy.ts'
+
+/** A session's state, rebuilt. */
+export interface Rehydrated {
+  records: RecordMap
+  /** Of the newest entry there is; the next one gets the following. */
+  headSeq: number
+  /** The epoch of the newest entry. */
+  headEpoch: number
+  /** True when the state is exactly that of the head. When false it must be fenced before a socket opens. */
+  complete: boolean
+  /** The newest entry is the last write of a socket that ended in order. */
+  clean: boolean
+  from: 'local' | 'snapshot' | 'empty' | 'nothing'
+  /** What went wrong on the way, for an event each. */
+  troubles: readonly string[]
+  entriesReplayed: number
+  bytesReplayed: number
+  /** The snapshots that are there, newest first. */
+  snapshots: readonly SnapshotRecord[]
+}
+
+interface Deps {
+  stores: Pick<Stores, 'snapshots' | 'blobs' | 'journal'>
+  workingCopies: WorkingCopies
+  log: Log
+}
+
+/**
+ * Rebuilds a session's state from what is stored: the best base that opens, then the journal up to its head. A damaged or
+ * missing object is quarantined and the next older one is tried. Never throws for damage; answers how far it came.
+ * @throws CodedError `store_unavailable` when the store can't be asked
+ */
+export async function rehydrate(deps: Deps, key: SessionKey, ring: KeyRing): Promise<Rehydrated> {
+  const { stores, log } = deps
+  const [snapshots, head] = await Promise.all([stores.snapshots.list(key), stores.journal.head(key)])
+  const local = await checkedLocalCopy(deps, key)
+  const journalHead = head?.seq ?? 0
+  const troubles: string[] = []
+  const quarantined = new Map<string, string>()
+  const reaches: (Reach & { replay: Replay })[] = []
+  for (const attempt of planRestore({ snapshots, journalHead, local })) {
+    const replay = new Replay(deps.stores, key, ring)
+    await applyAttempt(deps, replay, attempt, { snapshots, local, journalHead, quarantined })
+    const { seq, stopped } = replay
+    reaches.push({ attempt, seq, stopped, replay })
+    if (!stopped) break
+    troubles.push(stopped)
+    log.warn({ sessionKey: key, base: attempt.base.from, seq, why: stopped }, 'restore attempt fell short')
+  }
+  const best = furthest(reaches) as (Reach & { replay: Replay }) | undefined
+  await refreshLocalCopy(deps, key, best)
+  return {
+    records: best?.replay.records ?? new RecordMap(),
+    headSeq: Math.max(journalHead, ...snapshots.map((snapshot) => snapshot.seq), 0),
+    headEpoch: Math.max(head?.epoch ?? 0, ...snapshots.map((snapshot) => snapshot.epoch), 0),
+    complete: best === undefined ? journalHead === 0 && snapshots.length === 0 : best.stopped === undefined,
+    clean: best?.replay.clean ?? false,
+    from: best && best.seq >= 0 ? best.attempt.base.from : 'nothing',
+    troubles,
+    entriesReplayed: best?.replay.entries ?? 0,
+    bytesReplayed: best?.replay.bytes ?? 0,
+    snapshots: snapshots.map((snapshot) => {
+      const reason = quarantined.get(snapshot.id)
+      return reason === undefined ? snapshot : { ...snapshot, quarantined: reason }
+    }),
+  }
+}
+
+interface Known {
+  snapshots: readonly SnapshotRecord[]
+  local: LocalCopy | undefined
+  journalHead: number
+  /** Filled with what this rehydration found to be damaged: the reason, by the snapshot's id. */
+  quarantined: Map<string, string>
+}
+
+async function applyAttempt(
+  deps: Deps,
+  replay: Replay,
+  attempt: RestoreAttempt,
+  known: Known,
+): Promise<void> {
+  const { base } = attempt
+  try {
+    if (base.from === 'local') await loadLocal(replay, known.local)
+    if (base.from === 'snapshot') {
+      const record = known.snapshots.find((snapshot) => snapshot.id === base.id)
+      if (record) await replay.load(record.object, record)
+      replay.clean = record?.clean ?? false
+    }
+  } catch (error) {
+    // The disk may fail in many ways and is never needed; a store that can't be asked is no proof of damage.
+    if (base.from !== 'local' && !hasCode(error, 'bad_bytes', 'blob_missing')) throw error
+    const reason = toError(error).message
+    if (base.from === 'snapshot') {
+      await deps.stores.snapshots.quarantine(replay.key, base.id, reason)
+      known.quarantined.set(base.id, reason)
+    }
+    replay.fail(`${describe(attempt)} can't be used: ${reason}`)
+    return
+  }
+  let next = attempt.fromSeq
+  while (next <= known.journalHead) {
+    const entries = await deps.stores.journal.read(replay.key, next)
+    await replay.apply(entries)
+    const last = entries.at(-1)
+    if (!last) break
+    next = last.seq + 1
+  }
+  replay.endAt(known.journalHead)
+}
+
+async function loadLocal(replay: Replay, local: LocalCopy | undefined): Promise<void> {
+  if (!local) return
+  const { head, pieces, tail } = local
+  if (pieces) {
+    const chunks = await readSnapshot({ key: replay.key, ...head }, pieces, (id) => replay.ring.find(id))
+    replay.records = new RecordMap(chunks)
+  }
+  replay.seq = head.seq
+  await replay.apply(tail)
+  if (replay.stopped) throw new Error(replay.stopped)
+  // These are on the disk already; what is replayed from here on is not.
+  replay.fresh = []
+}
+
+/** The disk gets what the store has before a socket opens, so that the next start here reads only what is new. */
+async function refreshLocalCopy(
+  deps: Deps,
+  key: SessionKey,
+  best: (Reach & { replay: Replay }) | undefined,
+): Promise<void> {
+  const { workingCopies } = deps
+  if (!best || best.stopped) return workingCopies.drop(key)
+  const { base, fresh } = best.replay
+  if (base) await workingCopies.rebase(key, base.head, base.parts)
+  else if (best.attempt.base.from !== 'local') await workingCopies.drop(key)
+  for (const entry of fresh) workingCopies.append(key, entry)
+}
+
+/** One snapshot's records, every one of them opened once. @throws CodedError `bad_bytes`, `blob_missing` */
+export async function loadSnapshot(
+  deps: Pick<Deps, 'stores'>,
+  key: SessionKey,
+  ring: KeyRing,
+  record: SnapshotRecord,
+): Promise<RecordMap> {
+  const { chunks } = await loadObject(deps.stores.blobs, key, ring, record.object, record)
+  return new RecordMap(chunks)
+}
+
+/** The working copy of this disk, if its last entry is the one that the journal has at that seq. */
+async function checkedLocalCopy(deps: Deps, key: SessionKey): Promise<LocalCopy | undefined> {
+  const local = await deps.workingCopies.load(key)
+  if (!local) return undefined
+  const [stored] = await deps.stores.journal.read(key, local.seq)
+  return stored && isSame(stored, local) ? local : undefined
+}
+
+/** The bytes too: a seq, an epoch and a nonce are easily copied. */
+function isSame(stored: JournalEntry, local: LocalCopy): boolean {
+  const { seq, epoch, nonce, sealed } = local.tail.at(-1) ?? {}
+  return (
+    stored.seq === seq &&
+    stored.epoch === epoch &&
+    stored.nonce === nonce &&
+    Buffer.compare(stored.sealed, sealed ?? new Uint8Array()) === 0
+  )
+}
+
+const describe = (attempt: RestoreAttempt): string =>
+  attempt.base.from === 'snapshot'
+    ? `snapshot ${attempt.base.id}`
+    : attempt.base.from === 'local'
+      ? 'the working copy'
+      : 'the journal'

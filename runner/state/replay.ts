@@ -1,0 +1,126 @@
+import { toError, hasCode } from '#shared/errors.ts'
+import type { SessionKey } from '#shared/ids.ts'
+import type { BlobStore } from '#shared/store/blob-store.ts'
+import type { JournalEntry } from '#shared/store/journal-store.ts'
+import type { KeyRing } from './data-keys.ts'
+import type { EntryBody } from './entry.ts'
+import { openEntry } from './journal.ts'
+import { RecordMap, type Chunk } from './record-map.ts'
+import { readSnapshot, verifyChunks } from './snapshot-file.ts'
+import { snapshotObject } from './snapshots.ts'
+
+/** Where a base stands. */
+interface BaseHead {
+  epoch: number
+  seq: number
+}
+
+/**
+ * One attempt to rebuild a state: a base, then entries in order. What can't be opened, or is missing, stops it; the state
+ * then stays as it was before. It goes on where an entry stands for the whole state by itself: a reset, or a jump whose
+ * snapshot opens. So damage that lies before such an entry harms nothing.
+ */
+export class Replay {
+  readonly key: SessionKey
+  readonly ring: KeyRing
+  readonly #stores: { blobs: BlobStore }
+  records = new RecordMap()
+  /** The state stands at this seq; -1 when not even the base could be loaded. */
+  seq = 0
+  /** Why it could not go on. */
+  stopped: string | undefined
+  /** No write of the session's socket follows what was applied last. */
+  clean = false
+  entries = 0
+  bytes = 0
+  /** The object that was loaded last, as it is stored. */
+  base: { head: BaseHead; parts: readonly Uint8Array[] } | undefined
+  /** The entries that were applied since. */
+  fresh: JournalEntry[] = []
+
+  constructor(stores: { blobs: BlobStore }, key: SessionKey, ring: KeyRing) {
+    this.#stores = stores
+    this.key = key
+    this.ring = ring
+  }
+
+  /** Starts from a snapshot's object. @throws CodedError `bad_bytes`, `blob_missing`, `store_unavailable` */
+  async load(object: string, head: BaseHead): Promise<void> {
+    const { chunks, parts } = await loadObject(this.#stores.blobs, this.key, this.ring, object, head)
+    this.records = new RecordMap(chunks)
+    this.seq = head.seq
+    this.base = { head: { epoch: head.epoch, seq: head.seq }, parts }
+    this.fresh = []
+  }
+
+  /** Nothing of this attempt can be used. */
+  fail(why: string): void {
+    this.records = new RecordMap()
+    this.seq = -1
+    this.stopped = why
+  }
+
+  async apply(entries: readonly JournalEntry[]): Promise<void> {
+    for (const entry of entries) {
+      if (!this.stopped && entry.seq !== this.seq + 1)
+        this.stopped = `the journal has a gap: ${this.seq + 1} is missing`
+      const body = this.#open(entry)
+      if (body?.kind === 'jump') await this.#jump(entry, body)
+      else if (body?.kind === 'reset') {
+        this.records.clear()
+        this.stopped = undefined
+      }
+      if (!body || this.stopped) continue
+      for (const [name, value] of body.changes) this.records.set(name, value)
+      this.clean = body.clean ?? false
+      this.seq = entry.seq
+      this.entries++
+      this.bytes += entry.sealed.length
+      this.fresh.push(entry)
+    }
+  }
+
+  /** The journal says that it goes as far as `headSeq`. */
+  endAt(headSeq: number): void {
+    if (!this.stopped && this.seq < headSeq)
+      this.stopped = `the journal ends at ${this.seq}, below its head ${headSeq}`
+  }
+
+  #open(entry: JournalEntry): EntryBody | undefined {
+    try {
+      return openEntry(this.key, entry, this.ring, this.records)
+    } catch (error) {
+      this.stopped ??= `entry ${entry.seq} can't be opened: ${toError(error).message}`
+      return undefined
+    }
+  }
+
+  async #jump(entry: JournalEntry, body: EntryBody): Promise<void> {
+    if (body.snapshot === undefined) {
+      this.stopped ??= `the state at ${entry.seq} is known from its snapshot only`
+      return
+    }
+    try {
+      await this.load(snapshotObject(this.key, body.snapshot), entry)
+      this.stopped = undefined
+    } catch (error) {
+      if (!hasCode(error, 'bad_bytes', 'blob_missing')) throw error
+      this.stopped ??= `the state at ${entry.seq} can't be loaded: ${error.message}`
+    }
+  }
+}
+
+/** A snapshot's object, every record of it opened once. @throws CodedError `bad_bytes`, `blob_missing` */
+export async function loadObject(
+  blobs: BlobStore,
+  key: SessionKey,
+  ring: KeyRing,
+  object: string,
+  head: BaseHead,
+): Promise<{ chunks: readonly Chunk[]; parts: readonly Uint8Array[] }> {
+  const parts = await Array.fromAsync(blobs.read(object))
+  const { epoch, seq } = head
+  const chunks = await readSnapshot({ key, epoch, seq }, parts, (id) => ring.find(id))
+  verifyChunks(chunks)
+  return { chunks, parts }
+}

@@ -1,0 +1,237 @@
+import type { Clock } from '#shared/clock.ts'
+import { CodedError, hasCode } from '#shared/errors.ts'
+import type { SessionKey } from '#shared/ids.ts'
+import type { Log } from '#shared/log.ts'
+import type { Random } from '#shared/random.ts'
+import type { Session } from '#shared/session.ts'
+import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
+import type { Stores } from '#shared/store/stores.ts'
+import type { DataKeys, KeyRing } from './data-keys.ts'
+import { fence, liftCounters } from './fence.ts'
+import { APPEND_WITHIN_MS, SessionJournal, type Change } from './journal.ts'
+import { CREDS_KEY, decodeValue } from './record.ts'
+import { RecordMap } from './record-map.ts'
+import { rehydrate, type Rehydrated } from './rehydrate.ts'
+import {
+  recordSnapshot,
+  SNAPSHOT_AFTER,
+  storeSnapshot,
+  writeSnapshot,
+  type StoredSnapshot,
+} from './snapshots.ts'
+import type { WorkingCopies } from './working-copy.ts'
+
+/** The credentials as a record. */
+export type CredsChange = readonly [key: string, value: Uint8Array]
+
+export interface StateDeps {
+  stores: Pick<Stores, 'snapshots' | 'blobs' | 'journal' | 'sessions' | 'keys'>
+  dataKeys: DataKeys
+  workingCopies: WorkingCopies
+  clock: Clock
+  random: Random
+  log: Log
+  soon: (task: () => void) => void
+  appendWithinMs?: number
+}
+
+/**
+ * One session's Signal state while this runner owns it: the records in memory, the journal that makes their changes
+ * durable, and the snapshots. Made anew with every claim, and whenever it broke.
+ */
+export class SessionState {
+  readonly key: SessionKey
+  readonly epoch: number
+  readonly records: RecordMap
+  readonly journal: SessionJournal
+  /** How the state was rebuilt; for the log, the boot report and the events. */
+  readonly rebuilt: Rehydrated
+  readonly #deps: StateDeps
+  #ring: KeyRing
+  #since: { bytes: number; entries: number }
+  #lastSnapshot: SnapshotRecord | undefined
+  #turn: Promise<unknown> = Promise.resolve()
+  #creds: (() => CredsChange | undefined) | undefined
+  #broken: Error | undefined
+  #onBroken: ((error: Error) => void) | undefined
+
+  private constructor(deps: StateDeps, key: SessionKey, epoch: number, ring: KeyRing, rebuilt: Rehydrated) {
+    this.#deps = deps
+    this.#ring = ring
+    this.key = key
+    this.epoch = epoch
+    this.rebuilt = rebuilt
+    this.records = rebuilt.records
+    this.#lastSnapshot = rebuilt.snapshots.find((snapshot) => snapshot.quarantined === undefined)
+    this.#since = { bytes: rebuilt.bytesReplayed, entries: rebuilt.entriesReplayed }
+    this.journal = new SessionJournal({
+      key,
+      epoch,
+      headSeq: rebuilt.headSeq,
+      records: this.records,
+      store: deps.stores.journal,
+      ring: () => this.#ring,
+      clock: deps.clock,
+      random: deps.random,
+      creds: () => this.#creds?.(),
+      appended: ({ bytes, entry }) => {
+        this.#since.bytes += bytes
+        this.#since.entries++
+        deps.workingCopies.append(key, entry)
+      },
+      broken: (error) => {
+        this.#broken = error
+        this.#onBroken?.(error)
+      },
+      soon: deps.soon,
+      appendWithinMs: deps.appendWithinMs ?? APPEND_WITHIN_MS,
+    })
+  }
+
+  /**
+   * Rebuilds the state and puts the barrier of this epoch behind it: from then on an older owner collides. A late entry of
+   * the predecessor that lands in between is taken in. An incomplete state is fenced, and a snapshot bridges the gap. When
+   * nothing at all could be read, nothing is written but the barrier: every start says so anew until there is a state.
+   * @throws CodedError `fenced`, `store_unavailable`, `wrong_key`
+   */
+  static async open(
+    deps: StateDeps,
+    session: Session,
+    key: SessionKey,
+    epoch: number,
+  ): Promise<SessionState> {
+    // Read anew: a ring that lacks the newest data key would take good snapshots for damaged ones.
+    const ring = await deps.dataKeys.ring(key, (await deps.stores.sessions.get(key)) ?? session)
+    for (;;) {
+      const rebuilt = await rehydrate(deps, key, ring)
+      if (rebuilt.headEpoch > epoch)
+        throw new CodedError('fenced', 'open state: a newer owner wrote this journal')
+      const state = new SessionState(deps, key, epoch, ring, rebuilt)
+      try {
+        await state.journal.mark('barrier')
+      } catch (error) {
+        if (hasCode(error, 'seq_taken')) continue
+        throw error
+      }
+      if (rebuilt.complete) {
+        const changes = liftCounters(state.records, CREDS_KEY)
+        if (changes.length > 0) await state.journal.set(changes)
+      } else if (!state.records.isEmpty) {
+        const fenced = new RecordMap(state.records.repack())
+        for (const [name, value] of fence(fenced, CREDS_KEY, deps.clock.nowMs())) fenced.set(name, value)
+        await state.replaceBy(fenced, 'fallback')
+      }
+      return state
+    }
+  }
+
+  /** The credentials as they were stored, decoded anew; `undefined` for a session that has none. */
+  storedCreds(): unknown {
+    const bytes = this.records.get(CREDS_KEY)
+    return bytes && decodeValue(bytes)
+  }
+
+  /** The live credentials; they ride with every entry once this is set. */
+  followCreds(encode: (() => CredsChange | undefined) | undefined): void {
+    this.#creds = encode
+  }
+
+  /** Called once, when the journal can't go on: memory is ahead of the store, the socket must go. */
+  onBroken(listener: (error: Error) => void): void {
+    this.#onBroken = listener
+    if (this.#broken) listener(this.#broken)
+  }
+
+  get broken(): Error | undefined {
+    return this.#broken
+  }
+
+  get lastSnapshot(): SnapshotRecord | undefined {
+    return this.#lastSnapshot
+  }
+
+  /** Why a snapshot is due, if one is. */
+  snapshotDue(nowMs: number): string | undefined {
+    const { bytes, entries } = this.#since
+    if (bytes >= SNAPSHOT_AFTER.bytes) return 'size'
+    if (entries >= SNAPSHOT_AFTER.entries) return 'count'
+    const at = this.#lastSnapshot?.at
+    if (entries > 1 && at !== undefined && nowMs - at >= SNAPSHOT_AFTER.ageMs) return 'age'
+    return undefined
+  }
+
+  /** Takes a snapshot of now. Durable when it resolves; one at a time, a second call waits and takes its own. */
+  snapshot(reason: string, more: { label?: string; clean?: boolean } = {}): Promise<SnapshotRecord> {
+    return this.#inTurn(async () => {
+      const capture = await this.journal.capture()
+      const note = { reason, clean: more.clean ?? false, ...(more.label ? { label: more.label } : {}) }
+      return this.#counted(() => writeSnapshot(this.#deps, this.#at(), capture, note))
+    })
+  }
+
+  /** One at a time, in the order of the calls. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work)
+    this.#turn = turn.catch(() => undefined)
+    return turn
+  }
+
+  /** Counts what comes after the capture from zero; when the snapshot fails, what was before counts again. */
+  async #counted(write: () => Promise<SnapshotRecord>): Promise<SnapshotRecord> {
+    const { bytes, entries } = this.#since
+    this.#since = { bytes: 0, entries: 0 }
+    try {
+      this.#lastSnapshot = await write()
+      return this.#lastSnapshot
+    } catch (error) {
+      this.#since.bytes += bytes
+      this.#since.entries += entries
+      throw error
+    }
+  }
+
+  #at(): { key: SessionKey; epoch: number; ring: KeyRing } {
+    return { key: this.key, epoch: this.epoch, ring: this.#ring }
+  }
+
+  /** Forgets everything and starts from these records: a new identity. Durable when it resolves. */
+  async reset(records: readonly Change[]): Promise<void> {
+    // The credentials of the connection before must not come back with the next entry.
+    this.#creds = undefined
+    await this.journal.mark('reset', records)
+  }
+
+  /**
+   * Puts another state in the place of this one: first its object, then the entry that names it, then its record. The entry
+   * decides, so a crash at any point leaves the old state or the new one, and a late write of ours neither. Durable when it
+   * resolves; the records must not be used any more.
+   */
+  replaceBy(records: RecordMap, reason: string): Promise<SnapshotRecord> {
+    return this.#inTurn(() =>
+      this.#counted(async () => {
+        let stored: StoredSnapshot | undefined
+        await this.journal.replace(records, async (seq) => {
+          const capture = { seq, chunks: records.repack() }
+          stored = await storeSnapshot(this.#deps, this.#at(), capture, { reason, clean: false })
+          return stored.record.id
+        })
+        this.#creds = undefined
+        if (!stored) throw new Error('the journal was replaced without a snapshot')
+        await recordSnapshot(this.#deps, this.key, stored)
+        return stored.record
+      }),
+    )
+  }
+
+  /** A new data key for all that follows, and a snapshot under it. Durable when it resolves. */
+  async rotate(session: Session): Promise<void> {
+    this.#ring = await this.#deps.dataKeys.rotate(this.key, this.#ring, session.dataKeys)
+    await this.snapshot('rotate')
+    await this.#deps.dataKeys.rewrap(this.key, this.#ring, session.dataKeys)
+  }
+
+  /** The opened data keys of the session. */
+  get ring(): KeyRing {
+    return this.#ring
+  }
+}

@@ -1,0 +1,118 @@
+import { decodeCbor, encodeCbor } from '#shared/cbor.ts'
+import { open, seal, type OpenKey } from '#shared/envelope.ts'
+import { CodedError } from '#shared/errors.ts'
+import type { SessionKey } from '#shared/ids.ts'
+import { chunkPlace } from './places.ts'
+import { openChunk, type Chunk } from './record-map.ts'
+
+/** Where in the life of a session a snapshot stands. */
+export interface SnapshotHead {
+  key: SessionKey
+  epoch: number
+  seq: number
+}
+
+const MAGIC = Buffer.from('MOOR')
+const VERSION = 1
+/** Magic, version, then epoch and seq as 64-bit numbers: enough to know what to open it with. */
+const HEAD_BYTES = MAGIC.length + 1 + 16
+/** A frame is one sealed chunk; this bounds what a damaged length field may ask for. */
+const FRAME_BYTES_MAX = 64 * 1024 * 1024
+
+/**
+ * The parts of a snapshot object, in order: the head, then each chunk sealed by itself with its place, its index and
+ * whether it is the last, so that none can be dropped, doubled or reordered. It is written and read in a stream.
+ */
+export function* snapshotParts(
+  head: SnapshotHead,
+  chunks: readonly Chunk[],
+  key: OpenKey,
+): Generator<Uint8Array> {
+  const bytes = Buffer.alloc(HEAD_BYTES)
+  MAGIC.copy(bytes)
+  bytes[MAGIC.length] = VERSION
+  bytes.writeBigUInt64BE(BigInt(head.epoch), MAGIC.length + 1)
+  bytes.writeBigUInt64BE(BigInt(head.seq), MAGIC.length + 9)
+  yield bytes
+  const list: readonly (Chunk | undefined)[] = chunks.length > 0 ? chunks : [undefined]
+  for (const [index, chunk] of list.entries()) {
+    const place = chunkPlace(head.key, head.epoch, head.seq, index, index === list.length - 1)
+    const sealed = seal(key, encodeCbor(chunk ? [chunk.firstKey, chunk.packed] : []), place)
+    const length = Buffer.alloc(4)
+    length.writeUInt32BE(sealed.length)
+    yield length
+    yield sealed
+  }
+}
+
+/**
+ * The chunks of a snapshot object, whatever the sizes of the pieces it comes in.
+ * @throws CodedError `bad_bytes` for anything but the whole, untouched object of this session at this epoch and seq
+ */
+export async function readSnapshot(
+  head: SnapshotHead,
+  pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  find: (keyId: string) => OpenKey | undefined,
+): Promise<readonly Chunk[]> {
+  const frames = await readFrames(head, pieces)
+  return frames.flatMap((sealed, index) => {
+    const place = chunkPlace(head.key, head.epoch, head.seq, index, index === frames.length - 1)
+    const chunk = toChunk(decodeCbor(open(find, sealed, place)))
+    return chunk ? [chunk] : []
+  })
+}
+
+async function readFrames(
+  head: SnapshotHead,
+  pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): Promise<Uint8Array[]> {
+  let waiting = Buffer.alloc(0)
+  let headRead = false
+  const frames: Uint8Array[] = []
+  for await (const piece of pieces) {
+    waiting = waiting.length === 0 ? Buffer.from(piece) : Buffer.concat([waiting, piece])
+    if (!headRead && waiting.length >= HEAD_BYTES) {
+      checkHead(head, waiting)
+      waiting = waiting.subarray(HEAD_BYTES)
+      headRead = true
+    }
+    while (headRead && waiting.length >= 4) {
+      const length = waiting.readUInt32BE(0)
+      if (length > FRAME_BYTES_MAX) throw new CodedError('bad_bytes', 'read snapshot: a frame is too long')
+      if (waiting.length < 4 + length) break
+      frames.push(Buffer.from(waiting.subarray(4, 4 + length)))
+      waiting = waiting.subarray(4 + length)
+    }
+  }
+  if (!headRead || waiting.length > 0 || frames.length === 0)
+    throw new CodedError('bad_bytes', 'read snapshot: it is cut off')
+  return frames
+}
+
+function checkHead(head: SnapshotHead, bytes: Buffer): void {
+  if (!bytes.subarray(0, MAGIC.length).equals(MAGIC))
+    throw new CodedError('bad_bytes', 'read snapshot: this is no snapshot')
+  if (bytes[MAGIC.length] !== VERSION)
+    throw new CodedError('bad_bytes', `read snapshot: version ${bytes[MAGIC.length]} is not known`)
+  const epoch = bytes.readBigUInt64BE(MAGIC.length + 1)
+  const seq = bytes.readBigUInt64BE(MAGIC.length + 9)
+  if (epoch !== BigInt(head.epoch) || seq !== BigInt(head.seq))
+    throw new CodedError('bad_bytes', 'read snapshot: it is another one')
+}
+
+function toChunk(value: unknown): Chunk | undefined {
+  if (!Array.isArray(value)) throw new CodedError('bad_bytes', 'read snapshot: a frame is no chunk')
+  if (value.length === 0) return undefined
+  const [firstKey, packed]: unknown[] = value
+  if (typeof firstKey !== 'string' || !(packed instanceof Uint8Array))
+    throw new CodedError('bad_bytes', 'read snapshot: a frame is no chunk')
+  const chunk = { firstKey, packed }
+  return chunk
+}
+
+/** Reads every record once, so that damage inside a chunk is found before a socket relies on it. */
+export function verifyChunks(chunks: readonly Chunk[]): number {
+  let records = 0
+  for (const chunk of chunks) records += openChunk(chunk).size
+  return records
+}

@@ -1,0 +1,117 @@
+import { createHash } from 'node:crypto'
+import type { Clock } from '#shared/clock.ts'
+import { hasCode } from '#shared/errors.ts'
+import { splitKey, type SessionKey } from '#shared/ids.ts'
+import type { Random } from '#shared/random.ts'
+import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
+import type { Stores } from '#shared/store/stores.ts'
+import type { KeyRing } from './data-keys.ts'
+import type { Capture } from './journal.ts'
+import { snapshotParts } from './snapshot-file.ts'
+import type { WorkingCopies } from './working-copy.ts'
+
+/** The journal since the last snapshot passes one of these, and a new one is due (DESIGN, Durable state). */
+export const SNAPSHOT_AFTER = { bytes: 1024 * 1024, entries: 2_000, ageMs: 24 * 3_600_000 } as const
+/** DESIGN, Durable state: the last five, and every labelled one for thirty days. */
+export const KEEP = { newest: 5, labelledMs: 30 * 24 * 3_600_000 } as const
+
+interface Deps {
+  stores: Pick<Stores, 'snapshots' | 'blobs' | 'journal'>
+  workingCopies: WorkingCopies
+  clock: Clock
+  random: Random
+}
+
+/**
+ * Writes one immutable object, then its record, then forgets what no restore can need any more: journal entries below the
+ * snapshot before this one, so that the newest two can each be rolled forward, and snapshots beyond retention.
+ * Durable when it resolves; when it fails in between, what is left over is an object nobody points to, or nothing.
+ */
+export async function writeSnapshot(
+  deps: Deps,
+  at: { key: SessionKey; epoch: number; ring: KeyRing },
+  capture: Capture,
+  note: { reason: string; label?: string; clean: boolean },
+): Promise<SnapshotRecord> {
+  const stored = await storeSnapshot(deps, at, capture, note)
+  await recordSnapshot(deps, at.key, stored)
+  return stored.record
+}
+
+/** A snapshot whose object is durable. */
+export interface StoredSnapshot {
+  record: SnapshotRecord
+  parts: readonly Uint8Array[]
+}
+
+export const snapshotObject = (key: SessionKey, id: string): string => {
+  const { tenant, session } = splitKey(key)
+  return `snapshots/${tenant}/${session}/${id}`
+}
+
+/** The first half: the object alone. No restore chooses it before its record, or an entry that names it, is there. */
+export async function storeSnapshot(
+  deps: Deps,
+  at: { key: SessionKey; epoch: number; ring: KeyRing },
+  capture: Capture,
+  note: { reason: string; label?: string; clean: boolean },
+): Promise<StoredSnapshot> {
+  const { stores, clock, random } = deps
+  const { key, epoch, ring } = at
+  const id = `${epoch}-${capture.seq}-${random.id()}`
+  const parts = [...snapshotParts({ key, epoch, seq: capture.seq }, capture.chunks, ring.current)]
+  const record: SnapshotRecord = {
+    id,
+    object: snapshotObject(key, id),
+    seq: capture.seq,
+    epoch,
+    bytes: parts.reduce((sum, part) => sum + part.length, 0),
+    sha256: parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest('hex'),
+    dataKeyId: ring.current.id,
+    at: clock.nowMs(),
+    ...note,
+  }
+  await stores.blobs.create(record.object, parts)
+  return { record, parts }
+}
+
+/** The second half: the record, then the working copy, then what is not needed any more. */
+export async function recordSnapshot(
+  deps: Deps,
+  key: SessionKey,
+  { record, parts }: StoredSnapshot,
+): Promise<void> {
+  await deps.stores.snapshots.record(key, record)
+  await deps.workingCopies.rebase(key, { epoch: record.epoch, seq: record.seq }, parts)
+  try {
+    await forget(deps, key)
+  } catch (error) {
+    // The snapshot is there; what could not be forgotten now is forgotten after the next one.
+    if (!hasCode(error, 'store_unavailable', 'overloaded')) throw error
+  }
+}
+
+/** Truncates and retires. A repeat is harmless. */
+async function forget(deps: Deps, key: SessionKey): Promise<void> {
+  const { stores, clock } = deps
+  const snapshots = await stores.snapshots.list(key)
+  const usable = snapshots.filter((snapshot) => snapshot.quarantined === undefined)
+  const before = usable[1]
+  if (before) await stores.journal.truncate(key, before.seq)
+  for (const snapshot of retired(snapshots, clock.nowMs())) {
+    await stores.blobs.remove(snapshot.object)
+    await stores.snapshots.remove(key, snapshot.id)
+  }
+}
+
+/** What retention lets go: neither among the newest five usable nor labelled within thirty days. Pure. */
+export function retired(snapshots: readonly SnapshotRecord[], nowMs: number): readonly SnapshotRecord[] {
+  const usable = snapshots.filter((snapshot) => snapshot.quarantined === undefined)
+  const kept = new Set(usable.slice(0, KEEP.newest).map((snapshot) => snapshot.id))
+  return snapshots.filter((snapshot) => {
+    if (kept.has(snapshot.id)) return false
+    const age = nowMs - snapshot.at
+    // A quarantined object is evidence; it stays as long as a labelled one does.
+    return snapshot.label === undefined && snapshot.quarantined === undefined ? true : age > KEEP.labelledMs
+  })
+}

@@ -1,0 +1,104 @@
+import type { Phase, Session, Status } from '#shared/session.ts'
+import { unseenStatus } from '#shared/session.ts'
+import type { LiveSession } from './session/live-session.ts'
+
+/** What the status is made of beside the live session itself. */
+export interface StatusFacts {
+  nowMs: number
+  monotonicMs: number
+  epoch: number
+  pairingOpen: boolean
+  fleetStopped: boolean
+}
+
+const REASONS: Partial<Record<Phase, string>> = {
+  unpaired: 'no credentials; open a pairing window with POST …/pairing',
+  conflict: 'another process uses these credentials; stop it, then POST …/resume',
+  outdated: 'WhatsApp refuses this client version; update Mooring',
+}
+
+/** The one word for where a session is. Pure. */
+export function phaseOf(live: LiveSession, session: Session, facts: StatusFacts): Phase {
+  if (live.socketIs === 'open') return 'connected'
+  if (session.want.state === 'stopped') return live.bar ? live.bar.phase : 'stopped'
+  if (live.bar) return live.bar.phase
+  if (!live.state) return 'rehydrating'
+  if (!live.paired) return facts.pairingOpen ? 'pairing' : 'unpaired'
+  if (live.socketIs === 'connecting') return 'connecting'
+  if (facts.fleetStopped) return 'outdated'
+  return facts.monotonicMs < live.retryAtMs ? 'backing_off' : 'connecting'
+}
+
+/** The whole status as it is now, on top of what was stored before. Pure. */
+export function statusOf(live: LiveSession, session: Session, facts: StatusFacts): Status {
+  const before = session.status ?? unseenStatus(facts.epoch)
+  const phase = phaseOf(live, session, facts)
+  const reason = reasonOf(live, phase)
+  const jid = live.me?.jid ?? before.jid
+  const numbers = /^(\d+)(?::(\d+))?@/.exec(jid ?? '')
+  const authenticatedAt = live.authenticatedAt ?? before.authenticatedAt
+  const known = live.paired || live.state === undefined || phase === 'logged_out' || phase === 'banned'
+  const snapshot = live.state?.lastSnapshot
+  const lastActivityAt = live.lastActivityAt ?? before.lastActivityAt
+  const lastDisconnect = live.lastDisconnect ?? before.lastDisconnect
+  const backingOff = phase === 'backing_off'
+  return {
+    phase,
+    ...(reason === undefined ? {} : { reason }),
+    observedGeneration: session.want.generation,
+    epoch: facts.epoch,
+    at: facts.nowMs,
+    ...(known && numbers?.[1] ? { phone: numbers[1] } : {}),
+    ...(known && jid ? { jid } : {}),
+    ...(known && numbers?.[2] ? { deviceId: Number(numbers[2]) } : {}),
+    ...(live.shown && phase === 'pairing' ? { pairing: live.shown } : {}),
+    ...(phase === 'connected'
+      ? { connectedAt: before.phase === 'connected' && before.connectedAt ? before.connectedAt : facts.nowMs }
+      : {}),
+    ...(known && authenticatedAt ? { authenticatedAt } : {}),
+    ...(lastActivityAt ? { lastActivityAt } : {}),
+    ...(lastDisconnect ? { lastDisconnect } : {}),
+    attempts: live.attempts,
+    ...(backingOff ? { nextAttemptAt: Math.round(facts.nowMs + live.retryAtMs - facts.monotonicMs) } : {}),
+    ...(live.bar?.until === undefined ? {} : { until: live.bar.until }),
+    ...(snapshot
+      ? { snapshot: { seq: snapshot.seq, at: snapshot.at, bytes: snapshot.bytes } }
+      : before.snapshot
+        ? { snapshot: before.snapshot }
+        : {}),
+    uptime: uptimeOf(before, phase, facts, session),
+  }
+}
+
+function reasonOf(live: LiveSession, phase: Phase): string | undefined {
+  if (live.bar && phase === live.bar.phase) return live.bar.why
+  if (phase === 'pairing' || phase === 'unpaired') return live.pairingNote ?? REASONS[phase]
+  if (phase === 'backing_off') return live.lastDisconnect?.why
+  return REASONS[phase]
+}
+
+/** Time is added up when the status is written, so an idle session writes nothing for it. */
+function uptimeOf(before: Status, phase: Phase, facts: StatusFacts, session: Session): Status['uptime'] {
+  const { uptime } = before
+  const passed = Math.max(0, facts.nowMs - (before.at ?? facts.nowMs))
+  const wasUp = before.phase === 'connected'
+  return {
+    connectedMs: uptime.connectedMs + (wasUp ? passed : 0),
+    wantedMs: uptime.wantedMs + (session.want.state === 'running' ? passed : 0),
+    connects: uptime.connects + (phase === 'connected' && !wasUp ? 1 : 0),
+    disconnects: uptime.disconnects + (phase !== 'connected' && wasUp ? 1 : 0),
+  }
+}
+
+/** Whether two statuses say the same, times of activity within a minute aside. Pure. */
+export function saysTheSame(a: Status | undefined, b: Status): boolean {
+  if (!a) return false
+  const strip = (status: Status): string =>
+    JSON.stringify({
+      ...status,
+      at: undefined,
+      uptime: undefined,
+      lastActivityAt: Math.floor((status.lastActivityAt ?? 0) / 60_000),
+    })
+  return strip(a) === strip(b)
+}

@@ -1,0 +1,43 @@
+import type { SessionKey } from '#shared/ids.ts'
+import type { RunnerContext } from '../context.ts'
+import type { Bar, LiveSession } from '../session/live-session.ts'
+
+/** The live session of a step that only a live session has. */
+export function liveOf(context: RunnerContext, key: SessionKey): LiveSession {
+  const live = context.live.get(key)
+  if (!live) throw new Error('only a session that is live here has this step')
+  return live
+}
+
+/** A bar that ends at a wall-clock time, or with a person's word. */
+export const liveBar = (
+  context: RunnerContext,
+  phase: Bar['phase'],
+  why: string,
+  until: number | undefined,
+): Bar => ({
+  phase,
+  why,
+  until,
+  untilMs: until === undefined ? undefined : context.clock.monotonicMs() + (until - context.clock.nowMs()),
+})
+
+/** Keeps the credentials under a label, for 30 days, and takes them out of use. */
+export async function archive(
+  context: RunnerContext,
+  key: SessionKey,
+  live: LiveSession,
+  why: string,
+): Promise<void> {
+  const { state } = live
+  if (!state) return
+  const record = await state.snapshot(why, { label: why })
+  await state.reset([])
+  live.paired = false
+  context.tell.event(key, {
+    kind: 'snapshot',
+    why: `archived: ${why}`,
+    epoch: state.epoch,
+    detail: { snapshot: record.id },
+  })
+}

@@ -1,0 +1,89 @@
+import { hasCode } from '#shared/errors.ts'
+import type { SessionKey } from '#shared/ids.ts'
+import type { Session } from '#shared/session.ts'
+import type { RunnerContext } from '../context.ts'
+import { storedBar } from '../observe.ts'
+import { LiveSession } from '../session/live-session.ts'
+import { tellStatus } from '../tell-status.ts'
+import { liveBar } from './live.ts'
+
+/** Makes this runner the owner, if nobody was faster. */
+export async function claim(context: RunnerContext, key: SessionKey, session: Session): Promise<void> {
+  const { stores, view, clock, random, lease, log } = context
+  const before = view.owners.get(key)
+  const startMs = clock.monotonicMs()
+  try {
+    const owner = await stores.owners.claim({
+      key,
+      runnerId: lease.id,
+      expectEpoch: before?.epoch ?? 0,
+      nonce: random.id(),
+      nowMs: clock.nowMs(),
+    })
+    view.owners.set(key, owner)
+    const takeover = before?.runnerId !== undefined
+    const kind = takeover ? 'takeover' : 'claim'
+    context.tell.event(key, {
+      kind,
+      epoch: owner.epoch,
+      ...(takeover ? { from: String(before.runnerId) } : {}),
+    })
+    const durationMs = Math.round(clock.monotonicMs() - startMs)
+    log.info(
+      { sessionId: key, epoch: owner.epoch, from: before?.runnerId, durationMs },
+      takeover ? 'session taken over' : 'session claimed',
+    )
+  } catch (error) {
+    if (!hasCode(error, 'owner_changed')) throw error
+    await view.refreshOwner(key)
+    return
+  }
+  // The want may have changed since it was cached; the status is the predecessor's last word.
+  await view.refreshSession(key)
+  const live = new LiveSession(context.sessionDeps, key)
+  const fresh = view.sessions.get(key) ?? session
+  const bar = storedBar(fresh, clock.nowMs())
+  if (bar) live.bar = liveBar(context, bar.phase, fresh.status?.reason ?? bar.phase, bar.until)
+  live.attempts = fresh.status?.attempts ?? 0
+  context.live.set(key, live)
+}
+
+/** Without a flush: it is not ours to write any more. */
+export async function dropSession(context: RunnerContext, key: SessionKey): Promise<void> {
+  const live = context.live.get(key)
+  const why = context.lease.isGood ? 'fenced' : 'lease_lost'
+  live?.drop(why)
+  context.live.delete(key)
+  context.pacer.done(key)
+  context.tell.forget(key)
+  context.log.warn({ sessionId: key, why }, 'session dropped')
+  await context.view.refreshOwner(key).catch(() => undefined)
+}
+
+/** Everything durable, the status told, then the ownership given back with its epoch kept. */
+export async function release(context: RunnerContext, key: SessionKey): Promise<void> {
+  const { view, stores, lease, clock, random, log } = context
+  const owner = view.owners.get(key)
+  const live = context.live.get(key)
+  const startMs = clock.monotonicMs()
+  await live?.settle()
+  tellStatus(context, key)
+  await context.tell.told(key)
+  live?.unload()
+  context.live.delete(key)
+  context.pacer.done(key)
+  if (!owner || owner.runnerId !== lease.id) return
+  try {
+    const nonce = random.id()
+    await stores.owners.release({ key, runnerId: lease.id, epoch: owner.epoch, nonce, nowMs: clock.nowMs() })
+    view.owners.set(key, { epoch: owner.epoch, since: clock.nowMs(), nonce })
+  } catch (error) {
+    if (!hasCode(error, 'fenced')) throw error
+    await view.refreshOwner(key)
+  }
+  context.tell.event(key, { kind: 'release', epoch: owner.epoch })
+  log.info(
+    { sessionId: key, epoch: owner.epoch, durationMs: Math.round(clock.monotonicMs() - startMs) },
+    'session released',
+  )
+}

@@ -1,0 +1,75 @@
+import type { SessionKey } from '#shared/ids.ts'
+import type { Session } from '#shared/session.ts'
+import type { RunnerContext } from '../context.ts'
+import type { LiveSession } from '../session/live-session.ts'
+import { archive, liveBar } from './live.ts'
+
+/** B7: a session that fails more than three times in a row is told of. */
+const ALERT_AFTER = 4
+
+/** What a close means, done: once for every close, before the next step is planned. */
+export async function settleVerdict(
+  context: RunnerContext,
+  key: SessionKey,
+  session: Session,
+): Promise<void> {
+  const live = context.live.get(key)
+  const verdict = live?.verdict
+  if (!live || !verdict) return
+  live.verdict = undefined
+  context.pacer.done(key)
+  const { clock, log, breaker } = context
+  const code = live.lastDisconnect?.code
+  context.tell.event(key, {
+    kind: 'close',
+    why: verdict.why,
+    ...(code === undefined ? {} : { code }),
+    epoch: live.state?.epoch ?? 0,
+  })
+  if (verdict.fleet) {
+    const slowUntilMs = breaker.note(verdict.fleet, key, clock.monotonicMs())
+    if (slowUntilMs > 0) context.pacer.slowUntil(slowUntilMs)
+  }
+  const next = verdict.next
+  if (next.do === 'back_off') {
+    live.backOff()
+    const triesMax = Math.min(next.triesMax ?? Infinity, session.want.reconnect?.maxAttempts ?? Infinity)
+    if (live.attempts >= triesMax)
+      live.bar = liveBar(context, 'failed', `${verdict.why}, ${live.attempts} times in a row`, undefined)
+  } else if (next.do === 'bar') {
+    const until = next.forMs === undefined ? undefined : clock.nowMs() + next.forMs
+    live.bar = liveBar(context, next.phase, verdict.why, until)
+  } else if (next.do === 'unpaired') {
+    live.endedWindowId = session.want.pairing?.id
+    live.pairingNote = 'nobody scanned the code in time; open another window'
+  } else if (next.do === 'arbitrate') {
+    await arbitrate(context, key, live)
+  }
+  if (verdict.credentials === 'archive' && live.paired) await archive(context, key, live, verdict.why)
+  const alert = verdict.alert || live.attempts === ALERT_AFTER
+  log[alert ? 'error' : 'info'](
+    {
+      sessionId: key,
+      code,
+      why: verdict.why,
+      next: next.do,
+      attempts: live.attempts,
+      retryInMs: Math.max(0, Math.round(live.retryAtMs - clock.monotonicMs())),
+      alert,
+    },
+    'connection closed',
+  )
+}
+
+/** 440: presume that ownership is lost; look who has it. Ours elsewhere: drop quietly. Nobody of ours: a person decides. */
+async function arbitrate(context: RunnerContext, key: SessionKey, live: LiveSession): Promise<void> {
+  const { view, lease } = context
+  await view.refreshOwner(key)
+  if (view.owners.get(key)?.runnerId !== lease.id) return
+  live.bar = liveBar(
+    context,
+    'conflict',
+    'another process, not one of ours, uses these credentials',
+    undefined,
+  )
+}

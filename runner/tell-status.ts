@@ -1,0 +1,37 @@
+import type { SessionKey } from '#shared/ids.ts'
+import type { RunnerContext } from './context.ts'
+import { openWindow } from './observe.ts'
+import { saysTheSame, statusOf } from './status.ts'
+
+/** Writes the status where it says something new. */
+export function tellStatus(context: RunnerContext, key: SessionKey): void {
+  const live = context.live.get(key)
+  const session = context.view.sessions.get(key)
+  const epoch = context.view.owners.get(key)?.epoch
+  if (!live || !session || epoch === undefined) return
+  const nowMs = context.clock.nowMs()
+  const facts = {
+    nowMs,
+    monotonicMs: context.clock.monotonicMs(),
+    epoch,
+    pairingOpen: openWindow(session, live, nowMs) !== undefined,
+    fleetStopped: context.clock.monotonicMs() < context.breaker.stoppedUntilMs,
+  }
+  const status = statusOf(live, session, facts)
+  if (saysTheSame(session.status, status)) return
+  const from = session.status?.phase
+  context.view.sessions.set(key, { ...session, status, updatedAt: nowMs })
+  context.tell.status(key, status)
+  if (from === status.phase) return
+  const why = status.reason
+  const code = status.lastDisconnect?.code
+  context.tell.event(key, {
+    kind: 'phase',
+    ...(from ? { from } : {}),
+    to: status.phase,
+    ...(why ? { why } : {}),
+    ...(code === undefined || status.phase === 'connected' ? {} : { code }),
+    epoch,
+  })
+  context.boot.note(key, status.phase, status.reason, context.clock.monotonicMs())
+}

@@ -1,0 +1,121 @@
+import type { Clock } from '#shared/clock.ts'
+import { hasCode, toError } from '#shared/errors.ts'
+import type { SessionKey } from '#shared/ids.ts'
+import type { Log } from '#shared/log.ts'
+import type { Random } from '#shared/random.ts'
+import type { Status } from '#shared/session.ts'
+import type { AuditEvent } from '#shared/store/event-store.ts'
+import type { Stores } from '#shared/store/stores.ts'
+
+const RETRY_MIN_MS = 200
+const RETRY_MAX_MS = 10_000
+/** Events beyond this are counted and dropped: the trail must not take the memory of a runner whose store is away. */
+const WAITING_EVENTS_MAX = 10_000
+
+export interface TellDeps {
+  stores: Pick<Stores, 'sessions' | 'events'>
+  clock: Clock
+  random: Random
+  log: Log
+  me: string
+  fenced: (key: SessionKey) => void
+}
+
+/**
+ * Writes statuses and events behind the loop: of several statuses of one session only the newest goes out, and a store that
+ * is away delays them without holding up a socket.
+ */
+export class Tell {
+  readonly #deps: TellDeps
+  readonly #next = new Map<SessionKey, Status>()
+  readonly #writing = new Map<SessionKey, Promise<void>>()
+  readonly #background = new Set<Promise<void>>()
+  readonly #stop = new AbortController()
+  #waitingEvents = 0
+
+  constructor(deps: TellDeps) {
+    this.#deps = deps
+  }
+
+  /** Notes the newest status; returns at once. */
+  status(key: SessionKey, status: Status): void {
+    this.#next.set(key, status)
+    if (!this.#writing.has(key)) this.#writing.set(key, this.#writeAll(key))
+  }
+
+  /** Resolves when the newest status of a session is written, or given up. */
+  async told(key: SessionKey): Promise<void> {
+    await this.#writing.get(key)
+  }
+
+  /** Drops what is not written yet: the session is not ours any more. */
+  forget(key: SessionKey): void {
+    this.#next.delete(key)
+  }
+
+  /** Adds a line to the audit trail; returns at once. */
+  event(key: SessionKey, event: Omit<AuditEvent, 'id' | 'at' | 'by'>): void {
+    const { clock, random, me, stores, log } = this.#deps
+    if (this.#waitingEvents >= WAITING_EVENTS_MAX) {
+      log.error({ sessionId: key, kind: event.kind }, 'an event was dropped: too many wait for the store')
+      return
+    }
+    const at = clock.nowMs()
+    const whole: AuditEvent = { ...event, id: `${String(at).padStart(15, '0')}-${random.id()}`, at, by: me }
+    this.#waitingEvents++
+    this.background(async () => {
+      await stores.events.append(key, whole)
+      this.#waitingEvents--
+    })
+  }
+
+  /** Runs a write until it succeeds, or the runner ends, or the store says that it never will. */
+  background(work: () => Promise<void>): void {
+    const run = this.#untilDone(work).finally(() => this.#background.delete(run))
+    this.#background.add(run)
+  }
+
+  /** Resolves when everything noted so far is written, at the latest after `withinMs`; then nothing is tried again. */
+  async close(withinMs: number): Promise<void> {
+    const over = new AbortController()
+    const all = Promise.all([...this.#writing.values(), ...this.#background])
+    await Promise.race([all, this.#deps.clock.sleep(withinMs, over.signal).catch(() => undefined)])
+    over.abort()
+    this.#stop.abort()
+    await Promise.all([...this.#writing.values(), ...this.#background])
+  }
+
+  async #writeAll(key: SessionKey): Promise<void> {
+    const { stores, clock, fenced } = this.#deps
+    for (let status = this.#next.get(key); status; status = this.#next.get(key)) {
+      const newest = status
+      this.#next.delete(key)
+      await this.#untilDone(async () => {
+        if (this.#next.has(key)) return
+        try {
+          await stores.sessions.reportStatus(key, newest, clock.nowMs())
+        } catch (error) {
+          if (hasCode(error, 'fenced')) fenced(key)
+          throw error
+        }
+      })
+    }
+    this.#writing.delete(key)
+  }
+
+  async #untilDone(work: () => Promise<void>): Promise<void> {
+    const { clock, random, log } = this.#deps
+    for (let waitMs = RETRY_MIN_MS; !this.#stop.signal.aborted; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
+      try {
+        return await work()
+      } catch (error) {
+        if (!hasCode(error, 'store_unavailable', 'overloaded')) {
+          if (!hasCode(error, 'fenced', 'not_found'))
+            log.error({ error: toError(error) }, 'a write in the background failed')
+          return
+        }
+        await clock.sleep(waitMs * (0.5 + random.next() / 2), this.#stop.signal).catch(() => undefined)
+      }
+    }
+  }
+}

@@ -1,0 +1,98 @@
+import type { Clock } from '#shared/clock.ts'
+import type { SessionKey } from '#shared/ids.ts'
+import type { Log } from '#shared/log.ts'
+import type { LiveSession } from './session/live-session.ts'
+
+export interface WatchdogTimes {
+  lookEveryMs: number
+  /** From the start of a connection to open, a QR, or a close (facts: health, proposals). */
+  connectMs: number
+  /** Without any frame while open: three missed pings. */
+  silenceMs: number
+  /** Logged in, but never open. */
+  loginMs: number
+  /** A receive or send path that does not move. */
+  stuckMs: number
+}
+
+/** facts §8; `silenceMs` is three keep-alive periods of 30 s. */
+export const WATCHDOG_TIMES: WatchdogTimes = {
+  lookEveryMs: 5_000,
+  connectMs: 45_000,
+  silenceMs: 90_000,
+  loginMs: 75_000,
+  stuckMs: 60_000,
+}
+
+/**
+ * Ends connections that the library would leave hanging. It judges by facts of the transport only: a session without
+ * messages is a quiet session, not a sick one. One timer for all sessions.
+ */
+export class Watchdog {
+  readonly #deps: { clock: Clock; log: Log; live: ReadonlyMap<SessionKey, LiveSession>; times: WatchdogTimes }
+  #cancel: (() => void) | undefined
+  readonly #probing = new Set<LiveSession>()
+  #lastProbeMs = 0
+
+  constructor(deps: {
+    clock: Clock
+    log: Log
+    live: ReadonlyMap<SessionKey, LiveSession>
+    times: WatchdogTimes
+  }) {
+    this.#deps = deps
+  }
+
+  start(): void {
+    const { clock, times } = this.#deps
+    this.#cancel = clock.after(times.lookEveryMs, () => {
+      this.look()
+      this.start()
+    })
+  }
+
+  stop(): void {
+    this.#cancel?.()
+  }
+
+  /** One look at every connection. */
+  look(): void {
+    const { clock, live, times } = this.#deps
+    const nowMs = clock.monotonicMs()
+    const probes = nowMs - this.#lastProbeMs >= times.stuckMs
+    if (probes) this.#lastProbeMs = nowMs
+    for (const session of live.values()) {
+      const why = this.#whatIsWrong(session, nowMs)
+      if (why) this.#end(session, why)
+      else if (probes && session.socketIs === 'open') void this.#probe(session)
+    }
+  }
+
+  #whatIsWrong(session: LiveSession, nowMs: number): string | undefined {
+    const { times } = this.#deps
+    const { socket } = session
+    if (!socket) return undefined
+    const health = socket.health()
+    if (session.socketIs === 'open')
+      return nowMs - health.lastFrameMs > times.silenceMs ? 'no frame for too long' : undefined
+    if (session.shown?.qr || session.shown?.code)
+      return nowMs - health.lastFrameMs > times.silenceMs ? 'no frame for too long' : undefined
+    if (health.loggedInAtMs !== undefined)
+      return nowMs - health.loggedInAtMs > times.loginMs ? 'logged in but never open' : undefined
+    return nowMs - session.connectingSinceMs > times.connectMs ? 'no answer while connecting' : undefined
+  }
+
+  async #probe(session: LiveSession): Promise<void> {
+    if (this.#probing.has(session)) return
+    this.#probing.add(session)
+    const { socket } = session
+    const moves = (await socket?.probe(this.#deps.times.stuckMs)) ?? true
+    this.#probing.delete(session)
+    if (!moves && session.socket === socket) this.#end(session, 'its receive or send path is stuck')
+  }
+
+  #end(session: LiveSession, why: string): void {
+    this.#deps.log.warn({ sessionId: session.key, why }, 'watchdog ends a connection')
+    session.socket?.drop(`watchdog: ${why}`)
+  }
+}

@@ -1,0 +1,91 @@
+import {
+  initAuthCreds,
+  proto,
+  type AuthenticationCreds,
+  type AuthenticationState,
+  type SignalDataSet,
+  type SignalDataTypeMap,
+  type SignalKeyStore,
+} from '@whiskeysockets/baileys'
+import { CodedError } from '#shared/errors.ts'
+import { CREDS_KEY, decodeValue, encodeValue, isLazy, recordKey } from '../state/record.ts'
+import type { Change } from '../state/journal.ts'
+import type { SessionState } from '../state/session-state.ts'
+
+/** The key type under which decrypted messages wait for the application; Baileys passes it through untouched. */
+export const INBOX_TYPE = 'inbox'
+
+/** The authentication state of one connection. */
+export interface ConnectionAuth extends AuthenticationState {
+  /** From here on `set` throws: nothing is stored any more whose receipt could not be sent. */
+  seal(): void
+}
+
+/**
+ * Baileys' authentication state over the session's records: `get` answers from memory with fresh copies, `set` is atomic,
+ * changes the memory at once and resolves when the journal entry is durable. Made anew for every
+ * connection: a mutex that got stuck in the old one's transaction layer stays behind with it.
+ */
+export function connectionAuth(state: SessionState): ConnectionAuth {
+  const creds = (state.storedCreds() as AuthenticationCreds | undefined) ?? initAuthCreds()
+  state.followCreds(() => [CREDS_KEY, encodeValue(creds)])
+  let sealed = false
+  const seal = (): void => {
+    sealed = true
+  }
+  return { creds, keys: keyStore(state, () => sealed), seal }
+}
+
+function keyStore(state: SessionState, isSealed: () => boolean): SignalKeyStore {
+  return {
+    get<T extends keyof SignalDataTypeMap>(type: T, ids: string[]): { [id: string]: SignalDataTypeMap[T] } {
+      const values: { [id: string]: SignalDataTypeMap[T] } = {}
+      for (const id of ids) {
+        const bytes = state.records.get(recordKey(type, id))
+        if (bytes) values[id] = revive(type, decodeValue(bytes)) as SignalDataTypeMap[T]
+      }
+      return values
+    },
+
+    set(data: SignalDataSet): Promise<void> {
+      if (isSealed()) return Promise.reject(new CodedError('sealed', 'set keys after the connection ended'))
+      const changes: Change[] = []
+      let lazy = true
+      for (const [type, values] of Object.entries(data)) {
+        for (const [id, value] of Object.entries(values ?? {})) {
+          const key = recordKey(type, id)
+          if (value === null || value === undefined) {
+            // Deleting what is not there is no change: rc14 does so for every pre-key it has already used up.
+            if (state.records.get(key) === undefined) continue
+            changes.push([key, null])
+          } else {
+            const bytes = encodeValue(value)
+            // Device lists and mappings come again unchanged with every look-up.
+            if (isLazy(type) && same(state.records.get(key), bytes)) continue
+            changes.push([key, bytes])
+          }
+          lazy &&= isLazy(type)
+        }
+      }
+      return changes.length === 0 ? Promise.resolve() : state.journal.set(changes, { lazy })
+    },
+  }
+}
+
+const same = (known: Uint8Array | undefined, bytes: Uint8Array): boolean =>
+  known !== undefined && Buffer.compare(known, bytes) === 0
+
+/** The one type that Baileys wants as a protobuf object. */
+function revive(type: string, value: unknown): unknown {
+  if (type !== 'app-state-sync-key') return value
+  return proto.Message.AppStateSyncKeyData.fromObject(value as Record<string, unknown>)
+}
+
+/**
+ * Whether credentials belong to a linked device. Never `creds.registered`: pairing by QR leaves it false for ever (facts:
+ * is it paired?). A number that asked for a code has `me` without a device.
+ */
+export function isPaired(creds: unknown): boolean {
+  const { account, me } = (creds ?? {}) as Partial<AuthenticationCreds>
+  return Boolean(account?.accountSignature) && /:\d+@/.test(me?.id ?? '')
+}

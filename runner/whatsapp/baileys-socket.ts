@@ -1,0 +1,288 @@
+import {
+  Browsers,
+  makeWASocket,
+  type BinaryNode,
+  type CacheStore,
+  type WASocket,
+  type WAVersion,
+} from '@whiskeysockets/baileys'
+import { LRUCache } from 'lru-cache'
+import type { WebSocket } from 'ws'
+import type { Clock } from '#shared/clock.ts'
+import type { Log } from '#shared/log.ts'
+import { connectionAuth, type ConnectionAuth } from './auth-state.ts'
+import { closeReport } from './close-report.ts'
+import { baileysLog } from './quiet.ts'
+import { TRANSACTION, writeAheadRepository } from './signal-repository.ts'
+import type { OpenSocket, OpenSocketAsk, SocketHealth, WhatsAppSocket } from './socket.ts'
+
+export interface BaileysSettings {
+  url: string | undefined
+  version: WAVersion | undefined
+  connectTimeoutMs: number
+  keepAliveEveryMs: number
+  queryTimeoutMs: number
+}
+
+/** `end()` waits for the other side's close frame, 30 s when that side is dead (facts §0.7). */
+const END_WITHIN_MS = 1_500
+/** How long a hand-over waits for the message in work; decryption takes milliseconds, a stuck one is left behind. */
+const MUTEX_WITHIN_MS = 3_000
+const LOGOUT_WITHIN_MS = 10_000
+/** The first QR lives a minute, each following one 20 s (facts: QR, stanza by stanza). */
+const FIRST_QR_MS = 60_000
+const NEXT_QR_MS = 20_000
+/** rc14 marks the account online after every change of the credentials (facts: creds); this takes it back. */
+const UNAVAILABLE_AFTER_MS = 1_000
+
+/** The only file that makes Baileys sockets. */
+export function baileysSockets(deps: {
+  settings: BaileysSettings
+  clock: Clock
+  log: Log | undefined
+}): OpenSocket {
+  return (ask) => new BaileysSocket(deps, ask)
+}
+
+class BaileysSocket implements WhatsAppSocket {
+  readonly #clock: Clock
+  readonly #ask: OpenSocketAsk
+  readonly #auth: ConnectionAuth
+  readonly #sock: WASocket
+  readonly #raw: WebSocket | undefined
+  #closed = false
+  #http: number | undefined
+  #qrs = 0
+  #lastFrameMs: number
+  #openedAtMs: number | undefined
+  #loggedInAtMs: number | undefined
+  #messagesIn = 0
+  #messagesHandled = 0
+  #cancelUnavailable: (() => void) | undefined
+
+  constructor(deps: { settings: BaileysSettings; clock: Clock; log: Log | undefined }, ask: OpenSocketAsk) {
+    const { settings, clock, log } = deps
+    this.#clock = clock
+    this.#ask = ask
+    this.#lastFrameMs = clock.monotonicMs()
+    this.#auth = connectionAuth(ask.state)
+    this.#sock = makeWASocket({
+      auth: this.#auth,
+      logger: baileysLog(log),
+      browser: Browsers.ubuntu('Chrome'),
+      ...(settings.url ? { waWebSocketUrl: settings.url } : {}),
+      ...(settings.version ? { version: settings.version } : {}),
+      connectTimeoutMs: settings.connectTimeoutMs,
+      defaultQueryTimeoutMs: settings.queryTimeoutMs,
+      keepAliveIntervalMs: settings.keepAliveEveryMs,
+      transactionOpts: TRANSACTION,
+      markOnlineOnConnect: false,
+      syncFullHistory: false,
+      makeSignalRepository: writeAheadRepository(this.#auth.keys, ask.inbox, () => ask.events.received()),
+      msgRetryCounterCache: boundedCache(1_000),
+      userDevicesCache: boundedCache(2_000),
+      getMessage: async (key) => {
+        const text = key.id ? await ask.sentText(key.id) : undefined
+        return text === undefined ? undefined : { conversation: text }
+      },
+    })
+    this.#raw = (this.#sock.ws as unknown as { socket: WebSocket | null }).socket ?? undefined
+    this.#guardWire()
+    this.#listen()
+  }
+
+  async requestPairingCode(phone: string): Promise<string> {
+    return this.#sock.requestPairingCode(phone)
+  }
+
+  async send(message: { id: string; to: string; text: string }): Promise<void> {
+    await this.#sock.sendMessage(message.to, { text: message.text }, { messageId: message.id })
+  }
+
+  async logout(): Promise<'confirmed' | 'unconfirmed'> {
+    const jid = this.#auth.creds.me?.id
+    if (!jid) return 'unconfirmed'
+    const content = [{ tag: 'remove-companion-device', attrs: { jid, reason: 'user_initiated' } }]
+    const attrs = { to: '@s.whatsapp.net', type: 'set', xmlns: 'md' }
+    const answer: BinaryNode | undefined = await this.#sock
+      .query({ tag: 'iq', attrs, content }, LOGOUT_WITHIN_MS)
+      .catch(() => undefined)
+    return answer?.attrs['type'] === 'result' ? 'confirmed' : 'unconfirmed'
+  }
+
+  async handOver(): Promise<void> {
+    if (this.#closed) return
+    const end = async (): Promise<void> => {
+      // Sealing in the same tick as `end` makes any later decryption fail before it is stored, so the server delivers that
+      // message again to whoever connects next.
+      const ended = this.#sock.end(new Error('handed over'))
+      this.#auth.seal()
+      await this.#within(END_WITHIN_MS, ended)
+      this.#raw?.terminate()
+      await this.#within(END_WITHIN_MS, ended)
+    }
+    await this.#within(MUTEX_WITHIN_MS, this.#sock.messageMutex.mutex(end))
+    if (!this.#closed) await end()
+    this.#closedWith({ message: 'handed over' })
+  }
+
+  drop(why: string): void {
+    if (this.#closed) return
+    this.#auth.seal()
+    void Promise.resolve(this.#sock.end(new Error(why))).catch(() => undefined)
+    this.#raw?.terminate()
+    this.#closedWith({ message: why })
+  }
+
+  health(): SocketHealth {
+    return {
+      openedAtMs: this.#openedAtMs,
+      lastFrameMs: this.#lastFrameMs,
+      loggedInAtMs: this.#loggedInAtMs,
+      messagesIn: this.#messagesIn,
+      messagesHandled: this.#messagesHandled,
+    }
+  }
+
+  async probe(withinMs: number): Promise<boolean> {
+    const sock = this.#sock
+    const pass = async (): Promise<void> => undefined
+    const keys = sock.authState.keys
+    const paths = [
+      sock.messageMutex.mutex(pass),
+      sock.receiptMutex.mutex(pass),
+      sock.notificationMutex.mutex(pass),
+      keys.transaction(pass, this.#auth.creds.me?.id ?? 'probe'),
+    ]
+    return this.#within(withinMs, Promise.all(paths))
+  }
+
+  /**
+   * Nothing leaves before all that was stored until then is durable: not a message before its ratchet, not the answer to a
+   * pairing before its credentials, not an upload before its pre-keys. With nothing waiting it costs a comparison.
+   */
+  #guardWire(): void {
+    const raw = this.#raw
+    if (!raw) return
+    const { journal } = this.#ask.state
+    const send = raw.send.bind(raw) as (data: Uint8Array, done?: (error?: Error) => void) => void
+    let order: Promise<void> | undefined
+    raw.send = (data: unknown, ...rest: unknown[]): void => {
+      const done = rest.at(-1) as ((error?: Error) => void) | undefined
+      if (!order && journal.isDurable) return send(data as Uint8Array, done)
+      const held: Promise<void> = (order ?? Promise.resolve())
+        .then(() => journal.durable())
+        .then(
+          () => send(data as Uint8Array, done),
+          (error: Error) => done?.(error),
+        )
+        .finally(() => {
+          if (order === held) order = undefined
+        })
+      order = held
+    }
+    raw.prependOnceListener('close', () => this.#auth.seal())
+  }
+
+  #listen(): void {
+    const { events, state, inbox } = this.#ask
+    const { ev, ws } = this.#sock
+    ev.on('creds.update', () => {
+      state.journal.credsChanged()
+      this.#staysUnavailable()
+    })
+    ev.on('messages.upsert', ({ messages }) => {
+      this.#messagesHandled += messages.length
+    })
+    ev.on('connection.update', (update) => {
+      if (update.qr) events.qr(update.qr, this.#qrs++ === 0 ? FIRST_QR_MS : NEXT_QR_MS)
+      if (update.isNewLogin) events.paired()
+      if (update.connection === 'open') this.#opened()
+      if (update.connection === 'close') {
+        // What was receipted already must still reach the application; `destroy` would drop it.
+        ev.flush()
+        this.#closedWith(closeReport(update.lastDisconnect?.error, this.#http))
+      }
+    })
+    ws.on('frame', (frame: BinaryNode | Uint8Array) => {
+      this.#lastFrameMs = this.#clock.monotonicMs()
+      if (frame instanceof Uint8Array || frame.tag !== 'message') return
+      this.#messagesIn++
+      inbox.note(frame)
+    })
+    ws.on('CB:success', () => {
+      this.#loggedInAtMs = this.#clock.monotonicMs()
+    })
+    ws.on('CB:ack,class:message', (node: BinaryNode) => {
+      const { id, error } = node.attrs
+      if (id) events.acknowledged(id, error === undefined ? undefined : Number(error))
+    })
+    ws.on('CB:receipt', (node: BinaryNode) => this.#receipt(node))
+    ws.on('CB:notification,type:companion_reg_refresh', () => events.pairingRefresh())
+    ws.on('unexpected-response', (_request: unknown, response: { statusCode?: number }) => {
+      this.#http = response.statusCode
+      this.drop(`the server answered ${response.statusCode} instead of opening a WebSocket`)
+    })
+  }
+
+  #opened(): void {
+    const { me } = this.#auth.creds
+    this.#openedAtMs = this.#clock.monotonicMs()
+    this.#ask.events.open({ jid: me?.id ?? '', lid: me?.lid })
+  }
+
+  #receipt(node: BinaryNode): void {
+    const { id, type } = node.attrs
+    if (!id || (type !== undefined && type !== 'read' && type !== 'inactive')) return
+    const list = Array.isArray(node.content) ? node.content.find((child) => child.tag === 'list') : undefined
+    const items = Array.isArray(list?.content) ? list.content.flatMap((item) => item.attrs['id'] ?? []) : []
+    this.#ask.events.receipt([id, ...items], type === 'read' ? 'read' : 'delivered')
+  }
+
+  #staysUnavailable(): void {
+    if (this.#openedAtMs === undefined || this.#cancelUnavailable || this.#closed) return
+    this.#cancelUnavailable = this.#clock.after(UNAVAILABLE_AFTER_MS, () => {
+      this.#cancelUnavailable = undefined
+      if (!this.#closed) void this.#sock.sendPresenceUpdate('unavailable').catch(() => undefined)
+    })
+  }
+
+  #closedWith(report: Parameters<OpenSocketAsk['events']['closed']>[0]): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#auth.seal()
+    this.#cancelUnavailable?.()
+    this.#ask.events.closed(this.#http === undefined ? report : { ...report, http: this.#http })
+  }
+
+  /** True when the work ended, well or badly, in that time. */
+  async #within(ms: number, work: unknown): Promise<boolean> {
+    const stop = new AbortController()
+    const timeout = this.#clock.sleep(ms, stop.signal).then(
+      () => false,
+      () => false,
+    )
+    const done = Promise.resolve(work).then(
+      () => true,
+      () => true,
+    )
+    const ended = await Promise.race([done, timeout])
+    stop.abort()
+    return ended
+  }
+}
+
+/** Baileys' own caches have no bound. It knows the type of what it put in; the cache need not. */
+function boundedCache(max: number): CacheStore {
+  const cache = new LRUCache<string, { value: unknown }>({ max })
+  return {
+    get: (key) => cache.get(key)?.value as never,
+    set: (key, value) => {
+      cache.set(key, { value })
+    },
+    del: (key) => {
+      cache.delete(key)
+    },
+    flushAll: () => cache.clear(),
+  }
+}

@@ -1,0 +1,154 @@
+import { createHash } from 'node:crypto'
+import {
+  getContentType,
+  jidNormalizedUser,
+  normalizeMessageContent,
+  proto,
+  unpadRandomMax16,
+  type BinaryNode,
+} from '@whiskeysockets/baileys'
+import type { FeedItem } from '#shared/store/feed-store.ts'
+import { decodeValue, recordKey } from '../state/record.ts'
+import type { SessionState } from '../state/session-state.ts'
+import { INBOX_TYPE } from './auth-state.ts'
+import type { PlaintextKeeper } from './signal-repository.ts'
+
+/** What is kept of a message beside its plaintext: enough to tell the application of it after a crash. */
+interface Kept {
+  id: string
+  from: string
+  participant?: string
+  senderPn?: string
+  /** Seconds since 1970, by WhatsApp. */
+  t: number
+  /** Of the ciphertext, to know it again. */
+  hash: string
+  bytes: Uint8Array
+}
+
+/** Wide enough to sort as text; a session receives fewer messages than this in its life. */
+const NUMBER_DIGITS = 12
+/**
+ * How many messages are remembered after the application has them. The server delivers again what it saw no receipt for,
+ * and sends offline messages in batches of 100 (what rc14 asks for); twice that leaves nothing out.
+ */
+const REMEMBERED = 200
+
+/**
+ * The session's inbox while one state lasts: which stanza a ciphertext came in (Baileys hands the very same bytes to the
+ * repository), the order of arrival, what the application does not have yet, and what the server may deliver once more.
+ */
+export class Inbox implements PlaintextKeeper {
+  readonly #state: SessionState
+  readonly #stanzas = new WeakMap<Uint8Array, Readonly<Record<string, string>>>()
+  readonly #byHash = new Map<string, string>()
+  #waiting: string[]
+  readonly #delivered: string[] = []
+  #next: number
+
+  constructor(state: SessionState) {
+    this.#state = state
+    this.#waiting = [...state.records.idsOf(INBOX_TYPE)]
+    this.#next = Number(this.#waiting.at(-1) ?? 0) + 1
+    for (const id of this.#waiting) {
+      const kept = this.#read(id)
+      if (kept) this.#byHash.set(kept.hash, id)
+    }
+  }
+
+  /** Notes a stanza before Baileys handles it. */
+  note(stanza: BinaryNode): void {
+    if (stanza.tag !== 'message' || !Array.isArray(stanza.content)) return
+    for (const child of stanza.content) {
+      if (child.tag === 'enc' && child.content instanceof Uint8Array)
+        this.#stanzas.set(child.content, stanza.attrs)
+    }
+  }
+
+  keep(ciphertext: Uint8Array, plaintext: Uint8Array): { id: string; value: Kept } | undefined {
+    const attrs = this.#stanzas.get(ciphertext)
+    const { id: messageId, from, participant, t } = attrs ?? {}
+    // Peer messages (key shares, history) are the protocol's own; Baileys handles them from what it stored.
+    if (!attrs || messageId === undefined || from === undefined || attrs['category'] === 'peer')
+      return undefined
+    const senderPn = attrs['participant_pn'] ?? attrs['sender_pn']
+    const id = String(this.#next++).padStart(NUMBER_DIGITS, '0')
+    const hash = hashOf(ciphertext)
+    this.#byHash.set(hash, id)
+    this.#waiting.push(id)
+    const value: Kept = {
+      id: messageId,
+      from,
+      ...(participant === undefined ? {} : { participant }),
+      ...(senderPn === undefined ? {} : { senderPn }),
+      t: Number(t ?? 0),
+      hash,
+      bytes: plaintext,
+    }
+    return { id, value }
+  }
+
+  known(ciphertext: Uint8Array): Uint8Array | undefined {
+    const id = this.#byHash.get(hashOf(ciphertext))
+    return id === undefined ? undefined : this.#read(id)?.bytes
+  }
+
+  /** What the application does not have yet and is durable, in the order of arrival. */
+  waiting(creds: unknown, limit: number): { id: string; item: FeedItem | undefined }[] {
+    // A record that is not there belongs to a decryption that failed, or to one that has not been committed yet.
+    return this.#waiting.slice(0, limit).flatMap((id) => {
+      const kept = this.#read(id)
+      return kept ? [{ id, item: toFeedItem(kept, creds) }] : []
+    })
+  }
+
+  /** The application has these now. They are remembered for a while, and then leave the state with some later entry. */
+  async delivered(ids: readonly string[]): Promise<void> {
+    const done = new Set(ids)
+    const last = ids.at(-1) ?? ''
+    this.#waiting = this.#waiting.filter((id) => !done.has(id) && (id > last || this.#read(id) !== undefined))
+    this.#delivered.push(...ids)
+    const old = this.#delivered.splice(0, Math.max(0, this.#delivered.length - REMEMBERED))
+    if (old.length === 0) return
+    for (const id of old) {
+      const kept = this.#read(id)
+      if (kept) this.#byHash.delete(kept.hash)
+    }
+    await this.#state.journal.set(
+      old.map((id) => [recordKey(INBOX_TYPE, id), null]),
+      { lazy: true },
+    )
+  }
+
+  #read(id: string): Kept | undefined {
+    const bytes = this.#state.records.get(recordKey(INBOX_TYPE, id))
+    return bytes && (decodeValue(bytes) as Kept)
+  }
+}
+
+/** Enough of SHA-256 to tell one session's recent messages apart. */
+const hashOf = (ciphertext: Uint8Array): string =>
+  createHash('sha256').update(ciphertext).digest('base64').slice(0, 22)
+
+/** What the application reads of a kept message; `undefined` where it holds nothing for people. */
+function toFeedItem(kept: Kept, creds: unknown): FeedItem | undefined {
+  const decoded = proto.Message.decode(unpadRandomMax16(kept.bytes))
+  const sentByUs = decoded.deviceSentMessage
+  const content = normalizeMessageContent(sentByUs?.message ?? decoded)
+  const kind = content && getContentType(content)
+  if (!content || !kind || kind === 'protocolMessage' || kind === 'senderKeyDistributionMessage')
+    return undefined
+  const text = content.conversation || content.extendedTextMessage?.text
+  const own = (creds as { me?: { id?: string } } | undefined)?.me?.id ?? kept.from
+  const isGroup = kept.from.endsWith('@g.us')
+  const sender = sentByUs ? own : (kept.senderPn ?? kept.participant ?? kept.from)
+  const chat = isGroup ? kept.from : (sentByUs?.destinationJid ?? kept.senderPn ?? kept.from)
+  return {
+    id: kept.id,
+    from: jidNormalizedUser(sender),
+    chat: jidNormalizedUser(chat),
+    kind: text ? 'text' : kind,
+    ...(text ? { text } : {}),
+    at: kept.t * 1000,
+  }
+}

@@ -1,0 +1,47 @@
+import type { ILogger } from '@whiskeysockets/baileys/lib/Utils/logger.js'
+import { maskPhone, type Log } from '#shared/log.ts'
+
+/**
+ * libsignal prints to the console when it closes a session, private ratchet keys included (facts: options). In a runner
+ * nothing may write there but the log, so every console method is replaced, for the whole process, by one that says only
+ * that a library spoke. Calling it twice is harmless.
+ */
+export function silenceConsole(log: Log): void {
+  for (const method of ['log', 'info', 'warn', 'error', 'debug', 'trace', 'dir'] as const) {
+    // oxlint-disable-next-line no-console -- this is the one place that touches it, to take it away.
+    console[method] = (...words: unknown[]) =>
+      log.debug({ method, words: words.length }, 'a library wrote to the console')
+  }
+}
+
+/** What Baileys logs, without the objects it logs: they hold stanzas, keys and numbers. */
+export function baileysLog(log: Log | undefined): ILogger {
+  if (!log) return SILENT
+  const say =
+    (level: 'debug' | 'info' | 'warn' | 'error') =>
+    (first: unknown, text?: string): void => {
+      const message = text ?? (typeof first === 'string' ? first : 'baileys')
+      log[level]({ detail: maskPhone(message) }, 'baileys')
+    }
+  const logger: ILogger = {
+    level: log.level,
+    child: () => logger,
+    trace: () => undefined,
+    debug: say('debug'),
+    info: say('info'),
+    warn: say('warn'),
+    error: say('error'),
+  }
+  return logger
+}
+
+const nothing = (): void => undefined
+const SILENT: ILogger = {
+  level: 'silent',
+  child: () => SILENT,
+  trace: nothing,
+  debug: nothing,
+  info: nothing,
+  warn: nothing,
+  error: nothing,
+}

@@ -1,0 +1,85 @@
+import {
+  addTransactionCapability,
+  DEFAULT_CONNECTION_CONFIG,
+  type SignalDataSet,
+  type SignalKeyStore,
+  type SignalRepositoryWithLIDStore,
+  type SocketConfig,
+} from '@whiskeysockets/baileys'
+import { makeKeyedMutex } from '@whiskeysockets/baileys/lib/Utils/make-mutex.js'
+import { INBOX_TYPE } from './auth-state.ts'
+
+/**
+ * libsignal's job queue is one per process and keyed by the peer's address alone, so two sessions that talk to the same
+ * peer would run each other's jobs in the wrong transaction. One mutex for the whole process, keyed the same way, keeps
+ * them apart (facts: two concurrency defects).
+ */
+const byAddress = makeKeyedMutex()
+
+/** Retries belong to the journal; a sealed store must fail at once. */
+export const TRANSACTION = { maxCommitRetries: 1, delayBetweenTriesMs: 50 } as const
+
+/** Keeps what was decrypted, and knows it again when the server delivers it a second time. */
+export interface PlaintextKeeper {
+  /** The inbox record for a ciphertext that came in a message stanza; `undefined` for any other. */
+  keep(ciphertext: Uint8Array, plaintext: Uint8Array): { id: string; value: unknown } | undefined
+  /** The plaintext of a ciphertext that was decrypted before. */
+  known(ciphertext: Uint8Array): Uint8Array | undefined
+}
+
+/**
+ * The stock Signal repository over its own transaction layer, so that every step is durable before the other side may rely
+ * on it: a sending ratchet before the bytes leave, a receiving one before the receipt. The decrypted message lies in the
+ * same atomic write as its ratchet step.
+ */
+export function writeAheadRepository(
+  raw: SignalKeyStore,
+  keeper: PlaintextKeeper,
+  kept: () => void,
+): SocketConfig['makeSignalRepository'] {
+  return (auth, logger, pnToLid) => {
+    const keys = addTransactionCapability(raw, logger, TRANSACTION)
+    const stock = DEFAULT_CONNECTION_CONFIG.makeSignalRepository({ creds: auth.creds, keys }, logger, pnToLid)
+
+    /** Decrypts and keeps the plaintext in one transaction; it is durable when this resolves. */
+    const decrypt = async (
+      place: string,
+      ciphertext: Uint8Array,
+      work: () => Promise<Uint8Array>,
+    ): Promise<Uint8Array> => {
+      // Its ratchet step is durable, but the receipt did not reach the server before the connection ended. Decrypting once
+      // more would fail and make us ask the sender for what we have.
+      const known = keeper.known(ciphertext)
+      if (known) return known
+      let wasKept = false
+      const plaintext = await byAddress.mutex(place, () =>
+        keys.transaction(async () => {
+          const opened = await work()
+          const record = keeper.keep(ciphertext, opened)
+          if (record) {
+            await keys.set({ [INBOX_TYPE]: { [record.id]: record.value } } as SignalDataSet)
+            wasKept = true
+          }
+          return opened
+        }, place),
+      )
+      if (wasKept) kept()
+      return plaintext
+    }
+
+    const repository: SignalRepositoryWithLIDStore = {
+      ...stock,
+      decryptMessage: (opts) =>
+        decrypt(stock.jidToSignalProtocolAddress(opts.jid), opts.ciphertext, () =>
+          stock.decryptMessage(opts),
+        ),
+      decryptGroupMessage: (opts) => decrypt(opts.group, opts.msg, () => stock.decryptGroupMessage(opts)),
+      encryptMessage: (opts) =>
+        byAddress.mutex(stock.jidToSignalProtocolAddress(opts.jid), () => stock.encryptMessage(opts)),
+      encryptGroupMessage: (opts) => byAddress.mutex(opts.group, () => stock.encryptGroupMessage(opts)),
+      injectE2ESession: (opts) =>
+        byAddress.mutex(stock.jidToSignalProtocolAddress(opts.jid), () => stock.injectE2ESession(opts)),
+    }
+    return repository
+  }
+}

@@ -1,0 +1,82 @@
+import type { Inbox } from './inbox.ts'
+import type { SessionState } from '../state/session-state.ts'
+
+/**
+ * What a runner needs of one connection to WhatsApp. One value is one connection: it opens once, closes once, and is never
+ * opened again.
+ *
+ * What Baileys promises, and the runner relies on (facts measured on 7.0.0-rc14): the close event comes exactly once, but
+ * not at all when the WebSocket upgrade is answered with another status than 101; `end()` does not stop work in progress;
+ * a message is receipted after its ratchet step was stored and before the application is told.
+ */
+export interface WhatsAppSocket {
+  /** Asks for a code to type into the phone. Only before pairing, after the first QR. Digits only. */
+  requestPairingCode(phone: string): Promise<string>
+  /** Writes a text; resolves when the bytes are on the wire, which is not yet an acknowledgement. */
+  send(message: { id: string; to: string; text: string }): Promise<void>
+  /** Unlinks this device, and says whether the server confirmed it. The socket closes afterwards. */
+  logout(): Promise<'confirmed' | 'unconfirmed'>
+  /**
+   * Ends in order: no message is left between "ratchet stored" and "receipt sent", buffered events are told, the state is
+   * sealed. Resolves when the socket is gone; bounded by a few seconds.
+   */
+  handOver(): Promise<void>
+  /** Ends at once without waiting for anything; for a lost lease and for watchdogs. */
+  drop(why: string): void
+  /** What is true of the connection now, for the watchdogs. */
+  health(): SocketHealth
+  /** Whether the receive and the send path still move: resolves false when one is stuck for `withinMs`. */
+  probe(withinMs: number): Promise<boolean>
+}
+
+export interface SocketHealth {
+  openedAtMs: number | undefined
+  /** Monotonic time of the last decrypted frame. */
+  lastFrameMs: number
+  loggedInAtMs: number | undefined
+  /** Message stanzas that came, and those that went through decryption, failed or not. */
+  messagesIn: number
+  messagesHandled: number
+}
+
+/** Why a connection ended, as far as the library tells; the close-reason table decides what it means. */
+export interface CloseReport {
+  /** The status code of the close. */
+  status?: number | undefined
+  /** The HTTP status that the upgrade was answered with, where it was not 101. */
+  http?: number | undefined
+  message: string
+  /** `replaced`, `device_removed` … of a `<conflict>`. */
+  conflict?: string | undefined
+  /** Attributes of a `<failure>`: `reason`, `code`, `expire`, `logout_message_header` … */
+  attributes?: Readonly<Record<string, string>> | undefined
+}
+
+/** What a connection tells. Called in order, never after `closed`. */
+export interface SocketEvents {
+  /** A QR is up until the next call or the close. */
+  qr(text: string, expiresInMs: number): void
+  /** Paired: the credentials are durable before the server learns of it; the server closes with 515 next. */
+  paired(): void
+  open(me: { jid: string; lid?: string | undefined }): void
+  /** The server took the message, or refused it with a code. */
+  acknowledged(id: string, error: number | undefined): void
+  /** The other side's device has it, or its person read it. */
+  receipt(ids: readonly string[], kind: 'delivered' | 'read'): void
+  /** A decrypted message is durable in the inbox. */
+  received(): void
+  /** The server announced that the secret which is shown no longer holds. */
+  pairingRefresh(): void
+  closed(report: CloseReport): void
+}
+
+export interface OpenSocketAsk {
+  state: SessionState
+  inbox: Inbox
+  events: SocketEvents
+  /** Answers the text of a message that was sent, also long ago: peers ask for it again when they can't read it. */
+  sentText(id: string): Promise<string | undefined>
+}
+
+/** Starts a connection; answers at once. */
+export type OpenSocket = (ask: OpenSocketAsk) => WhatsAppSocket
