@@ -1,0 +1,112 @@
+import { OpenAPIHono } from '@hono/zod-openapi'
+import { bodyLimit } from 'hono/body-limit'
+import { routePath } from 'hono/route'
+import { CodedError } from '#shared/errors.ts'
+import { authenticate } from './auth.ts'
+import type { ControlApp, ControlDeps, ControlEnv, Kit } from './context.ts'
+import { docsRoutes } from './docs.ts'
+import { eventRoutes } from './events.ts'
+import { eventStreamRoutes } from './event-stream.ts'
+import { createFleet } from './fleet.ts'
+import { healthRoutes } from './health.ts'
+import { jobRoutes } from './jobs.ts'
+import { keyRoutes } from './keys.ts'
+import { lifecycleRoutes } from './lifecycle.ts'
+import { maintenanceRoutes } from './maintenance.ts'
+import { messageRoutes } from './messages.ts'
+import { createMetrics, metricsRoutes } from './metrics.ts'
+import { pairingRoutes } from './pairing.ts'
+import { answerError, answerInvalid, answerNotFound } from './problem.ts'
+import { qrRoutes } from './qr.ts'
+import { reportRoutes } from './report.ts'
+import { runnerRoutes } from './runners.ts'
+import { sessionRoutes } from './sessions.ts'
+import { snapshotRoutes } from './snapshots.ts'
+import { tenantRoutes } from './tenants.ts'
+import { transferRoutes } from './transfer.ts'
+
+const BODY_BYTES_MAX = 1024 * 1024
+/** A Baileys folder of a busy account has thousands of files; 20 MiB of state is a large one. */
+const IMPORT_BYTES_MAX = 64 * 1024 * 1024
+
+/**
+ * The control API. It holds no socket and remembers nothing that matters: whatever a request changes is in the stores
+ * before it is answered, so any number of these may run, none of them needs a runner, and each may end at any time.
+ *
+ * In the order of a request: an id, the size of the body, who asks, what the route demands, the schema, the handler.
+ */
+export function createControl(deps: ControlDeps): ControlApp {
+  const kit = kitOf(deps)
+  const app: ControlApp = new OpenAPIHono<ControlEnv>({
+    defaultHook: (result, c) => (result.success ? undefined : answerInvalid(result.error, c)),
+  })
+  app.onError((error, c) => answerError(kit, error, c))
+  app.notFound((c) => answerNotFound(c))
+
+  app.use(async function observe(c, next) {
+    const startMs = kit.clock.monotonicMs()
+    c.set('requestId', kit.random.id())
+    c.header('X-Request-Id', c.get('requestId'))
+    c.header('Cache-Control', 'no-store')
+    c.header('X-Content-Type-Options', 'nosniff')
+    await next()
+    const route = routePath(c, -1)
+    const request = { method: c.req.method, route, status: c.res.status }
+    const durationMs = Math.round(kit.clock.monotonicMs() - startMs)
+    kit.metrics.observe({ ...request, seconds: durationMs / 1000 })
+    const fields = { ...request, durationMs, requestId: c.get('requestId'), by: c.get('caller')?.prefix }
+    if (c.req.method === 'GET') kit.log.debug(fields, 'request answered')
+    else kit.log.info(fields, 'request answered')
+  })
+
+  for (const path of ['/v1/*', '/metrics']) app.use(path, authenticate(kit))
+  app.use('/v1/*', async function limitBody(c, next) {
+    const maxSize = c.req.path.endsWith('/import') ? IMPORT_BYTES_MAX : BODY_BYTES_MAX
+    const onError = (): never => {
+      throw new CodedError('too_large', `The body has more than ${maxSize} bytes.`)
+    }
+    return bodyLimit({ maxSize, onError })(c, next)
+  })
+
+  for (const addRoutes of ROUTES) addRoutes(app, kit)
+  return app
+}
+
+const ROUTES = [
+  healthRoutes,
+  tenantRoutes,
+  keyRoutes,
+  sessionRoutes,
+  lifecycleRoutes,
+  jobRoutes,
+  pairingRoutes,
+  qrRoutes,
+  messageRoutes,
+  eventRoutes,
+  eventStreamRoutes,
+  snapshotRoutes,
+  transferRoutes,
+  runnerRoutes,
+  reportRoutes,
+  maintenanceRoutes,
+  metricsRoutes,
+  docsRoutes,
+]
+
+function kitOf(deps: ControlDeps): Kit {
+  const { stores, clock, random, registry } = deps
+  const fleet = createFleet(stores, clock)
+  return {
+    stores,
+    clock,
+    random,
+    log: deps.log.child({ component: 'control' }),
+    adminKeySha256: deps.adminKeySha256,
+    version: deps.version ?? '0.0.0',
+    rate: deps.rate ?? { perSecond: 100, burst: 200 },
+    sessionsPerTenant: deps.sessionsPerTenant ?? 1000,
+    streamPollMs: deps.streamPollMs ?? 1000,
+    fleet,
+    metrics: createMetrics(stores, fleet, clock, registry),
+  }
+}

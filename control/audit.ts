@@ -1,0 +1,30 @@
+import type { SessionKey } from '#shared/ids.ts'
+import type { AuditEvent } from '#shared/store/event-store.ts'
+import type { ControlContext, Kit } from './context.ts'
+
+const TIME_DIGITS = 15
+
+/** Ids that sort as time goes: the time first, then something that tells two of one millisecond apart. */
+export const eventIdAt = (atMs: number, tail: string): string =>
+  `${String(Math.max(0, Math.trunc(atMs))).padStart(TIME_DIGITS, '0')}-${tail}`
+
+/** How the audit trail names whoever sent this request. */
+export const byOf = (c: ControlContext): string => `control:${c.get('caller').prefix}`
+
+/**
+ * Notes in the audit trail what a request has changed. It comes after the change, and failing to note it does not fail
+ * the request: the change has happened, and a client that was told otherwise would be told wrong.
+ */
+export async function noteChange(
+  kit: Kit,
+  c: ControlContext,
+  key: SessionKey,
+  what: Pick<AuditEvent, 'kind' | 'from' | 'to' | 'why' | 'detail'>,
+): Promise<void> {
+  const at = kit.clock.nowMs()
+  try {
+    await kit.stores.events.append(key, { id: eventIdAt(at, kit.random.id()), at, by: byOf(c), ...what })
+  } catch (error) {
+    kit.log.warn({ error, session: key, kind: what.kind }, 'could not write to the audit trail')
+  }
+}

@@ -1,0 +1,111 @@
+import { createRoute, z } from '@hono/zod-openapi'
+import type { RouteConfig } from '@hono/zod-openapi'
+import type { MiddlewareHandler } from 'hono'
+import type { Scope } from '#shared/store/api-key-store.ts'
+import { demandOperator, demandScope, resolveTenant } from './auth.ts'
+import type { ControlEnv, Kit } from './context.ts'
+import { IDEMPOTENCY_HEADER } from './idempotency.ts'
+import { ProblemSchema } from './problem.ts'
+
+/** What a route demands before its handler runs, and what its documentation says about it. */
+export interface Demands {
+  /** `public` needs no key at all. */
+  scope: Scope | 'public'
+  /** `tenant`: of one tenant, `c.get('tenant')`. `operator`: only for keys bound to no tenant. `any`: the handler looks. */
+  of?: 'tenant' | 'operator' | 'any'
+  /** Takes `Idempotency-Key`. */
+  idempotent?: boolean
+  /** Takes `If-Match`. */
+  guarded?: boolean
+}
+
+const TENANT_PARAM = {
+  tenant: z.string().optional().openapi({
+    description:
+      'Which tenant is meant: required with a key of the operator, needless with a key of a tenant.',
+    example: 'acme',
+  }),
+}
+
+const IDEMPOTENCY_PARAM = {
+  [IDEMPOTENCY_HEADER]: z.string().optional().openapi({
+    description:
+      'A name for this attempt (1 to 200 visible characters). A repeat under the same name does nothing twice.',
+  }),
+}
+
+const IF_MATCH_PARAM = {
+  'if-match': z.string().optional().openapi({
+    description: 'The ETag that the change is meant for; another one is refused with 412 `stale`.',
+    example: '"3"',
+  }),
+}
+
+const problem = (description: string) => ({
+  description,
+  content: { 'application/problem+json': { schema: ProblemSchema } },
+})
+
+/**
+ * Declares a route once: its schema, what it demands and its documentation. The demands run before the schema is looked
+ * at, so that nobody without a key learns anything about fields. Problems are thrown, never returned, so handlers are
+ * typed by the answers that `config` names and nothing else.
+ */
+export function declare<const R extends RouteConfig>(
+  kit: Kit,
+  demands: Demands,
+  config: R,
+): R & { getRoutingPath(): string } {
+  const isPublic = demands.scope === 'public'
+  const request = (config.request ?? {}) as { query?: z.ZodObject; headers?: z.ZodObject }
+  const query = (request.query ?? z.object({})).extend(demands.of === 'tenant' ? TENANT_PARAM : {})
+  const headers = (request.headers ?? z.object({}))
+    .extend(demands.idempotent ? IDEMPOTENCY_PARAM : {})
+    .extend(demands.guarded ? IF_MATCH_PARAM : {})
+  const route: unknown = createRoute({
+    ...config,
+    operationId: operationId(config),
+    request: { ...request, query, headers },
+    security: isPublic ? [] : [{ bearer: [demands.scope] }, { apiKey: [demands.scope] }],
+    'x-scope': demands.scope,
+    middleware: isPublic ? [] : [admit(kit, demands, demands.scope as Scope)],
+    responses: {
+      ...config.responses,
+      ...(isPublic
+        ? {}
+        : { 401: problem('No key, or one that is not known'), 403: problem('A scope is missing') }),
+      default: problem('What went wrong, by its `code`'),
+    },
+  } as never)
+  return route as R & { getRoutingPath(): string }
+}
+
+/** `POST /v1/sessions/{id}/start` is `postSessionsIdStart`: what generated clients call it. */
+const operationId = ({ method, path }: Pick<RouteConfig, 'method' | 'path'>): string =>
+  path
+    .replace('/v1/', '/')
+    .replaceAll(/[^A-Za-z]+(.)/g, (_, letter: string) => letter.toUpperCase())
+    .replaceAll(/[^A-Za-z]/g, '')
+    .replace(/^/, method)
+
+function admit(kit: Kit, demands: Demands, scope: Scope): MiddlewareHandler<ControlEnv> {
+  return async function admit(c, next) {
+    const caller = c.get('caller')
+    demandScope(caller, scope)
+    if (demands.of === 'operator') demandOperator(caller)
+    if (demands.of === 'tenant') c.set('tenant', await resolveTenant(kit, caller, c.req.query('tenant')))
+    await next()
+  }
+}
+
+/** A JSON body or answer. */
+const json = <S extends z.ZodType>(schema: S) => ({ 'application/json': { schema } })
+
+/** A request body that has to be there. */
+export const body = <S extends z.ZodType>(schema: S) => ({ required: true, content: json(schema) })
+
+/** An answer in JSON. */
+export const answers = <S extends z.ZodType>(schema: S, description: string) => ({
+  description,
+  content: json(schema),
+})

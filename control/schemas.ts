@@ -1,0 +1,148 @@
+import { z } from '@hono/zod-openapi'
+import { PHASES } from '#shared/session.ts'
+import { JOB_KINDS } from '#shared/store/job-store.ts'
+
+/** Shapes that several resources share. Times are ISO 8601 in UTC, everywhere in the API. */
+
+const LIMIT_MAX = 500
+const LIMIT_DEFAULT = 100
+
+export const Time = z.string().openapi({ format: 'date-time', example: '2026-11-22T08:15:30.000Z' })
+
+export const SessionParam = z.object({
+  id: z.string().openapi({ description: 'The name of the session.', example: 'support' }),
+})
+
+const limit = z.coerce
+  .number()
+  .int()
+  .min(1)
+  .max(LIMIT_MAX)
+  .default(LIMIT_DEFAULT)
+  .openapi({ description: `At most so many items, 1 to ${LIMIT_MAX}.` })
+
+export const PageQuery = z.object({
+  after: z.string().optional().openapi({ description: 'The `next` of the page before.' }),
+  limit,
+})
+
+export const flag = z
+  .enum(['true', 'false'])
+  .default('false')
+  .transform((text) => text === 'true')
+
+export const pageOf = <S extends z.ZodType>(item: S) =>
+  z.object({
+    items: z.array(item),
+    next: z.string().optional().openapi({ description: 'Ask with it as `after`; absent on the last page.' }),
+  })
+
+const Url = (protocols: readonly string[]) =>
+  z
+    .string()
+    .max(2048)
+    .refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
+      error: `must be a URL that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
+    })
+
+export const WantState = z.enum(['running', 'stopped'])
+export const Reconnect = z.strictObject({ maxAttempts: z.int().min(1).max(1_000_000).optional() })
+export const Webhook = z.strictObject({ url: Url(['http:', 'https:']) })
+export const Proxy = z.strictObject({ url: Url(['http:', 'https:', 'socks:', 'socks4:', 'socks5:']) })
+export const MetadataKey = z.string().min(1).max(64)
+export const MetadataValue = z.string().max(1024)
+export const METADATA_MAX = 50
+
+export const WantSchema = z
+  .object({
+    state: WantState,
+    generation: z.int().openapi({ description: 'Grows by one with every change; also the ETag.' }),
+    restart: z.int().optional(),
+    resume: z.int().optional(),
+    pairing: z
+      .object({
+        id: z.string(),
+        method: z.enum(['qr', 'code']),
+        phone: z.string().optional(),
+        replace: z.boolean(),
+        openedAt: Time,
+        expiresAt: Time,
+      })
+      .optional(),
+    deleting: z.object({ purge: z.boolean() }).optional(),
+    reconnect: z.object({ maxAttempts: z.int().optional() }).optional(),
+    webhook: z.object({ url: z.string() }).optional(),
+    proxy: z
+      .object({ url: z.string() })
+      .optional()
+      .openapi({ description: 'A password in it is shown as ***; sent back like that it stays as it is.' }),
+    metadata: z.record(z.string(), z.string()),
+  })
+  .openapi('Want')
+
+export const UptimeSchema = z.object({
+  connectedMs: z.int(),
+  wantedMs: z.int(),
+  connects: z.int(),
+  disconnects: z.int(),
+})
+
+export const StatusSchema = z
+  .object({
+    phase: z.enum(PHASES),
+    reason: z.string().nullable().openapi({ description: 'Why it is in this phase, for people.' }),
+    observedGeneration: z
+      .int()
+      .openapi({ description: 'The generation of the want this status answers to.' }),
+    phone: z.string().nullable(),
+    jid: z.string().nullable(),
+    deviceId: z.int().nullable(),
+    owner: z.object({ runnerId: z.string(), epoch: z.int(), since: Time, alive: z.boolean() }).nullable(),
+    pairing: z
+      .object({
+        windowId: z.string(),
+        qr: z.string().optional(),
+        code: z.string().optional(),
+        expiresAt: Time,
+      })
+      .optional(),
+    connectedAt: Time.nullable(),
+    authenticatedAt: Time.nullable(),
+    lastActivityAt: Time.nullable(),
+    lastDisconnect: z.object({ code: z.int().nullable(), why: z.string(), at: Time }).nullable(),
+    attempts: z.int().openapi({ description: 'Failed attempts in a row.' }),
+    nextAttemptAt: Time.nullable(),
+    until: Time.optional().openapi({ description: 'With `restricted`: when the ban ends.' }),
+    snapshot: z.object({ seq: z.int(), at: Time, bytes: z.int() }).nullable(),
+    uptime: UptimeSchema,
+  })
+  .openapi('Status')
+
+export const SessionSchema = z
+  .object({
+    id: z.string(),
+    tenant: z.string(),
+    want: WantSchema,
+    status: StatusSchema,
+    createdAt: Time,
+    updatedAt: Time,
+  })
+  .openapi('Session')
+
+/** What a 202 for a job says: the session, and where to ask how the job goes. */
+export const SessionWithJobSchema = SessionSchema.extend({
+  job: z.string().openapi({ description: 'Ask for it at /v1/sessions/{id}/jobs/{job}.' }),
+}).openapi('SessionWithJob')
+
+export const JobSchema = z
+  .object({
+    id: z.string(),
+    kind: z.enum(JOB_KINDS),
+    state: z.enum(['open', 'done', 'failed']),
+    createdAt: Time,
+    finishedAt: Time.nullable(),
+    result: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
+    error: z.object({ code: z.string(), detail: z.string() }).optional(),
+    by: z.string(),
+  })
+  .openapi('Job')

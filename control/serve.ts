@@ -1,0 +1,56 @@
+import { once } from 'node:events'
+import type { Server } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { createAdaptorServer } from '@hono/node-server'
+import type { HttpBindings } from '@hono/node-server'
+import type { ControlApp } from './context.ts'
+
+/** Requests that are under way get this long once the process is told to end. */
+const GRACE_MS = 3_000
+
+export interface Serving {
+  /** The one that was asked for, or with 0 the one that the system chose. */
+  port: number
+  /**
+   * Takes no more connections, ends event streams (their clients come back with Last-Event-ID) and idle connections at
+   * once, lets requests end, cuts what is left after 3 s. Closing twice is harmless.
+   */
+  close(): Promise<void>
+}
+
+/** Serves the API over HTTP. Resolves once it listens. @throws the system's error when the port can't be had */
+export async function serveControl(ask: {
+  app: ControlApp
+  port: number
+  hostname: string
+}): Promise<Serving> {
+  const streams = new Set<Socket>()
+  const server = createAdaptorServer({
+    async fetch(request, bindings) {
+      const response = await ask.app.fetch(request, bindings)
+      if (response.headers.get('content-type')?.startsWith('text/event-stream')) {
+        const { socket } = (bindings as HttpBindings).incoming
+        streams.add(socket)
+        socket.once('close', () => streams.delete(socket))
+      }
+      return response
+    },
+  }) as Server
+  server.listen(ask.port, ask.hostname)
+  await once(server, 'listening')
+  let closed: Promise<void> | undefined
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () => (closed ??= closeGracefully(server, streams)),
+  }
+}
+
+async function closeGracefully(server: Server, streams: ReadonlySet<Socket>): Promise<void> {
+  const ended = once(server, 'close')
+  server.close()
+  for (const socket of streams) socket.destroy()
+  server.closeIdleConnections()
+  const cut = setTimeout(() => server.closeAllConnections(), GRACE_MS)
+  await ended
+  clearTimeout(cut)
+}
