@@ -1,0 +1,6 @@
+import { readFileSync } from 'node:fs'
+
+/** Of this build, from package.json: the one place that states it. */
+export const version: string = (
+  JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8')) as { version: string }
+).version
