@@ -1,0 +1,4 @@
+import { allContracts } from './all.ts'
+import { makeEmbedded } from './embedded-subject.ts'
+
+allContracts(makeEmbedded)

@@ -1,0 +1,93 @@
+import { expect } from 'vitest'
+import { eventually } from './eventually.ts'
+import { contract, type ContractOptions, type Make } from './promises.ts'
+import { AT, job, keyOf } from './samples.ts'
+
+const KEY = keyOf('t', 's')
+
+/** The promises of `JobStore`. */
+export function jobStoreContract(make: Make, options: ContractOptions = {}): void {
+  contract('JobStore', make, options, (promise) => {
+    promise(
+      'keeps a job that was acknowledged when the client closes at once',
+      async ({ stores, reopen }) => {
+        expect(await stores.jobs.create(KEY, job(1))).toEqual(job(1))
+        await stores.close()
+        expect(await (await reopen()).jobs.get(KEY, 'job-1')).toEqual(job(1))
+      },
+    )
+
+    promise('answers undefined for a job that does not exist', async ({ stores }) => {
+      await stores.jobs.create(KEY, job(1))
+      expect(await stores.jobs.get(KEY, 'job-2')).toBeUndefined()
+      expect(await stores.jobs.get(keyOf('t', 's2'), 'job-1')).toBeUndefined()
+    })
+
+    promise('answers what is stored when an id comes again', async ({ stores }) => {
+      await stores.jobs.create(KEY, job(1))
+      expect(await stores.jobs.create(KEY, job(1, { kind: 'reset' }))).toEqual(job(1))
+      await stores.jobs.finish(KEY, 'job-1', { state: 'done', nowMs: AT + 9 })
+      expect(await stores.jobs.create(KEY, job(1))).toMatchObject({ state: 'done' })
+    })
+
+    promise('lists the open ones of a session, oldest first', async ({ stores }) => {
+      for (const number of [1, 2, 3]) await stores.jobs.create(KEY, job(number))
+      await stores.jobs.create(keyOf('t', 's2'), job(4))
+      await stores.jobs.finish(KEY, 'job-2', { state: 'done', nowMs: AT + 9 })
+      expect(await stores.jobs.open(KEY)).toEqual([job(1), job(3)])
+      expect(await stores.jobs.open(keyOf('t', 's3'))).toEqual([])
+    })
+
+    promise('names each session that has an open job once', async ({ stores }) => {
+      expect(await stores.jobs.openKeys()).toEqual([])
+      for (const number of [1, 2]) await stores.jobs.create(KEY, job(number))
+      await stores.jobs.create(keyOf('u', 's'), job(1))
+      await stores.jobs.create(keyOf('u', 'ended'), job(1))
+      await stores.jobs.finish(keyOf('u', 'ended'), 'job-1', { state: 'failed', nowMs: AT + 9 })
+      expect((await stores.jobs.openKeys()).toSorted()).toEqual([KEY, keyOf('u', 's')])
+    })
+
+    promise('ends a job with its result or its error, durably', async ({ stores, reopen }) => {
+      await stores.jobs.create(KEY, job(1))
+      await stores.jobs.create(KEY, job(2))
+      const result = { blob: 'exports/t/s/1', bytes: 12, ok: true }
+      const error = { code: 'no_state', detail: 'never paired' }
+      await stores.jobs.finish(KEY, 'job-1', { state: 'done', result, nowMs: AT + 7 })
+      await stores.jobs.finish(KEY, 'job-2', { state: 'failed', error, nowMs: AT + 8 })
+      await stores.close()
+      const { jobs } = await reopen()
+      expect(await jobs.get(KEY, 'job-1')).toEqual({ ...job(1), state: 'done', result, finishedAt: AT + 7 })
+      expect(await jobs.get(KEY, 'job-2')).toEqual({ ...job(2), state: 'failed', error, finishedAt: AT + 8 })
+    })
+
+    promise('leaves a job that has ended as it ended', async ({ stores }) => {
+      await stores.jobs.create(KEY, job(1))
+      await stores.jobs.finish(KEY, 'job-1', { state: 'done', nowMs: AT + 7 })
+      await stores.jobs.finish(KEY, 'job-1', {
+        state: 'failed',
+        error: { code: 'x', detail: 'y' },
+        nowMs: AT + 8,
+      })
+      expect(await stores.jobs.get(KEY, 'job-1')).toEqual({ ...job(1), state: 'done', finishedAt: AT + 7 })
+    })
+
+    promise('removes those that ended before a time and leaves the open ones', async ({ stores }) => {
+      for (const number of [1, 2, 3]) await stores.jobs.create(KEY, job(number))
+      await stores.jobs.finish(KEY, 'job-1', { state: 'done', nowMs: AT + 7 })
+      await stores.jobs.finish(KEY, 'job-2', { state: 'done', nowMs: AT + 9 })
+      expect(await stores.jobs.sweep({ olderThanMs: AT + 8 })).toBe(1)
+      expect(await stores.jobs.get(KEY, 'job-1')).toBeUndefined()
+      expect(await stores.jobs.open(KEY)).toEqual([job(3)])
+      expect(await stores.jobs.sweep({ key: KEY })).toBe(2)
+      expect(await stores.jobs.open(KEY)).toEqual([])
+    })
+
+    promise('tells the watch of another client of a new job', async ({ stores, reopen }) => {
+      const heard: string[] = []
+      const watch = (await reopen()).jobs.watch((key) => heard.push(key))
+      await stores.jobs.create(KEY, job(1))
+      await eventually('the job is heard', () => heard.includes(KEY))
+      await watch.close()
+    })
+  })
+}

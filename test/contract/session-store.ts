@@ -1,0 +1,345 @@
+import { expect } from 'vitest'
+import { hasCode } from '#shared/errors.ts'
+import type { SessionId } from '#shared/ids.ts'
+import type { DataKey, Session } from '#shared/session.ts'
+import { eventually } from './eventually.ts'
+import { contract, gather, race, type ContractOptions, type Make } from './promises.ts'
+import { AT, keyOf, mark, newSession, status, tenant } from './samples.ts'
+
+const KEY = keyOf('t', 's')
+
+const dataKey = (id: string, more: Partial<DataKey> = {}): DataKey => ({
+  id,
+  wrapped: Uint8Array.of(1, 2, 255),
+  keyVersion: 'v1',
+  createdAt: AT,
+  ...more,
+})
+
+/** The promises of `SessionStore`. */
+export function sessionStoreContract(make: Make, options: ContractOptions = {}): void {
+  contract('SessionStore', make, options, (promise) => {
+    promise('creates a session with generation 1 that another client reads', async ({ stores, reopen }) => {
+      const want = {
+        state: 'running',
+        metadata: { name: 'Ada' },
+        webhook: { url: 'https://a.example' },
+      } as const
+      const created = await stores.sessions.create({ ...newSession('t', 's'), want })
+      expect(created).toEqual({
+        tenant: 't',
+        id: 's',
+        want: { ...want, generation: 1 },
+        dataKeys: [],
+        createdAt: AT,
+        updatedAt: AT,
+      })
+      expect(await (await reopen()).sessions.get(KEY)).toEqual(created)
+    })
+
+    promise('keeps what was acknowledged when the client closes at once', async ({ stores, reopen }) => {
+      await stores.sessions.create(newSession('t', 's'))
+      await stores.sessions.changeWant(KEY, mark('a'), { nonce: 'n', nowMs: AT })
+      await stores.sessions.reportStatus(KEY, status(1), AT)
+      await stores.sessions.putDataKey(KEY, dataKey('k1'))
+      await stores.close()
+      const found = await (await reopen()).sessions.get(KEY)
+      expect(found).toMatchObject({ want: { generation: 2, metadata: { a: 'yes' } }, status: { epoch: 1 } })
+      expect(found?.dataKeys).toEqual([dataKey('k1')])
+    })
+
+    promise('refuses a name that exists and leaves the session as it is', async ({ stores }) => {
+      const first = await stores.sessions.create(newSession('t', 's'))
+      const again = { ...newSession('t', 's'), want: { state: 'stopped', metadata: {} } as const }
+      await expect(stores.sessions.create(again)).rejects.toMatchObject({ code: 'exists' })
+      expect(await stores.sessions.get(KEY)).toEqual(first)
+    })
+
+    promise('lets exactly one of several clients create a name', async ({ stores, reopen }) => {
+      const other = await reopen()
+      const clients = [stores, other, stores, other, stores, other]
+      const ends = await race(clients.map(({ sessions }) => sessions.create(newSession('t', 's'))))
+      expect(ends).toEqual({ won: 1, codes: ['exists'] })
+    })
+
+    promise('answers undefined for a session that does not exist', async ({ stores }) => {
+      expect(await stores.sessions.get(KEY)).toBeUndefined()
+    })
+
+    promise('lists by key in pages, each session once, and ends without a cursor', async ({ stores }) => {
+      const ids = ['b', 'a', 'e', 'd', 'c']
+      await Promise.all(ids.map((id) => stores.sessions.create(newSession('t', id))))
+      const first = await stores.sessions.list({ limit: 2 })
+      const second = await stores.sessions.list({ limit: 2, after: first.next ?? 'none' })
+      const third = await stores.sessions.list({ limit: 2, after: second.next ?? 'none' })
+      const found = [first, second, third].map((page) => page.items.map(({ id }) => id))
+      expect(found).toEqual([['a', 'b'], ['c', 'd'], ['e']])
+      expect(third.next).toBeUndefined()
+    })
+
+    promise('gives no cursor with a last page that is full', async ({ stores }) => {
+      await stores.sessions.create(newSession('t', 'a'))
+      await stores.sessions.create(newSession('t', 'b'))
+      expect((await stores.sessions.list({ limit: 2 })).next).toBeUndefined()
+    })
+
+    promise('lists the sessions of one tenant and not those of similar names', async ({ stores }) => {
+      const names = ['t', 't-1', 't1', 's', 'T']
+      await Promise.all(names.map((name) => stores.sessions.create(newSession(name, 'x'))))
+      await stores.sessions.create(newSession('t', 'y'))
+      const first = await stores.sessions.list({ tenant: tenant('t'), limit: 1 })
+      const rest = await stores.sessions.list({ tenant: tenant('t'), limit: 9, after: first.next ?? 'none' })
+      const found = [...first.items, ...rest.items].map((session) => [session.tenant, session.id])
+      expect(found).toEqual([
+        ['t', 'x'],
+        ['t', 'y'],
+      ])
+      expect(rest.next).toBeUndefined()
+    })
+
+    promise('scans every session of every tenant over many pages', async ({ stores, beyondOnePage }) => {
+      const ids = Array.from({ length: beyondOnePage }, (_, index) => `s${index}` as SessionId)
+      await Promise.all(ids.map((id, index) => stores.sessions.create(newSession(`t${index % 3}`, id))))
+      const found = (await gather(stores.sessions.scan())).map(({ id }) => id)
+      expect(found.toSorted()).toEqual(ids.toSorted())
+    })
+
+    promise('gives the stored want to the change and raises its generation by one', async ({ stores }) => {
+      const { want } = await stores.sessions.create(newSession('t', 's'))
+      let seen: unknown
+      const changed = await stores.sessions.changeWant(
+        KEY,
+        (given) => {
+          seen = given
+          return { state: 'stopped', restart: given.generation, metadata: given.metadata }
+        },
+        { nonce: 'n', nowMs: AT + 5 },
+      )
+      expect(seen).toEqual(want)
+      expect(changed.want).toEqual({ state: 'stopped', generation: 2, restart: 1, metadata: {} })
+      expect(changed.updatedAt).toBe(AT + 5)
+      expect(await stores.sessions.get(KEY)).toEqual(changed)
+    })
+
+    promise('writes nothing when the change answers undefined', async ({ stores }) => {
+      const created = await stores.sessions.create(newSession('t', 's'))
+      const answer = await stores.sessions.changeWant(KEY, () => undefined, { nonce: 'n', nowMs: AT + 5 })
+      expect(answer).toEqual(created)
+      expect(await stores.sessions.get(KEY)).toEqual(created)
+    })
+
+    promise('changes a want only on the generation that was expected', async ({ stores }) => {
+      const created = await stores.sessions.create(newSession('t', 's'))
+      const late = stores.sessions.changeWant(KEY, mark('a'), { nonce: 'n1', nowMs: AT, expectGeneration: 2 })
+      await expect(late).rejects.toMatchObject({ code: 'stale' })
+      expect(await stores.sessions.get(KEY)).toEqual(created)
+      const now = await stores.sessions.changeWant(KEY, mark('a'), {
+        nonce: 'n2',
+        nowMs: AT,
+        expectGeneration: 1,
+      })
+      expect(now.want.generation).toBe(2)
+    })
+
+    promise('changes nothing when a change is repeated with its nonce', async ({ stores, reopen }) => {
+      await stores.sessions.create(newSession('t', 's'))
+      const ask = { nonce: 'n1', nowMs: AT, expectGeneration: 1 }
+      const first = await stores.sessions.changeWant(KEY, mark('a'), ask)
+      expect(await stores.sessions.changeWant(KEY, mark('b'), ask)).toEqual(first)
+      const other = await reopen()
+      expect(await other.sessions.changeWant(KEY, mark('c'), ask)).toEqual(first)
+    })
+
+    promise('knows a repeated change when another came in between', async ({ stores }) => {
+      await stores.sessions.create(newSession('t', 's'))
+      await stores.sessions.changeWant(KEY, mark('a'), { nonce: 'n1', nowMs: AT })
+      const second = await stores.sessions.changeWant(KEY, mark('b'), { nonce: 'n2', nowMs: AT })
+      expect(await stores.sessions.changeWant(KEY, mark('c'), { nonce: 'n1', nowMs: AT })).toEqual(second)
+    })
+
+    promise('says not_found when the session to change is gone', async ({ stores }) => {
+      const change = stores.sessions.changeWant(KEY, mark('a'), { nonce: 'n', nowMs: AT })
+      await expect(change).rejects.toMatchObject({ code: 'not_found' })
+    })
+
+    promise('loses none of many changes that two clients make at once', async ({ stores, reopen }) => {
+      await stores.sessions.create(newSession('t', 's'))
+      const other = await reopen()
+      const names = Array.from({ length: 12 }, (_, index) => `m${index}`)
+      await Promise.all(
+        names.map(async (name, index) => {
+          const { sessions } = index % 2 === 0 ? stores : other
+          const change = () =>
+            sessions.changeWant(KEY, mark(name), { nonce: name, nowMs: AT }).catch((error: unknown) => {
+              // Too many writers at once: the caller repeats, as the port says.
+              if (!hasCode(error, 'conflict')) throw error
+            })
+          await eventually(`${name} is written`, change)
+        }),
+      )
+      const { want } = (await stores.sessions.get(KEY)) as Session
+      expect(Object.keys(want.metadata).toSorted()).toEqual(names.toSorted())
+      expect(want.generation).toBe(13)
+    })
+
+    promise('writes the whole status and leaves the want alone', async ({ stores }) => {
+      const { want } = await stores.sessions.create(newSession('t', 's'))
+      const first = status(1, {
+        phase: 'backing_off',
+        nextAttemptAt: AT,
+        lastDisconnect: { why: 'lost', at: AT },
+      })
+      await stores.sessions.reportStatus(KEY, first, AT + 1)
+      expect(await stores.sessions.get(KEY)).toMatchObject({ want, status: first, updatedAt: AT + 1 })
+      const second = status(1, { phase: 'connected', connectedAt: AT })
+      await stores.sessions.reportStatus(KEY, second, AT + 2)
+      expect((await stores.sessions.get(KEY))?.status).toEqual(second)
+    })
+
+    promise('takes the same status twice', async ({ stores }) => {
+      await stores.sessions.create(newSession('t', 's'))
+      await stores.sessions.reportStatus(KEY, status(3), AT)
+      await stores.sessions.reportStatus(KEY, status(3), AT)
+      expect((await stores.sessions.get(KEY))?.status).toEqual(status(3))
+    })
+
+    promise('fences a status of a lower epoch than the stored one', async ({ stores, reopen }) => {
+      await stores.sessions.create(newSession('t', 's'))
+      await stores.sessions.reportStatus(KEY, status(2, { phase: 'connected' }), AT)
+      const late = (await reopen()).sessions.reportStatus(KEY, status(1), AT)
+      await expect(late).rejects.toMatchObject({ code: 'fenced' })
+      expect((await stores.sessions.get(KEY))?.status).toEqual(status(2, { phase: 'connected' }))
+    })
+
+    promise('says not_found when the session to report on is gone', async ({ stores }) => {
+      await expect(stores.sessions.reportStatus(KEY, status(1), AT)).rejects.toMatchObject({
+        code: 'not_found',
+      })
+    })
+
+    promise('lets want and status be written at once without either losing', async ({ stores, reopen }) => {
+      await stores.sessions.create(newSession('t', 's'))
+      const other = await reopen()
+      const rounds = [1, 2, 3, 4, 5]
+      await Promise.all([
+        (async () => {
+          for (const n of rounds)
+            await stores.sessions.changeWant(KEY, mark(`m${n}`), { nonce: `n${n}`, nowMs: AT })
+        })(),
+        (async () => {
+          for (const n of rounds) await other.sessions.reportStatus(KEY, status(1, { attempts: n }), AT)
+        })(),
+      ])
+      const found = await stores.sessions.get(KEY)
+      expect(found?.want.generation).toBe(6)
+      expect(found?.status?.attempts).toBe(5)
+    })
+
+    promise('appends data keys, oldest first', async ({ stores, reopen }) => {
+      await stores.sessions.create(newSession('t', 's'))
+      await stores.sessions.putDataKey(KEY, dataKey('k2'), { expectKeys: 0 })
+      await stores.sessions.putDataKey(KEY, dataKey('k1'), { expectKeys: 1 })
+      await stores.sessions.putDataKey(KEY, dataKey('k3'))
+      expect((await (await reopen()).sessions.get(KEY))?.dataKeys.map(({ id }) => id)).toEqual([
+        'k2',
+        'k1',
+        'k3',
+      ])
+    })
+
+    promise('replaces a data key of the same id in its place', async ({ stores }) => {
+      await stores.sessions.create(newSession('t', 's'))
+      await stores.sessions.putDataKey(KEY, dataKey('k1'))
+      await stores.sessions.putDataKey(KEY, dataKey('k2'))
+      const wrappedAgain = dataKey('k1', { wrapped: Uint8Array.of(9), keyVersion: 'v2' })
+      await stores.sessions.putDataKey(KEY, wrappedAgain)
+      expect((await stores.sessions.get(KEY))?.dataKeys).toEqual([wrappedAgain, dataKey('k2')])
+    })
+
+    promise('takes a repeated data key, also with the number of keys from before', async ({ stores }) => {
+      await stores.sessions.create(newSession('t', 's'))
+      await stores.sessions.putDataKey(KEY, dataKey('k1'), { expectKeys: 0 })
+      await stores.sessions.putDataKey(KEY, dataKey('k1'), { expectKeys: 0 })
+      expect((await stores.sessions.get(KEY))?.dataKeys).toEqual([dataKey('k1')])
+    })
+
+    promise('lets exactly one of two runners create the first data key', async ({ stores, reopen }) => {
+      await stores.sessions.create(newSession('t', 's'))
+      const clients = [stores, await reopen()]
+      const puts = clients.map(({ sessions }, index) =>
+        sessions.putDataKey(KEY, dataKey(`k${index}`, { wrapped: Uint8Array.of(index) }), { expectKeys: 0 }),
+      )
+      expect(await race(puts)).toEqual({ won: 1, codes: ['conflict'] })
+      expect((await stores.sessions.get(KEY))?.dataKeys).toHaveLength(1)
+    })
+
+    promise('says not_found when the session of a data key is gone', async ({ stores }) => {
+      await expect(stores.sessions.putDataKey(KEY, dataKey('k1'))).rejects.toMatchObject({
+        code: 'not_found',
+      })
+    })
+
+    promise('destroys data keys, and again without harm', async ({ stores, reopen }) => {
+      await stores.sessions.create(newSession('t', 's'))
+      for (const id of ['k1', 'k2', 'k3']) await stores.sessions.putDataKey(KEY, dataKey(id))
+      await stores.sessions.destroyDataKeys(KEY, ['k1', 'k3'])
+      await stores.sessions.destroyDataKeys(KEY, ['k1', 'k3', 'never'])
+      await stores.sessions.destroyDataKeys(keyOf('t', 'nobody'), ['k1'])
+      expect((await (await reopen()).sessions.get(KEY))?.dataKeys).toEqual([dataKey('k2')])
+    })
+
+    promise('removes a session, and again without harm', async ({ stores }) => {
+      await stores.sessions.create(newSession('t', 's'))
+      await stores.sessions.remove(KEY)
+      await stores.sessions.remove(KEY)
+      expect(await stores.sessions.get(KEY)).toBeUndefined()
+      expect((await stores.sessions.list({ limit: 9 })).items).toEqual([])
+    })
+
+    promise('gives a session that is created anew nothing of the removed one', async ({ stores }) => {
+      const created = await stores.sessions.create(newSession('t', 's'))
+      await stores.sessions.changeWant(KEY, mark('a'), { nonce: 'n', nowMs: AT })
+      await stores.sessions.reportStatus(KEY, status(7), AT)
+      await stores.sessions.putDataKey(KEY, dataKey('k1'))
+      await stores.sessions.remove(KEY)
+      expect(await stores.sessions.create(newSession('t', 's'))).toEqual(created)
+      expect(await stores.sessions.get(KEY)).toEqual(created)
+    })
+
+    promise('tells its own watch of a session created, changed and removed', async ({ stores }) => {
+      const heard: string[] = []
+      const watch = stores.sessions.watch((key) => heard.push(key))
+      await stores.sessions.create(newSession('t', 's'))
+      await eventually('the creation is heard', () => heard.includes(KEY))
+      heard.length = 0
+      await stores.sessions.changeWant(KEY, mark('a'), { nonce: 'n', nowMs: AT })
+      await eventually('the change is heard', () => heard.includes(KEY))
+      heard.length = 0
+      await stores.sessions.remove(KEY)
+      await eventually('the removal is heard', () => heard.includes(KEY))
+      await watch.close()
+    })
+
+    promise('tells the watch of another client, with the key', async ({ stores, reopen }) => {
+      const heard = new Set<string>()
+      const watch = (await reopen()).sessions.watch((key) => heard.add(key))
+      await stores.sessions.create(newSession('t', 's'))
+      await stores.sessions.create(newSession('u', 's'))
+      await eventually('both are heard', () => heard.has(KEY) && heard.has(keyOf('u', 's')))
+      await watch.close()
+    })
+
+    promise('calls no watch that was closed, and closes twice without harm', async ({ stores }) => {
+      const closed: string[] = []
+      const open: string[] = []
+      const first = stores.sessions.watch((key) => closed.push(key))
+      const second = stores.sessions.watch((key) => open.push(key))
+      await first.close()
+      await first.close()
+      await stores.sessions.create(newSession('t', 's'))
+      await eventually('the open watch is called', () => open.length > 0)
+      expect(closed).toEqual([])
+      await second.close()
+    })
+  })
+}
