@@ -23,7 +23,7 @@ import { version } from './version.ts'
  * SIGTERM or SIGINT. SIGHUP and SIGPIPE are left to their defaults: a closed terminal ends the process, and a broken pipe is
  * an error of whoever writes to it.
  */
-async function main(): Promise<void> {
+export async function main(): Promise<void> {
   const config = readConfig(process.env)
   const log = createLog({
     level: config.MOORING_LOG_LEVEL,
@@ -127,9 +127,13 @@ function endOnSignals(log: Log, end: () => Promise<number>): void {
   process.on('SIGINT', onSignal)
 }
 
-main().catch((thrown: unknown) => {
+/** What keeps it from starting, in a sentence and a hint; a stack trace only where it is a bug. */
+export function cannotStart(thrown: unknown): never {
   const error = toError(thrown)
-  const hint = error instanceof CodedError ? `\n${ERRORS[error.code].hint}` : `\n${error.stack}`
-  process.stderr.write(`mooring cannot start: ${error.message}${hint}\n`)
-  process.exit(error instanceof CodedError && error.code === 'config' ? 78 : 1)
-})
+  const hint = error instanceof CodedError ? ERRORS[error.code].hint : error.stack
+  process.stderr.write(`mooring cannot start: ${error.message}\n${hint}\n`)
+  process.exit(error instanceof CodedError && error.code === 'config' ? EX_CONFIG : 1)
+}
+
+/** sysexits(3): a setting is wrong, so starting again without a change is of no use. */
+const EX_CONFIG = 78

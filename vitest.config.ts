@@ -16,7 +16,7 @@ export default defineConfig({
           name: 'unit',
           include: [
             '{control,runner,shared,infra}/**/*.test.ts',
-            'test/{contract,golden,simulation,cloud}/**/*.test.ts',
+            'test/{contract,golden,simulation}/**/*.test.ts',
           ],
           testTimeout: 20_000,
         },
@@ -25,7 +25,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'world',
-          include: ['test/{whatsapp,e2e,project}/**/*.test.ts'],
+          include: ['test/{whatsapp,e2e,project,cloud,soak}/**/*.test.ts', '*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 60_000,
           fileParallelism: false,

@@ -9,6 +9,7 @@ const TROUBLE = { closes: 5, windowMs: 10_000, slowMs: 30_000 } as const
  */
 export class FleetBreaker {
   #outdatedUntilMs = 0
+  #outdatedAtMs = 0
   #troubles: { session: string; atMs: number }[] = []
 
   /** Until then nobody connects; 0 when the way is free. */
@@ -19,6 +20,7 @@ export class FleetBreaker {
   /** Notes a close that concerns the fleet. Answers until when everybody slows down, or 0. */
   note(kind: 'outdated' | 'trouble', session: string, nowMs: number): number {
     if (kind === 'outdated') {
+      this.#outdatedAtMs = nowMs
       this.#outdatedUntilMs = nowMs + OUTDATED_MS
       return 0
     }
@@ -29,7 +31,12 @@ export class FleetBreaker {
       : 0
   }
 
-  /** A connection opened, or a person asked: the version is accepted (again). */
+  /** A connection is open since then. One that opened after the refusal shows that the version is accepted again. */
+  opened(sinceMs: number): void {
+    if (sinceMs > this.#outdatedAtMs) this.reset()
+  }
+
+  /** A person asked for another try. */
   reset(): void {
     this.#outdatedUntilMs = 0
   }

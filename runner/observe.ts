@@ -13,6 +13,7 @@ export interface Sight {
   live: LiveSession | undefined
   lease: 'good' | 'lost'
   draining: boolean
+  leaving: boolean
   me: string
   /** Whether the owner's runner is alive. */
   ownerAlive: boolean
@@ -53,6 +54,10 @@ export function liftsBar(
   )
 }
 
+/** Whether a person asked for another try since the status was written: their word ends every wait and every count. */
+export const personSpoke = ({ want, status }: Pick<Session, 'want' | 'status'>): boolean =>
+  Math.max(want.resume ?? 0, want.restart ?? 0) > (status?.observedGeneration ?? 0)
+
 /** The bar that a stored status means, for a session that is not live here. */
 export function storedBar(
   session: Session,
@@ -72,7 +77,8 @@ export function openWindow(
   nowMs: number,
 ): PairingWindow | undefined {
   const window = session.want.pairing
-  if (!window || nowMs >= window.expiresAtMs || live?.endedWindowId === window.id) return undefined
+  if (!window || nowMs >= window.expiresAtMs) return undefined
+  if (live?.endedWindowId === window.id || session.status?.endedWindowId === window.id) return undefined
   // Paired within this window: it has done its work.
   const pairedAt = live?.authenticatedAt ?? session.status?.authenticatedAt
   if (pairedAt !== undefined && pairedAt >= window.openedAtMs) return undefined
@@ -84,7 +90,7 @@ export function observe(sight: Sight): { want: PlanWant; have: Have } {
   const { session, owner, live, nowMs, monotonicMs } = sight
   const { want, status } = session
   const window = openWindow(session, live, nowMs)
-  const replacing = window?.replace === true && live?.endedWindowId !== window.id
+  const replacing = window?.replace === true
   const paired =
     (live?.state ? live.paired : status?.authenticatedAt !== undefined && status.phase !== 'logged_out') &&
     !replacing
@@ -94,10 +100,11 @@ export function observe(sight: Sight): { want: PlanWant; have: Have } {
       ? undefined
       : barOf(session, nowMs, monotonicMs)
   const job = sight.jobs[0]
-  const restart =
-    replacing && live?.socketPaired && live.socketIs !== 'none'
-      ? Number.MAX_SAFE_INTEGER
-      : (want.restart ?? 0)
+  // A connection shows the QR of the window that it was opened for, and no other.
+  const forAnother =
+    window !== undefined && live?.socketWindowId !== undefined && live.socketWindowId !== window.id
+  const inTheWay = forAnother || (replacing && live?.socketPaired === true)
+  const restart = inTheWay && live?.socketIs !== 'none' ? Number.MAX_SAFE_INTEGER : (want.restart ?? 0)
   return {
     want: {
       state: want.state,
@@ -107,6 +114,7 @@ export function observe(sight: Sight): { want: PlanWant; have: Have } {
     have: {
       lease: sight.lease,
       draining: sight.draining,
+      leaving: sight.leaving,
       owner: owner?.runnerId === sight.me ? 'ours' : sight.ownerAlive ? 'theirs' : 'claimable',
       claimAtMs: sight.claimAtMs,
       state: live?.state ? 'loaded' : 'none',

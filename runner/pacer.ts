@@ -15,10 +15,14 @@ export class Pacer<K> {
     this.#atOnceMax = options.atOnceMax
   }
 
-  /** Answers 0 when the key may connect now (it then counts as connecting), or when to ask again. */
-  admit(key: K, nowMs: number): number {
+  /**
+   * Answers 0 when the key may connect now (it then counts as connecting), or when to ask again. A session that was handed
+   * over takes no slot: it was connected a moment ago, and WhatsApp sees one connection go and one come.
+   */
+  admit(key: K, nowMs: number, handedOver = false): number {
     if (this.#connecting.has(key)) return 0
     let slot = this.#slots.get(key)
+    if (slot === undefined && handedOver) slot = nowMs
     if (slot === undefined) {
       const slow = nowMs < this.#slowUntilMs ? SLOW_FACTOR : 1
       slot = Math.max(nowMs, this.#lastSlotMs + (1000 / this.#perSecond) * slow)

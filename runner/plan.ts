@@ -4,7 +4,10 @@ import type { JobKind } from '#shared/store/job-store.ts'
 export interface Have {
   /** This runner's own lease. */
   lease: 'good' | 'lost'
+  /** This runner claims nothing any more. */
   draining: boolean
+  /** It is this session's turn to go to another runner. */
+  leaving: boolean
   /** Who may open the socket. `claimable` covers free, released and run out. */
   owner: 'ours' | 'theirs' | 'claimable'
   /** For `claimable`: from when on this runner may claim it (its preference, its grace, its capacity). */
@@ -55,7 +58,7 @@ export type Step =
   | { do: 'claim' }
   | { do: 'rehydrate' }
   | { do: 'open' }
-  | { do: 'close'; why: 'stopped' | 'restart' | 'barred' | 'pairing_over' | 'draining' | 'job' }
+  | { do: 'close'; why: 'stopped' | 'restart' | 'barred' | 'pairing_over' | 'hand_over' }
   | { do: 'job'; id: string; kind: JobKind }
   | { do: 'remove' } // the session is being deleted
   | { do: 'release' }
@@ -78,7 +81,7 @@ export function plan(want: PlanWant, have: Have, nowMs: number): Step {
   if (have.owner === 'theirs') return holds ? { do: 'drop' } : rest('not_ours')
   if (have.owner === 'claimable') return holds ? { do: 'drop' } : claim(want, have, nowMs)
 
-  if (have.draining) return have.socket === 'none' ? { do: 'release' } : { do: 'close', why: 'draining' }
+  if (have.leaving) return have.socket === 'none' ? { do: 'release' } : { do: 'close', why: 'hand_over' }
   if (want.deleting) return act(have, { do: 'remove' })
   if (have.job) return act(have, { do: 'job', ...have.job })
   if (want.state === 'stopped') return letGo(have, 'stopped')

@@ -33,6 +33,7 @@ export function runnerSettings(
       connectsPerSecond: config.MOORING_CONNECTS_PER_SECOND,
       connectingMax: config.MOORING_CONNECTING_MAX,
       capacity: config.MOORING_CAPACITY,
+      rebalancePerMinute: config.MOORING_REBALANCE_PER_MINUTE,
       reconcile: config.MOORING_RECONCILE,
     },
     baileys: {

@@ -41,6 +41,7 @@ export function statusOf(live: LiveSession, session: Session, facts: StatusFacts
   const snapshot = live.state?.lastSnapshot
   const lastActivityAt = live.lastActivityAt ?? before.lastActivityAt
   const lastDisconnect = live.lastDisconnect ?? before.lastDisconnect
+  const ended = live.endedWindowId ?? before.endedWindowId
   const backingOff = phase === 'backing_off'
   return {
     phase,
@@ -52,6 +53,7 @@ export function statusOf(live: LiveSession, session: Session, facts: StatusFacts
     ...(known && jid ? { jid } : {}),
     ...(known && numbers?.[2] ? { deviceId: Number(numbers[2]) } : {}),
     ...(live.shown && phase === 'pairing' ? { pairing: live.shown } : {}),
+    ...(ended === undefined ? {} : { endedWindowId: ended }),
     ...(phase === 'connected'
       ? { connectedAt: before.phase === 'connected' && before.connectedAt ? before.connectedAt : facts.nowMs }
       : {}),

@@ -38,6 +38,7 @@ const schema = z
     MOORING_RESYNC_EVERY_MS: whole(100, 3_600_000).default(120_000),
     MOORING_CONNECTS_PER_SECOND: z.coerce.number().positive().max(10_000).default(10),
     MOORING_CONNECTING_MAX: whole(1, 10_000).default(50),
+    MOORING_REBALANCE_PER_MINUTE: z.coerce.number().min(0).max(600).default(6),
     MOORING_CAPACITY: whole(1, 100_000).default(500),
     MOORING_CONNECT_TIMEOUT_MS: whole(100, 600_000).default(20_000),
     MOORING_KEEP_ALIVE_EVERY_MS: whole(100, 600_000).default(30_000),

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import pino from 'pino'
+import { build as pretty } from 'pino-pretty'
 
 export type Log = pino.Logger
 
@@ -64,7 +65,8 @@ export function createLog(options: {
     redact: { paths: REDACT.flatMap((path) => [path, `*.${path}`]), censor: '[redacted]' },
     serializers: { error: serializeError, err: serializeError },
   }
-  if (!options.pretty) return pino(settings)
+  // Written behind, in batches: a thousand sessions that come up at once must not wait for whoever reads the log.
+  if (!options.pretty) return pino(settings, pino.destination({ dest: 1, sync: false, minLength: 0 }))
   return pino(settings, prettyStream())
 }
 
@@ -81,38 +83,18 @@ function serializeError(error: unknown): unknown {
   }
 }
 
-const HIDDEN = new Set([
-  'severity',
-  'time',
-  'message',
-  'serviceContext',
-  'logging.googleapis.com/insertId',
-  'component',
-  'error',
-])
-const COLOR: Record<string, string> = {
-  WARNING: '\u001B[33m',
-  ERROR: '\u001B[31m',
-  CRITICAL: '\u001B[31m',
-  DEBUG: '\u001B[2m',
-}
+/** Fields that say nothing to somebody in front of a terminal. */
+const HIDDEN = 'serviceContext,logging\\.googleapis\\.com/insertId'
 
-/** For a terminal: time, component, message, then the fields as `key=value`. */
+/** For a terminal: time, severity, message, then the fields. */
 function prettyStream(): pino.DestinationStream {
-  return {
-    write(json: string) {
-      const line = JSON.parse(json) as Record<string, unknown>
-      const fields = Object.entries(line)
-        .filter(([key]) => !HIDDEN.has(key))
-        .map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
-      const error = line['error'] as { message?: string; code?: string } | undefined
-      if (error) fields.push(`error=${error.code ?? ''} ${error.message ?? ''}`)
-      const color = COLOR[String(line['severity'])] ?? ''
-      const time = String(line['time']).slice(11, 23)
-      const component = typeof line['component'] === 'string' ? line['component'] : ''
-      process.stdout.write(
-        `\u001B[2m${time}\u001B[0m ${color}${component.padEnd(8)} ${String(line['message'])}\u001B[0m \u001B[2m${fields.join(' ')}\u001B[0m\n`,
-      )
-    },
-  }
+  return pretty({
+    messageKey: 'message',
+    errorLikeObjectKeys: ['error'],
+    levelKey: 'severity',
+    ignore: HIDDEN,
+    translateTime: 'SYS:HH:MM:ss.l',
+    singleLine: true,
+    sync: true,
+  })
 }

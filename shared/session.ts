@@ -71,6 +71,8 @@ export interface Status {
   jid?: string
   deviceId?: number
   pairing?: { windowId: string; qr?: string; code?: string; expiresAt: number }
+  /** The last pairing window that has done its work, or was given up: it is never opened again. */
+  endedWindowId?: string
   connectedAt?: number
   authenticatedAt?: number
   lastActivityAt?: number

@@ -57,6 +57,8 @@ export class LiveSession {
   socketIs: 'none' | 'connecting' | 'open' = 'none'
   socketGeneration = 0
   socketPaired = false
+  /** The pairing window that the present connection was opened for. */
+  socketWindowId: string | undefined
   /** Monotonic time at which the present connection was begun. */
   connectingSinceMs = 0
   connectedSinceMs: number | undefined
@@ -64,6 +66,8 @@ export class LiveSession {
   bar: Bar | undefined
   retryAtMs = 0
   attempts = 0
+  /** Its predecessor was connected until a moment ago: it need not wait for its turn to connect. */
+  handedOver = false
   shown: ShownPairing | undefined
   /** The pairing window that is over, so that it is not opened twice. */
   endedWindowId: string | undefined
@@ -79,6 +83,7 @@ export class LiveSession {
   #outbox: OutboxSender | undefined
   #deliverer: InboxDeliverer | undefined
   #inbox: Inbox | undefined
+  #cancelStable: (() => void) | undefined
 
   constructor(deps: LiveSessionDeps, key: SessionKey) {
     this.#deps = deps
@@ -126,6 +131,7 @@ export class LiveSession {
     this.socketIs = 'connecting'
     this.socketGeneration = generation
     this.socketPaired = this.paired
+    this.socketWindowId = pairing?.id
     this.shown = undefined
     this.connectingSinceMs = this.#deps.clock.monotonicMs()
     if (!this.paired) state.journal.credsChanged()
@@ -147,6 +153,7 @@ export class LiveSession {
       },
       paired: () => {
         this.paired = true
+        this.endedWindowId = pairing?.id
         this.shown = undefined
         this.authenticatedAt = clock.nowMs()
         wake(this.key)
@@ -190,18 +197,22 @@ export class LiveSession {
     this.connectedSinceMs = clock.monotonicMs()
     this.connects++
     this.retryAtMs = 0
+    if (this.attempts > 0) this.#cancelStable = clock.after(BACKOFF.stableAfterMs, () => this.#isStable())
     this.shown = undefined
     this.pairingNote = undefined
     if (this.socket) this.#outbox?.opened(this.socket)
     wake(this.key)
   }
 
+  /** The connection has lasted: what failed before it is forgiven. */
+  #isStable(): void {
+    this.attempts = 0
+    this.#deps.wake(this.key)
+  }
+
   #isClosed(report: CloseReport): void {
     const { clock, wake, log } = this.#deps
-    const nowMs = clock.monotonicMs()
-    const lasted =
-      this.connectedSinceMs !== undefined && nowMs - this.connectedSinceMs >= BACKOFF.stableAfterMs
-    if (lasted) this.attempts = 0
+    this.#cancelStable?.()
     if (this.connectedSinceMs !== undefined) this.disconnects++
     this.socket = undefined
     this.socketIs = 'none'
@@ -243,6 +254,7 @@ export class LiveSession {
     this.state = undefined
     this.#inbox = undefined
     const { socket } = this
+    this.#cancelStable?.()
     this.socket = undefined
     this.socketIs = 'none'
     this.connectedSinceMs = undefined

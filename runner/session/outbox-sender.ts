@@ -8,8 +8,12 @@ import type { WhatsAppSocket } from '../whatsapp/socket.ts'
 
 /** Messages in work at once; the order of one session's messages is kept by sending them one after the other. */
 const BATCH = 50
-/** Texts of messages that were sent lately, for peers that ask again; older ones are read from the store. */
-const RECENT = 200
+/** Texts of messages that were sent lately, for peers that ask again; older ones are read from the store. One for all. */
+const recent = new LRUCache<string, string>({
+  max: 20_000,
+  maxSize: 32 * 1024 * 1024,
+  sizeCalculation: (text) => text.length + 1,
+})
 /** An acknowledgement that has not come by then is asked for again by sending the same message under the same id. */
 const ACK_WITHIN_MS = 20_000
 const TRY_AGAIN_MS = 2_000
@@ -32,7 +36,6 @@ export interface OutboxSenderDeps {
  */
 export class OutboxSender {
   readonly #deps: OutboxSenderDeps
-  readonly #recent = new LRUCache<string, string>({ max: RECENT })
   /** On the wire and not acknowledged, by id, with the time after which they are sent again. */
   readonly #unacknowledged = new Map<string, number>()
   readonly #tries = new Map<string, number>()
@@ -86,12 +89,16 @@ export class OutboxSender {
   }
 
   receipt(ids: readonly string[], kind: 'delivered' | 'read'): void {
-    for (const id of ids) if (this.#recent.has(id)) this.#advance(id, { state: kind })
+    for (const id of ids) if (recent.has(this.#name(id))) this.#advance(id, { state: kind })
   }
 
   /** The text of a message of ours, also one that was sent long ago. */
   async sentText(id: string): Promise<string | undefined> {
-    return this.#recent.get(id) ?? (await this.#deps.store.get(this.#deps.key, id))?.text
+    return recent.get(this.#name(id)) ?? (await this.#deps.store.get(this.#deps.key, id))?.text
+  }
+
+  #name(id: string): string {
+    return `${this.#deps.key}|${id}`
   }
 
   async #sendAll(): Promise<void> {
@@ -116,7 +123,7 @@ export class OutboxSender {
   async #sendOne(socket: WhatsAppSocket, message: OutboxMessage): Promise<void> {
     const { store, key, clock, log } = this.#deps
     const { id, to, text } = message
-    this.#recent.set(id, text)
+    recent.set(this.#name(id), text)
     if (message.state === 'queued') await store.advance(key, id, { state: 'sending', nowMs: clock.nowMs() })
     this.#unacknowledged.set(id, clock.monotonicMs() + ACK_WITHIN_MS)
     try {

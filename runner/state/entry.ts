@@ -30,6 +30,8 @@ const VERSION = 1
  * are the dictionary. Both sides know them, since entries are applied in order.
  */
 const DICTIONARY_BYTES_MAX = 512 * 1024
+/** zstd reads a dictionary that begins with its own magic number as a trained one, and fails on ours; this comes first. */
+const NO_DICTIONARY_FORMAT = Buffer.of(0)
 /** An entry is one `set` or a group of them; a history sync is the largest seen. */
 const ENTRY_BYTES_MAX = 256 * 1024 * 1024
 
@@ -97,7 +99,7 @@ function dictionaryOf(kind: EntryKind, names: readonly string[], before: Before)
     parts.push(value)
     size += value.length
   }
-  return parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts)
+  return parts.length === 0 ? Buffer.alloc(0) : Buffer.concat([NO_DICTIONARY_FORMAT, ...parts])
 }
 
 function unpack(packed: Uint8Array, dictionary: Uint8Array): Uint8Array {

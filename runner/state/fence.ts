@@ -77,8 +77,9 @@ function ownAddresses(creds: Creds): ReadonlySet<string> {
 
 /** libsignal marks an open session with `closed: -1`. */
 function closeSessions(record: unknown, nowMs: number): unknown {
-  const sessions = (record as { _sessions?: Record<string, { indexInfo?: { closed?: number } }> } | null)
-    ?._sessions
+  const { _sessions: sessions } = (record ?? {}) as {
+    _sessions?: Record<string, { indexInfo?: { closed?: number } }>
+  }
   if (!sessions) return undefined
   let closed = 0
   for (const session of Object.values(sessions)) {

@@ -135,7 +135,7 @@ export class SessionJournal {
     if (refusal) throw refusal
     this.#replacing = true
     try {
-      await this.#quiet()
+      while (this.#isBusy) await this.flush()
       const snapshot = await keep(this.#seq + 1)
       await this.#alone({ kind: 'jump', changes: [], snapshot }, () => this.#deps.records.become(records))
     } finally {
@@ -214,14 +214,14 @@ export class SessionJournal {
     })
   }
 
-  /** Resolves, without another turn in between, when nothing waits and nothing is in flight. */
-  async #quiet(): Promise<void> {
-    while (this.#pending.size > 0 || this.#credsDirty || this.#scheduled || this.#inFlight) await this.flush()
-    if (this.#broken) throw this.#broken
+  get #isBusy(): boolean {
+    return this.#pending.size > 0 || this.#credsDirty || this.#scheduled || this.#inFlight !== undefined
   }
 
   async #alone(body: EntryBody, apply: () => void): Promise<void> {
-    await this.#quiet()
+    // Checked and done without a turn in between: what is set from here on comes after this entry.
+    while (this.#isBusy) await this.flush()
+    if (this.#broken) throw this.#broken
     apply()
     this.#fly(this.#append(body, () => undefined))
     await this.#inFlight

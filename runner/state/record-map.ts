@@ -14,7 +14,7 @@ export interface Chunk {
 const CHUNK_BYTES = 24 * 1024
 
 /** Chunks opened lately, for all sessions of the process together; an idle session keeps none. */
-const opened = new LRUCache<Chunk, Map<string, Uint8Array>>({ max: 64 })
+const opened = new LRUCache<Chunk, Map<string, Uint8Array>>({ maxSize: 16 * 1024 * 1024 })
 
 /**
  * The whole Signal state of one session in memory: compressed chunks as the snapshot holds them, and over them the records
@@ -141,7 +141,17 @@ const CHUNK_OPEN_BYTES_MAX = 64 * 1024 * 1024
 export function openChunk(chunk: Chunk): Map<string, Uint8Array> {
   const known = opened.get(chunk)
   if (known) return known
-  const flat = decodeCbor(unpack(chunk.packed))
+  const unpacked = unpack(chunk.packed)
+  const records = readPairs(decodeCbor(unpacked))
+  opened.set(chunk, records, { size: Math.max(1, unpacked.length) })
+  return records
+}
+
+/** The same for a chunk that is looked at once. @throws CodedError `bad_bytes` */
+export const readChunk = (packed: Uint8Array): Map<string, Uint8Array> =>
+  readPairs(decodeCbor(unpack(packed)))
+
+function readPairs(flat: unknown): Map<string, Uint8Array> {
   const records = new Map<string, Uint8Array>()
   if (!Array.isArray(flat) || flat.length % 2 !== 0)
     throw new CodedError('bad_bytes', 'open chunk: not a list of pairs')
@@ -152,7 +162,6 @@ export function openChunk(chunk: Chunk): Map<string, Uint8Array> {
       throw new CodedError('bad_bytes', 'open chunk: not a record')
     records.set(key, bytes)
   }
-  opened.set(chunk, records)
   return records
 }
 

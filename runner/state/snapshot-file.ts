@@ -76,7 +76,8 @@ async function readFrames(
       waiting = waiting.subarray(HEAD_BYTES)
       headRead = true
     }
-    while (headRead && waiting.length >= 4) {
+    if (!headRead) continue
+    while (waiting.length >= 4) {
       const length = waiting.readUInt32BE(0)
       if (length > FRAME_BYTES_MAX) throw new CodedError('bad_bytes', 'read snapshot: a frame is too long')
       if (waiting.length < 4 + length) break

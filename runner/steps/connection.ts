@@ -18,7 +18,8 @@ export async function rehydrate(context: RunnerContext, key: SessionKey, session
   try {
     const state = await live.rehydrate(session, owner.epoch)
     const { rebuilt } = state
-    if (live.paired && session.status?.authenticatedAt !== undefined) live.authenticatedAt = session.status.authenticatedAt
+    if (live.paired && session.status?.authenticatedAt !== undefined)
+      live.authenticatedAt = session.status.authenticatedAt
     for (const why of rebuilt.troubles) context.tell.event(key, { kind: 'fallback', why, epoch: owner.epoch })
     const durationMs = Math.round(clock.monotonicMs() - startMs)
     log.info(
@@ -50,7 +51,7 @@ export async function rehydrate(context: RunnerContext, key: SessionKey, session
 export async function openSocket(context: RunnerContext, key: SessionKey, session: Session): Promise<void> {
   const { clock, pacer, queue } = context
   const live = liveOf(context, key)
-  const askAgainMs = pacer.admit(key, clock.monotonicMs())
+  const askAgainMs = pacer.admit(key, clock.monotonicMs(), live.handedOver)
   if (askAgainMs > 0) {
     queue.addAt(key, askAgainMs)
     return
@@ -58,6 +59,7 @@ export async function openSocket(context: RunnerContext, key: SessionKey, sessio
   const window = openWindow(session, live, clock.nowMs())
   const pairing = window && (!live.paired || window.replace) ? window : undefined
   if (pairing) await beginPairing(context, key, live)
+  live.handedOver = false
   live.connect(session.want.generation, pairing)
 }
 
@@ -89,10 +91,5 @@ export async function closeSocket(
   if (why === 'pairing_over' && session.want.pairing) {
     live.endedWindowId = session.want.pairing.id
     live.pairingNote = 'nobody finished the pairing in time; open another window'
-  }
-  if (why === 'restart') {
-    live.attempts = 0
-    live.retryAtMs = 0
-    context.breaker.reset()
   }
 }

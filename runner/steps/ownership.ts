@@ -2,7 +2,7 @@ import { hasCode } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
 import type { RunnerContext } from '../context.ts'
-import { storedBar } from '../observe.ts'
+import { personSpoke, storedBar } from '../observe.ts'
 import { LiveSession } from '../session/live-session.ts'
 import { tellStatus } from '../tell-status.ts'
 import { liveBar } from './live.ts'
@@ -44,7 +44,10 @@ export async function claim(context: RunnerContext, key: SessionKey, session: Se
   const fresh = view.sessions.get(key) ?? session
   const bar = storedBar(fresh, clock.nowMs())
   if (bar) live.bar = liveBar(context, bar.phase, fresh.status?.reason ?? bar.phase, bar.until)
-  live.attempts = fresh.status?.attempts ?? 0
+  if (personSpoke(fresh)) context.breaker.reset()
+  else live.attempts = fresh.status?.attempts ?? 0
+  live.handedOver =
+    before?.epoch !== undefined && before.runnerId === undefined && fresh.status?.phase === 'connected'
   context.live.set(key, live)
 }
 
@@ -65,9 +68,17 @@ export async function release(context: RunnerContext, key: SessionKey): Promise<
   const { view, stores, lease, clock, random, log } = context
   const owner = view.owners.get(key)
   const live = context.live.get(key)
+  const session = view.sessions.get(key)
   const startMs = clock.monotonicMs()
+  // Handed over while it runs: the successor tells the next status, and saving this write shortens the gap.
+  const handedOver =
+    session !== undefined &&
+    live !== undefined &&
+    session.want.state === 'running' &&
+    live.paired &&
+    !live.bar
   await live?.settle()
-  tellStatus(context, key)
+  if (!handedOver) tellStatus(context, key)
   await context.tell.told(key)
   live?.unload()
   context.live.delete(key)

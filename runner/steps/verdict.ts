@@ -6,6 +6,8 @@ import { archive, liveBar } from './live.ts'
 
 /** B7: a session that fails more than three times in a row is told of. */
 const ALERT_AFTER = 4
+/** Accounts that were restricted together do not come back together: up to a tenth later than they may. */
+const BAR_JITTER = 0.1
 
 /** What a close means, done: once for every close, before the next step is planned. */
 export async function settleVerdict(
@@ -37,7 +39,8 @@ export async function settleVerdict(
     if (live.attempts >= triesMax)
       live.bar = liveBar(context, 'failed', `${verdict.why}, ${live.attempts} times in a row`, undefined)
   } else if (next.do === 'bar') {
-    const until = next.forMs === undefined ? undefined : clock.nowMs() + next.forMs
+    const lateBy = 1 + context.random.next() * BAR_JITTER
+    const until = next.forMs === undefined ? undefined : Math.round(clock.nowMs() + next.forMs * lateBy)
     live.bar = liveBar(context, next.phase, verdict.why, until)
   } else if (next.do === 'unpaired') {
     live.endedWindowId = session.want.pairing?.id

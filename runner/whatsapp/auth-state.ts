@@ -12,6 +12,8 @@ import { CREDS_KEY, decodeValue, encodeValue, isLazy, recordKey } from '../state
 import type { Change } from '../state/journal.ts'
 import type { SessionState } from '../state/session-state.ts'
 
+export { isPaired } from '../state/paired.ts'
+
 /** The key type under which decrypted messages wait for the application; Baileys passes it through untouched. */
 export const INBOX_TYPE = 'inbox'
 
@@ -79,13 +81,4 @@ const same = (known: Uint8Array | undefined, bytes: Uint8Array): boolean =>
 function revive(type: string, value: unknown): unknown {
   if (type !== 'app-state-sync-key') return value
   return proto.Message.AppStateSyncKeyData.fromObject(value as Record<string, unknown>)
-}
-
-/**
- * Whether credentials belong to a linked device. Never `creds.registered`: pairing by QR leaves it false for ever (facts:
- * is it paired?). A number that asked for a code has `me` without a device.
- */
-export function isPaired(creds: unknown): boolean {
-  const { account, me } = (creds ?? {}) as Partial<AuthenticationCreds>
-  return Boolean(account?.accountSignature) && /:\d+@/.test(me?.id ?? '')
 }

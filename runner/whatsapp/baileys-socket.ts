@@ -2,18 +2,18 @@ import {
   Browsers,
   makeWASocket,
   type BinaryNode,
-  type CacheStore,
   type WASocket,
   type WAVersion,
 } from '@whiskeysockets/baileys'
-import { LRUCache } from 'lru-cache'
 import type { WebSocket } from 'ws'
 import type { Clock } from '#shared/clock.ts'
 import type { Log } from '#shared/log.ts'
 import { connectionAuth, type ConnectionAuth } from './auth-state.ts'
 import { closeReport } from './close-report.ts'
 import { baileysLog } from './quiet.ts'
+import { callOffers, deviceLists, placeholderResends, retryCounters } from './shared-cache.ts'
 import { TRANSACTION, writeAheadRepository } from './signal-repository.ts'
+import { verifySignatures } from './verified-curve.ts'
 import type { OpenSocket, OpenSocketAsk, SocketHealth, WhatsAppSocket } from './socket.ts'
 
 export interface BaileysSettings {
@@ -41,6 +41,7 @@ export function baileysSockets(deps: {
   clock: Clock
   log: Log | undefined
 }): OpenSocket {
+  verifySignatures()
   return (ask) => new BaileysSocket(deps, ask)
 }
 
@@ -79,8 +80,10 @@ class BaileysSocket implements WhatsAppSocket {
       markOnlineOnConnect: false,
       syncFullHistory: false,
       makeSignalRepository: writeAheadRepository(this.#auth.keys, ask.inbox, () => ask.events.received()),
-      msgRetryCounterCache: boundedCache(1_000),
-      userDevicesCache: boundedCache(2_000),
+      msgRetryCounterCache: retryCounters.of(ask.state.key),
+      userDevicesCache: deviceLists.of(ask.state.key),
+      callOfferCache: callOffers.of(ask.state.key),
+      placeholderResendCache: placeholderResends.of(ask.state.key),
       getMessage: async (key) => {
         const text = key.id ? await ask.sentText(key.id) : undefined
         return text === undefined ? undefined : { conversation: text }
@@ -269,20 +272,5 @@ class BaileysSocket implements WhatsAppSocket {
     const ended = await Promise.race([done, timeout])
     stop.abort()
     return ended
-  }
-}
-
-/** Baileys' own caches have no bound. It knows the type of what it put in; the cache need not. */
-function boundedCache(max: number): CacheStore {
-  const cache = new LRUCache<string, { value: unknown }>({ max })
-  return {
-    get: (key) => cache.get(key)?.value as never,
-    set: (key, value) => {
-      cache.set(key, { value })
-    },
-    del: (key) => {
-      cache.delete(key)
-    },
-    flushAll: () => cache.clear(),
   }
 }

@@ -4,7 +4,14 @@ import type { Session } from '../session.ts'
 import type { SessionStore } from '../store/session-store.ts'
 import type { Changes } from './changes.ts'
 import { toPage } from './paging.ts'
-import { dataKeysOf, findSession, toSession, wantOf, type SessionRow } from './sqlite-session-row.ts'
+import {
+  dataKeysOf,
+  findSession,
+  toSession,
+  toSessions,
+  wantOf,
+  type SessionRow,
+} from './sqlite-session-row.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 
 /** One page of a scan is read in one go, which keeps the event loop for about 10 ms. */
@@ -58,14 +65,16 @@ export function sqliteSessionStore(file: SqliteFile, changes: Changes): SessionS
       }),
 
     list: ({ tenant, after = '', limit }) =>
-      file.read('list the sessions', () =>
-        toPage(
-          pageAfter(after, limit + 1, tenant),
+      file.read('list the sessions', () => {
+        const rows = pageAfter(after, limit + 1, tenant)
+        const page = toPage(
+          rows,
           limit,
-          (row) => toSession(file, row),
-          (row) => row.key,
-        ),
-      ),
+          (row) => row,
+          ({ key }) => key,
+        )
+        return { ...page, items: toSessions(file, page.items) }
+      }),
 
     async *scan() {
       let page: readonly Session[] = []
@@ -74,7 +83,7 @@ export function sqliteSessionStore(file: SqliteFile, changes: Changes): SessionS
         page = await file.read('scan the sessions', () => {
           const rows = pageAfter(after, SCANNED_AT_ONCE)
           after = rows.at(-1)?.key ?? after
-          return rows.map((row) => toSession(file, row))
+          return toSessions(file, rows)
         })
         yield* page
       } while (page.length > 0)

@@ -1,0 +1,111 @@
+import { toError } from '#shared/errors.ts'
+import type { SessionKey } from '#shared/ids.ts'
+import type { RunnerContext } from './context.ts'
+import type { HandOver } from './ownership/hand-over.ts'
+import { nextToMove } from './ownership/rebalance.ts'
+import type { Passes } from './passes.ts'
+
+export interface HousekeepingSettings {
+  lookEveryMs: number
+  resyncEveryMs: number
+  rebalancePerMinute: number
+  mayRebalance: () => boolean
+}
+
+/** What a runner does by the clock, whatever happens: look at the others, the full pass, snapshots that are due, rebalancing. */
+export class Housekeeping {
+  readonly #context: RunnerContext
+  readonly #passes: Passes
+  readonly #handOver: HandOver
+  readonly #settings: HousekeepingSettings
+  /** Wall-clock times at which sessions were moved away. */
+  readonly #movedAt = new Map<SessionKey, number>()
+  readonly #timers = new Map<string, () => void>()
+  #stopped = false
+
+  constructor(context: RunnerContext, passes: Passes, handOver: HandOver, settings: HousekeepingSettings) {
+    this.#context = context
+    this.#passes = passes
+    this.#handOver = handOver
+    this.#settings = settings
+  }
+
+  start(): void {
+    const { lookEveryMs, resyncEveryMs, rebalancePerMinute } = this.#settings
+    this.#every('look', lookEveryMs, async () => {
+      this.#context.boot.tick(this.#context.clock.monotonicMs())
+      this.#queueDueSnapshots()
+      await this.look()
+    })
+    this.#every('resync', resyncEveryMs, () => this.#resync())
+    if (rebalancePerMinute > 0) this.#every('rebalance', 60_000 / rebalancePerMinute, () => this.#rebalance())
+  }
+
+  /** No work starts after this. */
+  stop(): void {
+    this.#stopped = true
+    for (const cancel of this.#timers.values()) cancel()
+    this.#timers.clear()
+  }
+
+  /** The next turn begins after the one before has ended, so a slow store is not asked twice at once. */
+  #every(name: string, ms: number, work: () => Promise<void>): void {
+    const cancel = this.#context.clock.after(ms, () => {
+      void work().finally(() => {
+        if (!this.#stopped) this.#every(name, ms, work)
+      })
+    })
+    this.#timers.set(name, cancel)
+  }
+
+  #queueDueSnapshots(): void {
+    const { live, clock, queue } = this.#context
+    for (const { key, state } of live.values()) if (state?.snapshotDue(clock.nowMs())) queue.add(key)
+  }
+
+  /** Looks at the other runners; sessions whose owner is gone are queued, the most recently active first. */
+  async look(): Promise<void> {
+    try {
+      const { runners } = this.#context
+      const before = runners.picture
+      await runners.refresh()
+      if (runners.picture !== before) this.#passes.sweep()
+    } catch (error) {
+      this.#context.log.warn({ error: toError(error) }, 'the other runners could not be looked at')
+    }
+  }
+
+  /** The full pass: the truth, whatever the watches missed. */
+  async #resync(): Promise<void> {
+    const { view, live, log, clock } = this.#context
+    const startMs = clock.monotonicMs()
+    try {
+      for (const key of await view.load()) this.#context.queue.add(key)
+      for (const session of live.values()) session.pokeOutbox()
+      const queued = this.#passes.sweep()
+      log.debug(
+        { sessions: view.sessions.size, queued, durationMs: Math.round(clock.monotonicMs() - startMs) },
+        'full pass',
+      )
+    } catch (error) {
+      log.warn({ error: toError(error) }, 'full pass failed; the next one makes up for it')
+    }
+  }
+
+  /** Ownership is sticky: what should live elsewhere goes there one by one, the quiet ones first. */
+  async #rebalance(): Promise<void> {
+    const { live, runners, lease, clock, log } = this.#context
+    if (!this.#settings.mayRebalance() || !lease.isGood) return
+    const sessions = [...live.values()].map(({ key, socketIs, authenticatedAt, lastActivityAt }) => ({
+      key,
+      connected: socketIs === 'open',
+      authenticatedAt,
+      lastActivityAt,
+    }))
+    const key = nextToMove(sessions, runners.takers(), lease.id, this.#movedAt, clock.nowMs())
+    if (!key) return
+    this.#movedAt.set(key, clock.nowMs())
+    log.info({ sessionId: key }, 'session moves to the runner that should have it')
+    await this.#handOver.give(key)
+  }
+}

@@ -1,0 +1,365 @@
+import { describe, expect, test } from 'vitest'
+import { CodedError } from '#shared/errors.ts'
+import { seededRandom } from '#shared/random.ts'
+import { openEntry, SessionJournal, type JournalDeps } from './journal.ts'
+import { RecordMap } from './record-map.ts'
+import { bytes, contentOf, KEY, KEY_A, ringOf, scriptedJournal, testClock, turn } from './testing.ts'
+
+const ring = ringOf(KEY_A)
+
+function begin(more: Partial<JournalDeps> = {}) {
+  const journal = scriptedJournal()
+  const clock = testClock()
+  const records = new RecordMap()
+  const broken: Error[] = []
+  const appended: number[] = []
+  const live: { creds: string | undefined } = { creds: undefined }
+  const deps: JournalDeps = {
+    key: KEY,
+    epoch: 3,
+    headSeq: 0,
+    records,
+    store: journal.store,
+    ring: () => ring,
+    clock,
+    random: seededRandom(1),
+    creds: () => (live.creds === undefined ? undefined : ['creds/', bytes(live.creds)]),
+    appended: ({ seq }) => appended.push(seq),
+    broken: (error) => broken.push(error),
+    soon: (task) => setImmediate(task),
+    appendWithinMs: 60_000,
+    ...more,
+  }
+  return { ...journal, clock, records, broken, appended, live, journal: new SessionJournal(deps), deps }
+}
+
+type Bench = ReturnType<typeof begin>
+
+/** The state that the stored entries make, and what each of them changed. */
+function replayed({ stored }: Pick<Bench, 'stored'>) {
+  const records = new RecordMap()
+  const entries = [...stored.values()].toSorted((a, b) => a.seq - b.seq)
+  const changed = entries.map((entry) => {
+    const body = openEntry(KEY, entry, ring, records)
+    if (body.kind === 'reset') records.clear()
+    for (const [name, value] of body.changes) records.set(name, value)
+    return body.kind === 'change' ? body.changes.map(([name]) => name).join(' ') : body.kind
+  })
+  return { content: contentOf(records), changed }
+}
+
+/** Whether a promise is settled by now, without waiting for it. */
+async function isSettled(promise: Promise<unknown>): Promise<boolean> {
+  const not = Symbol('not yet')
+  return (await Promise.race([promise.catch(() => undefined), turn().then(() => not)])) !== not
+}
+
+const set = ({ journal }: Pick<Bench, 'journal'>, name: string, value: string | null = name) =>
+  journal.set([[name, value === null ? null : bytes(value)]])
+
+const code = (name: string) => expect.objectContaining({ code: name })
+
+describe('a journal', () => {
+  test('changes the memory at once and resolves when the store has it', async () => {
+    const bench = begin()
+    const release = bench.holdNext()
+    const done = set(bench, 'a')
+    expect(contentOf(bench.records)).toEqual({ a: 'a' })
+    expect(bench.journal.isDurable).toBe(false)
+    expect(await isSettled(done)).toBe(false)
+    release()
+    await done
+    await turn()
+    expect(bench.journal.isDurable).toBe(true)
+    expect(replayed(bench).content).toEqual({ a: 'a' })
+  })
+
+  test('sends everything that comes while an append is in flight together in the next', async () => {
+    const bench = begin()
+    const release = bench.holdNext()
+    const first = set(bench, 'a')
+    await turn()
+    const later = Promise.all([set(bench, 'b'), set(bench, 'c'), set(bench, 'b', 'b2')])
+    expect(await isSettled(later)).toBe(false)
+    release()
+    await first
+    await later
+    expect(replayed(bench)).toEqual({ content: { a: 'a', b: 'b2', c: 'c' }, changed: ['a', 'b c'] })
+  })
+
+  test('parallel changes of one turn share an entry', async () => {
+    const bench = begin()
+    await Promise.all([set(bench, 'a'), Promise.resolve().then(() => set(bench, 'b'))])
+    expect(bench.appends).toEqual([1])
+  })
+
+  test('keeps one set in one entry, deletions too', async () => {
+    const bench = begin()
+    await set(bench, 'pre-key/7')
+    const before = bench.appends.length
+    await bench.journal.set([
+      ['session/1', bytes('s')],
+      ['pre-key/7', null],
+    ])
+    expect(bench.appends.length).toBe(before + 1)
+    expect(replayed(bench).content).toEqual({ 'session/1': 's' })
+  })
+
+  test('an own entry whose answer was lost is recognised by its nonce', async () => {
+    const bench = begin()
+    bench.loseNext()
+    const done = set(bench, 'a')
+    while (!(await isSettled(done))) bench.clock.advance(1_000)
+    await done
+    expect(bench.appends).toEqual([1, 1])
+    expect(bench.broken).toEqual([])
+    expect(bench.appended).toEqual([1])
+  })
+
+  test('goes on through a store that is away for a while, also while it reads back', async () => {
+    const bench = begin()
+    bench.loseNext()
+    bench.failNext('store_unavailable', 2)
+    const { read } = bench.store
+    let failures = 2
+    bench.store.read = (...ask) =>
+      failures-- > 0 ? Promise.reject(new CodedError('store_unavailable', 'read')) : read(...ask)
+    const done = set(bench, 'a')
+    while (!(await isSettled(done))) bench.clock.advance(1_000)
+    await done
+    await set(bench, 'b')
+    expect(replayed(bench).changed).toEqual(['a', 'b'])
+  })
+
+  test('E7 a newer owner fences it: every waiter is refused and the session is told', async () => {
+    const bench = begin()
+    bench.stored.set(1, { seq: 1, epoch: 4, nonce: 'theirs', sealed: bytes('x') })
+    const release = bench.holdNext()
+    const first = set(bench, 'a')
+    await turn()
+    const second = set(bench, 'b')
+    release()
+    const results = await Promise.allSettled([first, second])
+    expect(results).toEqual([
+      { status: 'rejected', reason: code('fenced') },
+      { status: 'rejected', reason: code('fenced') },
+    ])
+    expect(bench.broken).toEqual([code('fenced')])
+    await expect(set(bench, 'c')).rejects.toEqual(code('fenced'))
+    await expect(bench.journal.flush()).rejects.toEqual(code('fenced'))
+    await expect(bench.journal.capture()).rejects.toEqual(code('fenced'))
+    expect(bench.appends).toEqual([1])
+  })
+
+  test('an older owner’s entry at its seq is told apart from being fenced', async () => {
+    const bench = begin()
+    bench.stored.set(1, { seq: 1, epoch: 2, nonce: 'theirs', sealed: bytes('x') })
+    await expect(bench.journal.mark('barrier')).rejects.toEqual(code('seq_taken'))
+  })
+
+  test('sealed: later writes are refused, earlier ones still become durable', async () => {
+    const bench = begin()
+    const release = bench.holdNext()
+    const first = set(bench, 'a')
+    await turn()
+    const second = set(bench, 'b')
+    bench.journal.seal()
+    await expect(set(bench, 'c')).rejects.toEqual(code('sealed'))
+    release()
+    await Promise.all([first, second, bench.journal.flush()])
+    expect(replayed(bench).content).toEqual({ a: 'a', b: 'b' })
+    expect(bench.broken).toEqual([])
+  })
+
+  test('abandoned: all that waits is refused at once, even where the store never answers', async () => {
+    const bench = begin()
+    bench.holdNext()
+    const waiting = [set(bench, 'a')]
+    await turn()
+    waiting.push(set(bench, 'b'), bench.journal.flush(), bench.journal.durable())
+    bench.journal.abandon(new CodedError('lease_lost', 'lost'))
+    for (const result of await Promise.allSettled(waiting))
+      expect(result).toEqual({ status: 'rejected', reason: code('lease_lost') })
+    expect(bench.broken).toEqual([code('lease_lost')])
+    await turn()
+    expect(bench.appends).toEqual([1])
+  })
+
+  test.for(['answers with trouble', 'does not answer at all'] as const)(
+    'a store that %s for too long ends the session’s writing',
+    async (how) => {
+      const bench = begin()
+      if (how === 'does not answer at all') bench.holdNext()
+      else bench.failNext('store_unavailable', 1_000)
+      const done = set(bench, 'a')
+      const refused = expect(done).rejects.toEqual(code('store_unavailable'))
+      await turn()
+      while (!(await isSettled(done))) bench.clock.advance(1_000)
+      await refused
+      expect(bench.clock.monotonicMs() - 1_790_000_000_000).toBeGreaterThanOrEqual(60_000)
+      expect(bench.broken).toEqual([code('store_unavailable')])
+      const tries = bench.appends.length
+      bench.clock.advance(60_000)
+      await turn()
+      expect(bench.appends.length).toBe(tries)
+    },
+  )
+
+  test('lazy changes make nobody wait and ride with the next entry', async () => {
+    const bench = begin()
+    await bench.journal.set([['device-list/1', bytes('d')]], { lazy: true })
+    await turn()
+    expect(bench.appends).toEqual([])
+    await set(bench, 'session/1')
+    expect(replayed(bench).changed).toEqual(['device-list/1 session/1'])
+  })
+
+  test('lazy changes that nothing took along are written a little later by themselves', async () => {
+    const bench = begin()
+    await bench.journal.set([['device-list/1', bytes('d')]], { lazy: true })
+    bench.clock.advance(5_000)
+    await turn()
+    await bench.journal.durable()
+    expect(replayed(bench).content).toEqual({ 'device-list/1': 'd' })
+  })
+
+  test('flush takes the lazy changes too', async () => {
+    const bench = begin()
+    await bench.journal.flush()
+    await bench.journal.set([['device-list/1', bytes('d')]], { lazy: true })
+    await bench.journal.flush()
+    expect(replayed(bench).content).toEqual({ 'device-list/1': 'd' })
+  })
+
+  test('A3 changed credentials start an entry at once, or ride with the one that is being gathered', async () => {
+    const bench = begin()
+    bench.live.creds = 'c1'
+    bench.journal.credsChanged()
+    await bench.journal.durable()
+    bench.live.creds = 'c2'
+    const done = set(bench, 'pre-key/1')
+    bench.journal.credsChanged()
+    bench.live.creds = 'c3'
+    await done
+    bench.journal.credsChanged()
+    await bench.journal.flush()
+    expect(replayed(bench)).toEqual({
+      content: { 'creds/': 'c3', 'pre-key/1': 'pre-key/1' },
+      changed: ['creds/', 'pre-key/1 creds/'],
+    })
+  })
+
+  test('more than may wait is refused as overloaded, changes nothing, and passes when the store is back', async () => {
+    const bench = begin()
+    const release = bench.holdNext()
+    const first = set(bench, 'a')
+    await turn()
+    const big = bench.journal.set([['big', Buffer.alloc(64 * 1024 * 1024 + 1)]])
+    await expect(set(bench, 'c')).rejects.toEqual(code('overloaded'))
+    expect(bench.records.get('c')).toBeUndefined()
+    release()
+    await Promise.all([first, big])
+    await set(bench, 'c')
+    expect(bench.broken).toEqual([])
+  })
+
+  test('a capture is exactly the state of its seq, under constant writes', async () => {
+    const bench = begin()
+    const captures: Promise<{ seq: number; content: Record<string, string> }>[] = []
+    const capture = () =>
+      bench.journal.capture().then(({ seq, chunks }) => ({ seq, content: contentOf(new RecordMap(chunks)) }))
+    const writes: Promise<void>[] = []
+    for (let at = 0; at < 60; at++) {
+      writes.push(set(bench, `k/${at % 7}`, at % 5 === 0 ? null : `${at}`))
+      if (at % 4 === 0) captures.push(capture())
+      if (at % 3 === 0) await turn()
+      if (at % 9 === 0) captures.push(capture())
+    }
+    await Promise.all(writes)
+    captures.push(capture())
+    const entries = [...bench.stored.values()]
+    for (const { seq, content } of await Promise.all(captures)) {
+      const upTo = new Map(entries.filter((entry) => entry.seq <= seq).map((entry) => [entry.seq, entry]))
+      expect(upTo.size).toBe(seq)
+      expect(replayed({ stored: upTo }).content).toEqual(content)
+    }
+  })
+
+  test('a capture waits until its entry is durable', async () => {
+    const bench = begin()
+    const release = bench.holdNext()
+    const done = set(bench, 'a')
+    await turn()
+    const capture = bench.journal.capture()
+    expect(await isSettled(capture)).toBe(false)
+    release()
+    await done
+    expect((await capture).seq).toBe(1)
+  })
+
+  test('a mark is an entry of its own, after all that came before it', async () => {
+    const bench = begin()
+    const release = bench.holdNext()
+    const order: string[] = []
+    const say = (what: string) => () => order.push(what)
+    const writes = [set(bench, 'a').then(say('a'))]
+    await turn()
+    writes.push(set(bench, 'b').then(say('b')), bench.journal.mark('barrier').then(say('barrier')))
+    release()
+    await Promise.all(writes)
+    await set(bench, 'c')
+    expect(order).toEqual(['a', 'b', 'barrier'])
+    expect(replayed(bench).changed).toEqual(['a', 'b', 'barrier', 'c'])
+  })
+
+  test('what is set while a mark is on its way never overtakes it', async () => {
+    const bench = begin()
+    await set(bench, 'old')
+    const mark = bench.journal.mark('reset', [['creds/', bytes('new')]])
+    const writes: Promise<void>[] = []
+    for (let at = 0; at < 20; at++) {
+      writes.push(set(bench, `k/${at}`))
+      if (at % 2 === 0) await Promise.resolve()
+      else await turn()
+    }
+    await Promise.all([mark, ...writes])
+    expect(replayed(bench).content).toEqual(contentOf(bench.records))
+    expect(bench.broken).toEqual([])
+  })
+
+  test('replace keeps the other state first and then names its snapshot in the entry that decides', async () => {
+    const bench = begin()
+    await set(bench, 'old')
+    const other = new RecordMap()
+    other.set('new', bytes('n'))
+    const refused: unknown[] = []
+    await bench.journal.replace(other, async (seq) => {
+      expect(seq).toBe(2)
+      expect(contentOf(bench.records)).toEqual({ old: 'old' })
+      bench.journal.credsChanged()
+      await set(bench, 'late').catch((error: unknown) => refused.push(error))
+      await turn()
+      return 'id-of-snapshot'
+    })
+    expect(refused).toEqual([code('conflict')])
+    expect(contentOf(bench.records)).toEqual({ new: 'n' })
+    const jump = [...bench.stored.values()].at(-1)
+    if (!jump) throw new Error('no entry')
+    expect(openEntry(KEY, jump, ring, new RecordMap())).toEqual({
+      kind: 'jump',
+      changes: [],
+      snapshot: 'id-of-snapshot',
+    })
+    await set(bench, 'after')
+    expect(bench.appends).toEqual([1, 2, 3])
+  })
+
+  test('a replace that could not keep the other state leaves the old one working', async () => {
+    const bench = begin()
+    await set(bench, 'old')
+    const failure = new CodedError('store_unavailable', 'create')
+    await expect(bench.journal.replace(new RecordMap(), () => Promise.reject(failure))).rejects.toBe(failure)
+    await set(bench, 'more')
+    expect(replayed(bench).content).toEqual({ old: 'old', more: 'more' })
+  })
+})

@@ -1,0 +1,331 @@
+import { appendFile, readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import type { JournalEntry } from '#shared/store/journal-store.ts'
+import type { Stores } from '#shared/store/stores.ts'
+import { rehydrate, type Rehydrated } from './rehydrate.ts'
+import { bytes, contentOf, KEY, openWorld, silent, write, type World } from './testing.ts'
+import { fileWorkingCopies } from './working-copy.ts'
+
+/** A state of epoch 1 with two snapshots and entries after each: seqs 1 barrier, 2 a, 3 b, 4 c, 5 d. */
+async function lived(world: World) {
+  const state = await world.open(1, world.deps())
+  await write(state, { a: 'A'.repeat(99) })
+  const older = await state.snapshot('demand')
+  await write(state, { b: 'B', a: `${'A'.repeat(99)}more` })
+  const newest = await state.snapshot('demand')
+  await write(state, { c: 'C', d: 'D' })
+  return { state, older, newest, whole: contentOf(state.records) }
+}
+
+async function fresh(
+  world: World,
+  more: { stores?: Partial<Stores>; dir?: string } = {},
+): Promise<Rehydrated> {
+  const workingCopies = fileWorkingCopies(more.dir ?? join(world.folder, 'none'), silent)
+  const stores = { ...world.stores, ...more.stores }
+  const rebuilt = await rehydrate({ stores, log: silent, workingCopies }, KEY, await world.ring())
+  await workingCopies.settle()
+  return rebuilt
+}
+
+/** A journal as the store holds it, with entries changed or taken out. */
+function withJournal(
+  world: World,
+  change: (entry: JournalEntry) => JournalEntry | undefined,
+): Pick<Stores, 'journal'> {
+  const { journal } = world.stores
+  return {
+    journal: {
+      ...journal,
+      append: journal.append,
+      truncate: journal.truncate,
+      head: (key) => journal.head(key),
+      read: async (key, fromSeq) =>
+        (await journal.read(key, fromSeq)).flatMap((entry) => change(entry) ?? []),
+    },
+  }
+}
+
+/** An object as the store holds it, with one bit of its middle flipped. */
+function withDamaged(world: World, ...objects: string[]): Pick<Stores, 'blobs'> {
+  const { blobs } = world.stores
+  return {
+    blobs: {
+      ...blobs,
+      async *read(name) {
+        const whole = Buffer.concat(await Array.fromAsync(blobs.read(name)))
+        if (objects.includes(name)) whole[whole.length >> 1] = (whole[whole.length >> 1] ?? 0) ^ 1
+        yield whole
+      },
+    },
+  }
+}
+
+describe('rehydration', () => {
+  test('A1 gives the state exactly as it was, from the newest snapshot and the tail of the journal', async () => {
+    await using world = await openWorld()
+    const { whole } = await lived(world)
+    const rebuilt = await fresh(world)
+    expect(contentOf(rebuilt.records)).toEqual(whole)
+    expect(rebuilt).toMatchObject({
+      complete: true,
+      from: 'snapshot',
+      headEpoch: 1,
+      entriesReplayed: 2,
+      troubles: [],
+    })
+  })
+
+  test('of a session that was never written is complete and empty', async () => {
+    await using world = await openWorld()
+    expect(await fresh(world)).toMatchObject({ complete: true, from: 'nothing', headSeq: 0, headEpoch: 0 })
+  })
+
+  test('B4 a corrupted newest snapshot is quarantined, told, and bridged by the one before', async () => {
+    await using world = await openWorld()
+    const { whole, newest, older } = await lived(world)
+    const rebuilt = await fresh(world, { stores: withDamaged(world, newest.object) })
+    expect(contentOf(rebuilt.records)).toEqual(whole)
+    expect(rebuilt).toMatchObject({ complete: true, from: 'snapshot', entriesReplayed: 4 })
+    expect(rebuilt.troubles).toEqual([expect.stringContaining(newest.id)])
+    const [first, second] = await world.stores.snapshots.list(KEY)
+    expect(first).toMatchObject({ id: newest.id, quarantined: expect.stringContaining('seal') })
+    expect(second).toMatchObject({ id: older.id })
+    expect(second?.quarantined).toBeUndefined()
+    // From now on it is not even looked at.
+    expect((await fresh(world)).troubles).toEqual([])
+  })
+
+  test('B4 a missing object is quarantined and bridged alike', async () => {
+    await using world = await openWorld()
+    const { whole, newest } = await lived(world)
+    await world.stores.blobs.remove(newest.object)
+    const rebuilt = await fresh(world)
+    expect(contentOf(rebuilt.records)).toEqual(whole)
+    expect(rebuilt.complete).toBe(true)
+    expect(rebuilt.snapshots[0]?.quarantined).toBeDefined()
+  })
+
+  test('a store that can’t be asked is no damage: nothing is quarantined', async () => {
+    await using world = await openWorld()
+    const { newest } = await lived(world)
+    const away = Object.assign(new Error('away'), { code: 'ECONNRESET' })
+    const blobs = { ...world.stores.blobs, read: () => ({ [Symbol.asyncIterator]: () => failing(away) }) }
+    await expect(fresh(world, { stores: { blobs } })).rejects.toBe(away)
+    expect((await world.stores.snapshots.list(KEY))[0]).toMatchObject({ id: newest.id })
+    expect((await world.stores.snapshots.list(KEY))[0]?.quarantined).toBeUndefined()
+  })
+
+  test('a gap in the journal ends the state before it, and is said', async () => {
+    await using world = await openWorld()
+    await lived(world)
+    const gap = withJournal(world, (entry) => (entry.seq === 5 ? undefined : entry))
+    const rebuilt = await fresh(world, { stores: gap })
+    expect(rebuilt).toMatchObject({ complete: false, headSeq: 6, from: 'snapshot' })
+    expect(Object.keys(contentOf(rebuilt.records))).toEqual(['a', 'b'])
+    expect(rebuilt.troubles[0]).toMatch(/gap: 5/)
+  })
+
+  test('a journal that ends below its head is a gap too', async () => {
+    await using world = await openWorld()
+    await lived(world)
+    const cut = withJournal(world, (entry) => (entry.seq > 5 ? undefined : entry))
+    const rebuilt = await fresh(world, { stores: cut })
+    expect(rebuilt).toMatchObject({ complete: false, headSeq: 6 })
+    expect(Object.keys(contentOf(rebuilt.records))).toEqual(['a', 'b', 'c'])
+  })
+
+  test.for([
+    ['a flipped bit', (entry: JournalEntry) => ({ ...entry, sealed: flipped(entry.sealed) })],
+    ['another epoch', (entry: JournalEntry) => ({ ...entry, epoch: entry.epoch + 1 })],
+    ['no bytes', (entry: JournalEntry) => ({ ...entry, sealed: new Uint8Array() })],
+  ] as const)('B4 an entry with %s ends the state before it', async ([, damage]) => {
+    await using world = await openWorld()
+    await lived(world)
+    const stores = withJournal(world, (entry) => (entry.seq === 6 ? damage(entry) : entry))
+    const rebuilt = await fresh(world, { stores })
+    expect(rebuilt.complete).toBe(false)
+    expect(Object.keys(contentOf(rebuilt.records))).toEqual(['a', 'b', 'c'])
+    expect(rebuilt.troubles[0]).toMatch(/entry 6/)
+  })
+
+  test('an entry that is moved to another seq is refused', async () => {
+    await using world = await openWorld()
+    await lived(world)
+    const entries = await world.stores.journal.read(KEY, 1)
+    const swapped = withJournal(world, (entry) => {
+      const other = entries.find(({ seq }) => seq === 11 - entry.seq)
+      return entry.seq >= 5 && other ? { ...other, seq: entry.seq } : entry
+    })
+    const rebuilt = await fresh(world, { stores: swapped })
+    expect(rebuilt.complete).toBe(false)
+    expect(Object.keys(contentOf(rebuilt.records))).toEqual(['a', 'b'])
+  })
+
+  test('damage before a reset harms nothing: the reset stands for itself', async () => {
+    await using world = await openWorld()
+    const { state } = await lived(world)
+    await state.reset([['creds/', bytes('new identity')]])
+    await write(state, { e: 'E' })
+    const stores = withJournal(world, (entry) => (entry.seq === 5 ? undefined : entry))
+    const rebuilt = await fresh(world, { stores })
+    expect(contentOf(rebuilt.records)).toEqual({ 'creds/': 'new identity', e: 'E' })
+    expect(rebuilt.complete).toBe(true)
+  })
+
+  test('B4 when nothing opens, it says so and claims nothing', async () => {
+    await using world = await openWorld()
+    const { newest, older } = await lived(world)
+    const damaged = withDamaged(world, newest.object, older.object)
+    const rebuilt = await fresh(world, { stores: damaged })
+    expect(rebuilt).toMatchObject({ complete: false, from: 'empty', headSeq: 6, headEpoch: 1 })
+    expect(rebuilt.records.isEmpty).toBe(true)
+    expect(rebuilt.troubles).toHaveLength(3)
+    // The objects are quarantined by now, and it is still no new session.
+    expect(await fresh(world)).toMatchObject({ complete: false, headSeq: 6 })
+  })
+
+  test('a late write of an older epoch below the snapshots changes nothing', async () => {
+    await using world = await openWorld()
+    const { whole, older } = await lived(world)
+    await world.stores.journal.append(KEY, { seq: 1, epoch: 0, nonce: 'late', sealed: bytes('x') })
+    await world.stores.journal.append(KEY, { seq: older.seq, epoch: 0, nonce: 'late', sealed: bytes('x') })
+    const rebuilt = await fresh(world)
+    expect(contentOf(rebuilt.records)).toEqual(whole)
+    expect(rebuilt).toMatchObject({ complete: true, troubles: [] })
+  })
+})
+
+describe('rehydration from a surviving disk', () => {
+  const local = (world: World, stores: Partial<Stores> = {}) => fresh(world, { dir: world.copiesDir, stores })
+  const path = async (world: World, kind: 'base' | 'tail') =>
+    join(world.copiesDir, (await readdir(world.copiesDir)).find((name) => name.endsWith(kind)) ?? 'none')
+  const noSnapshots = (world: World): Partial<Stores> => ({
+    blobs: {
+      ...world.stores.blobs,
+      read: () => ({ [Symbol.asyncIterator]: () => failing(new Error('read')) }),
+    },
+  })
+
+  async function onDisk(world: World) {
+    const deps = world.deps()
+    const state = await world.open(1, deps)
+    await write(state, { a: 'A' })
+    await state.snapshot('demand')
+    await write(state, { b: 'B', c: 'C' })
+    await deps.workingCopies.settle()
+    return { state, whole: contentOf(state.records) }
+  }
+
+  test('A3 takes the working copy and reads no object', async () => {
+    await using world = await openWorld()
+    const { whole } = await onDisk(world)
+    const rebuilt = await local(world, noSnapshots(world))
+    expect(contentOf(rebuilt.records)).toEqual(whole)
+    expect(rebuilt).toMatchObject({ from: 'local', complete: true, troubles: [] })
+  })
+
+  test('replays only the tail that is missing, and keeps it on the disk for the next time', async () => {
+    await using world = await openWorld()
+    await onDisk(world)
+    // A runner elsewhere went on meanwhile.
+    const elsewhere = await world.open(2)
+    await write(elsewhere, { d: 'D' })
+    for (let times = 0; times < 2; times++) {
+      const rebuilt = await local(world, noSnapshots(world))
+      expect(contentOf(rebuilt.records)).toEqual(contentOf(elsewhere.records))
+      expect(rebuilt).toMatchObject({ from: 'local', complete: true })
+    }
+    const tail = await fileWorkingCopies(world.copiesDir, silent).load(KEY)
+    expect(tail?.epoch).toBe(2)
+  })
+
+  test('A3 fills an empty disk from the store before a socket opens', async () => {
+    await using world = await openWorld()
+    const { state, whole } = await onDisk(world)
+    const dir = join(world.folder, 'new-host')
+    expect((await fresh(world, { dir })).from).toBe('snapshot')
+    const again = await fresh(world, { dir, stores: noSnapshots(world) })
+    expect(again).toMatchObject({ from: 'local', complete: true })
+    expect(contentOf(again.records)).toEqual(whole)
+    expect(state.broken).toBeUndefined()
+  })
+
+  test('a copy that the journal does not know is thrown away', async () => {
+    await using world = await openWorld()
+    const { whole } = await onDisk(world)
+    const foreign = withJournal(world, (entry) => (entry.seq === 4 ? { ...entry, nonce: 'another' } : entry))
+    // The nonce is no part of what is sealed, so the journal itself still opens.
+    const rebuilt = await local(world, foreign)
+    expect(contentOf(rebuilt.records)).toEqual(whole)
+    expect(rebuilt).toMatchObject({ from: 'snapshot', complete: true })
+  })
+
+  test('a copy older than the truncated journal is thrown away', async () => {
+    await using world = await openWorld()
+    await onDisk(world)
+    const elsewhere = await world.open(2)
+    for (const name of ['d', 'e']) {
+      await write(elsewhere, { [name]: name })
+      await elsewhere.snapshot('demand')
+    }
+    const rebuilt = await local(world)
+    expect(contentOf(rebuilt.records)).toEqual(contentOf(elsewhere.records))
+    expect(rebuilt).toMatchObject({ from: 'snapshot', complete: true, troubles: [] })
+  })
+
+  test.for(['flipped', 'cut off', 'removed', 'another’s'] as const)(
+    'B4 a base that is %s costs a download and nothing else',
+    async (how) => {
+      await using world = await openWorld()
+      const { whole } = await onDisk(world)
+      const file = await path(world, 'base')
+      const good = await readFile(file)
+      if (how === 'flipped') await writeFile(file, flipped(good))
+      if (how === 'cut off') await writeFile(file, good.subarray(0, -20))
+      if (how === 'another’s') await writeFile(file, Buffer.concat([good.subarray(0, 16), bytes('MOOR')]))
+      if (how === 'removed') {
+        const { workingCopies } = world.deps()
+        const copy = await workingCopies.load(KEY)
+        await writeFile(file, '')
+        await expect(Array.fromAsync(copy?.pieces ?? [])).resolves.toEqual([])
+      }
+      const rebuilt = await local(world)
+      expect(contentOf(rebuilt.records)).toEqual(whole)
+      expect(rebuilt).toMatchObject({ from: 'snapshot', complete: true })
+      // And the disk is good again.
+      expect((await local(world, noSnapshots(world))).from).toBe('local')
+    },
+  )
+
+  test('a torn tail is taken as far as it is whole', async () => {
+    await using world = await openWorld()
+    const { whole } = await onDisk(world)
+    await appendFile(await path(world, 'tail'), Buffer.from([0, 0, 1, 0, 1, 2, 3]))
+    const rebuilt = await local(world)
+    expect(contentOf(rebuilt.records)).toEqual(whole)
+    expect(rebuilt).toMatchObject({ from: 'local', complete: true })
+  })
+
+  test('B4 a disk that can’t be written to costs a download and nothing else', async () => {
+    await using world = await openWorld()
+    const { whole } = await onDisk(world)
+    const dir = join(world.folder, 'a-file')
+    await writeFile(dir, 'in the place of the folder')
+    const rebuilt = await fresh(world, { dir })
+    expect(contentOf(rebuilt.records)).toEqual(whole)
+    expect(rebuilt).toMatchObject({ complete: true, troubles: [] })
+  })
+})
+
+function flipped(whole: Uint8Array): Uint8Array {
+  const copy = Buffer.from(whole)
+  copy[copy.length >> 1] = (copy[copy.length >> 1] ?? 0) ^ 1
+  return copy
+}
+
+// oxlint-disable-next-line require-yield
+async function* failing(error: Error): AsyncGenerator<Uint8Array> {
+  throw error
+}

@@ -1,0 +1,314 @@
+import { describe, expect, test } from 'vitest'
+import { CodedError } from '#shared/errors.ts'
+import type { Stores } from '#shared/store/stores.ts'
+import { openEntry } from './journal.ts'
+import { CREDS_KEY, decodeValue } from './record.ts'
+import { RecordMap } from './record-map.ts'
+import { bytes, contentOf, credsRecord, KEY, openWorld, write, type World } from './testing.ts'
+
+const entries = (world: World) => world.stores.journal.read(KEY, 1)
+const heads = async (world: World) => (await entries(world)).map(({ seq, epoch }) => `${seq}@${epoch}`)
+
+function other(content: Record<string, string>): RecordMap {
+  const records = new RecordMap()
+  for (const [key, value] of Object.entries(content)) records.set(key, bytes(value))
+  return records
+}
+
+/** Stores of a process that dies at its `nth` write: that one and all later ones never happen, or only the answer is lost. */
+function dyingStores(
+  world: World,
+  nth: number,
+  how: 'before' | 'after',
+): { stores: Stores; died: () => boolean } {
+  const { stores } = world
+  let writes = 0
+  const dies = <A extends unknown[]>(write: (...ask: A) => Promise<void>) => {
+    return async (...ask: A): Promise<void> => {
+      writes++
+      if (writes < nth) return write(...ask)
+      if (writes === nth && how === 'after') await write(...ask)
+      throw new Error('the process is dead')
+    }
+  }
+  const { journal, blobs, snapshots } = stores
+  return {
+    died: () => writes >= nth,
+    stores: {
+      ...stores,
+      journal: { ...journal, append: dies(journal.append), truncate: dies(journal.truncate) },
+      blobs: { ...blobs, create: dies(blobs.create), remove: dies(blobs.remove) },
+      snapshots: { ...snapshots, record: dies(snapshots.record), remove: dies(snapshots.remove) },
+    },
+  }
+}
+
+describe('opening a state', () => {
+  test('E7 puts a barrier of this epoch behind it, at which an older owner is fenced', async () => {
+    await using world = await openWorld()
+    const old = await world.open(1)
+    await write(old, { a: 'A' })
+    const state = await world.open(2)
+    expect(await heads(world)).toEqual(['1@1', '2@1', '3@2'])
+    const told: unknown[] = []
+    old.onBroken((error) => told.push(error))
+    await expect(write(old, { late: 'L' })).rejects.toMatchObject({ code: 'fenced' })
+    expect(told).toMatchObject([{ code: 'fenced' }])
+    expect(old.broken).toMatchObject({ code: 'fenced' })
+    await write(state, { b: 'B' })
+    expect(contentOf((await world.open(3)).records)).toEqual({ a: 'A', b: 'B' })
+  })
+
+  test('a late entry of the predecessor, between rehydration and barrier, is taken in', async () => {
+    await using world = await openWorld()
+    const old = await world.open(1)
+    await write(old, { a: 'A' })
+    const deps = world.deps({ copiesDir: `${world.folder}/none` })
+    const { append } = world.stores.journal
+    let late: Promise<void> | undefined
+    deps.stores.journal = {
+      ...world.stores.journal,
+      append: async (key, entry) => {
+        late ??= write(old, { late: 'L' })
+        await late
+        return append(key, entry)
+      },
+    }
+    const state = await world.open(2, deps)
+    expect(contentOf(state.records)).toEqual({ a: 'A', late: 'L' })
+    expect(await heads(world)).toEqual(['1@1', '2@1', '3@1', '4@2'])
+  })
+
+  test('E7 an owner of an older epoch than the journal’s is refused at once', async () => {
+    await using world = await openWorld()
+    await world.open(5)
+    await expect(world.open(4)).rejects.toMatchObject({ code: 'fenced' })
+    expect(await heads(world)).toEqual(['1@5'])
+  })
+
+  test('the same owner may open it again, after a write of its own whose answer never came', async () => {
+    await using world = await openWorld()
+    const first = await world.open(1)
+    await write(first, { a: 'A' })
+    const again = await world.open(1)
+    await expect(write(first, { b: 'B' })).rejects.toMatchObject({ code: 'seq_taken' })
+    await write(again, { c: 'C' })
+    expect(contentOf((await world.open(2)).records)).toEqual({ a: 'A', c: 'C' })
+  })
+
+  test('a complete state keeps its ratchets, and lifts only counters that lie too low', async () => {
+    await using world = await openWorld()
+    const first = await world.open(1)
+    await first.journal.set([
+      [CREDS_KEY, credsRecord({ nextPreKeyId: 31 })],
+      ['pre-key/40', bytes('x')],
+    ])
+    const state = await world.open(2)
+    expect(state.storedCreds()).toMatchObject({ nextPreKeyId: 41, firstUnuploadedPreKeyId: 41 })
+    expect((await world.stores.snapshots.list(KEY)).length).toBe(0)
+    expect(await heads(world)).toEqual(['1@1', '2@1', '3@2', '4@2'])
+  })
+
+  /** A state whose entry 4 is lost. */
+  async function torn(world: World) {
+    const state = await world.open(1)
+    await state.journal.set([[CREDS_KEY, credsRecord({ nextPreKeyId: 31 })]])
+    await state.snapshot('demand')
+    await write(state, { 'sender-key-memory/1@g.us': 'x', b: 'B', c: 'C' })
+    const { read } = world.stores.journal
+    world.stores.journal.read = async (...ask) => (await read(...ask)).filter(({ seq }) => seq !== 4)
+  }
+
+  test('an incomplete state is fenced, and a fallback snapshot bridges the gap', async () => {
+    await using world = await openWorld()
+    await torn(world)
+    const state = await world.open(2)
+    expect(state.rebuilt.complete).toBe(false)
+    expect(Object.keys(contentOf(state.records))).toEqual([CREDS_KEY])
+    expect(state.storedCreds()).toMatchObject({ nextPreKeyId: 31 + 1_000 })
+    expect((await world.stores.snapshots.list(KEY))[0]).toMatchObject({
+      reason: 'fallback',
+      seq: 7,
+      epoch: 2,
+    })
+    const next = await world.open(3)
+    expect(next.rebuilt).toMatchObject({ complete: true, troubles: [] })
+    expect(contentOf(next.records)).toEqual(contentOf(state.records))
+  })
+
+  test('a crash at any point of that leaves a state that is fenced again, or done', async () => {
+    for (const how of ['before', 'after'] as const) {
+      for (let nth = 1; ; nth++) {
+        await using world = await openWorld()
+        await torn(world)
+        const dying = dyingStores(world, nth, how)
+        const crashed = world.open(2, world.deps({ stores: dying.stores, copiesDir: `${world.folder}/x` }))
+        await crashed.catch(() => undefined)
+        const state = await world.open(3)
+        expect(state.storedCreds()).toMatchObject({ nextPreKeyId: 31 + 1_000 })
+        expect(Object.keys(contentOf(state.records))).toEqual([CREDS_KEY])
+        expect((await world.open(4)).rebuilt).toMatchObject({ complete: true, troubles: [] })
+        if (!dying.died()) break
+      }
+    }
+  })
+
+  test('B4 when nothing can be read nothing is made up: every start says so, until there is a state', async () => {
+    await using world = await openWorld()
+    const first = await world.open(1)
+    await write(first, { a: 'A' })
+    for (let at = 0; at < 2; at++) await first.snapshot('demand')
+    for (const { object } of await world.stores.snapshots.list(KEY)) await world.stores.blobs.remove(object)
+    for (const epoch of [2, 3]) {
+      const state = await world.open(epoch)
+      expect(state.rebuilt).toMatchObject({ complete: false })
+      expect(state.storedCreds()).toBeUndefined()
+    }
+    const state = await world.open(4)
+    await state.reset([[CREDS_KEY, credsRecord()]])
+    const next = await world.open(5)
+    expect(next.rebuilt).toMatchObject({ complete: true })
+    expect(next.storedCreds()).toEqual(decodeValue(credsRecord()))
+  })
+
+  test('C7 a data key that another runner made meanwhile is no damage', async () => {
+    await using world = await openWorld()
+    const stale = await world.session()
+    const first = await world.open(1)
+    await write(first, { a: 'A' })
+    await first.rotate(await world.session())
+    await write(first, { b: 'B' })
+    const deps = world.deps({ copiesDir: `${world.folder}/none` })
+    const { SessionState } = await import('./session-state.ts')
+    const state = await SessionState.open(deps, stale, KEY, 2)
+    expect(state.rebuilt).toMatchObject({ complete: true, troubles: [] })
+    expect(contentOf(state.records)).toEqual({ a: 'A', b: 'B' })
+  })
+})
+
+describe('a state', () => {
+  test('A3 writes the live credentials with the next entry, and forgets them with a new identity', async () => {
+    await using world = await openWorld()
+    const state = await world.open(1)
+    const live = { counter: 1 }
+    state.followCreds(() => [CREDS_KEY, credsRecord(live)])
+    live.counter = 2
+    state.journal.credsChanged()
+    await state.journal.flush()
+    expect(state.storedCreds()).toMatchObject({ counter: 2 })
+    await state.reset([])
+    state.journal.credsChanged()
+    await state.journal.flush()
+    expect(state.storedCreds()).toBeUndefined()
+    expect((await world.open(2)).storedCreds()).toBeUndefined()
+  })
+
+  test('E4 a reset leaves nothing of what was before, on any start', async () => {
+    await using world = await openWorld()
+    const state = await world.open(1)
+    await write(state, { a: 'A' })
+    await state.snapshot('demand')
+    await write(state, { b: 'B' })
+    await state.reset([['c', bytes('C')]])
+    await write(state, { d: 'D' })
+    expect(contentOf((await world.open(2)).records)).toEqual({ c: 'C', d: 'D' })
+  })
+
+  test('C4 replaced by another one is that one, and goes on from there', async () => {
+    await using world = await openWorld()
+    const state = await world.open(1)
+    await write(state, { a: 'A', b: 'B' })
+    const record = await state.replaceBy(other({ b: 'restored', z: 'Z' }), 'restored')
+    expect(record).toMatchObject({ reason: 'restored', seq: 4, epoch: 1 })
+    expect(contentOf(state.records)).toEqual({ b: 'restored', z: 'Z' })
+    await write(state, { b: 'restored and more' })
+    const expected = { b: 'restored and more', z: 'Z' }
+    expect(contentOf((await world.open(2)).records)).toEqual(expected)
+    // The entry names the object, so not even the record is needed.
+    await world.stores.snapshots.remove(KEY, record.id)
+    const rebuilt = await world.open(3)
+    expect(contentOf(rebuilt.records)).toEqual(expected)
+    expect(rebuilt.rebuilt.complete).toBe(true)
+  })
+
+  test('replaced while the store dies, at any write, is the old one or the new one', async () => {
+    const seen = new Set<string>()
+    for (const how of ['before', 'after'] as const) {
+      for (let nth = 1; ; nth++) {
+        await using world = await openWorld()
+        const first = await world.open(1)
+        await write(first, { a: 'A', old: 'O' })
+        await first.snapshot('demand')
+        await write(first, { old: 'O2' })
+        const dying = dyingStores(world, nth + 1, how)
+        const state = await world.open(
+          2,
+          world.deps({ stores: dying.stores, copiesDir: `${world.folder}/x` }),
+        )
+        await state.replaceBy(other({ a: 'new', n: 'N' }), 'restored').catch(() => undefined)
+        const next = await world.open(3)
+        expect(next.rebuilt).toMatchObject({ complete: true, troubles: [] })
+        const content = JSON.stringify(contentOf(next.records))
+        expect(['{"a":"A","old":"O2"}', '{"a":"new","n":"N"}']).toContain(content)
+        seen.add(content)
+        await write(next, { more: 'M' })
+        expect(contentOf((await world.open(4)).records)).toEqual(contentOf(next.records))
+        if (!dying.died()) break
+      }
+    }
+    expect(seen.size).toBe(2)
+  })
+
+  test('a replace by an owner who was superseded meanwhile leaves no trace in the state', async () => {
+    await using world = await openWorld()
+    const frozen = await world.open(1)
+    await write(frozen, { a: 'A' })
+    const { create } = world.stores.blobs
+    let successor: Awaited<ReturnType<World['open']>> | undefined
+    world.stores.blobs.create = async (...ask) => {
+      successor ??= await world.open(2)
+      return create(...ask)
+    }
+    await expect(frozen.replaceBy(other({ z: 'Z' }), 'restored')).rejects.toMatchObject({ code: 'fenced' })
+    if (!successor) throw new Error('nobody took over')
+    await write(successor, { b: 'B' })
+    expect(contentOf((await world.open(3)).records)).toEqual({ a: 'A', b: 'B' })
+    expect(await world.stores.snapshots.list(KEY)).toEqual([])
+  })
+
+  test('a replace that the store refuses leaves the old state in use', async () => {
+    await using world = await openWorld()
+    const state = await world.open(1)
+    await write(state, { a: 'A' })
+    const { create } = world.stores.blobs
+    world.stores.blobs.create = () => Promise.reject(new CodedError('store_unavailable', 'create'))
+    await expect(state.replaceBy(other({ z: 'Z' }), 'restored')).rejects.toMatchObject({
+      code: 'store_unavailable',
+    })
+    world.stores.blobs.create = create
+    await write(state, { b: 'B' })
+    expect(contentOf(state.records)).toEqual({ a: 'A', b: 'B' })
+    expect(contentOf((await world.open(2)).records)).toEqual({ a: 'A', b: 'B' })
+  })
+
+  test('C7 rotation seals all that follows with a new key, and everything stays readable', async () => {
+    await using world = await openWorld()
+    const state = await world.open(1)
+    await write(state, { a: 'A' })
+    const { id: before } = state.ring.current
+    await state.rotate(await world.session())
+    const { id: after } = state.ring.current
+    expect(after).not.toBe(before)
+    await write(state, { b: 'B' })
+    const [snapshot] = await world.stores.snapshots.list(KEY)
+    expect(snapshot).toMatchObject({ dataKeyId: after, reason: 'rotate' })
+    const last = (await entries(world)).at(-1)
+    if (!last) throw new Error('no entry')
+    const onlyNew = {
+      current: state.ring.current,
+      find: (id: string) => (id === after ? state.ring.current : undefined),
+    }
+    expect(openEntry(KEY, last, onlyNew, new RecordMap()).changes).toEqual([['b', bytes('B')]])
+    expect(contentOf((await world.open(2)).records)).toEqual({ a: 'A', b: 'B' })
+  })
+})

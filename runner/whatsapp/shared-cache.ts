@@ -1,0 +1,42 @@
+import type { CacheStore } from '@whiskeysockets/baileys'
+import { LRUCache } from 'lru-cache'
+
+/**
+ * One bounded cache for all sessions of the process. Baileys would give each socket several unbounded ones, each with its
+ * own timer; an LRU per socket would reserve room for entries that an idle session never has. Entries survive a reconnect.
+ */
+export class SharedCache {
+  readonly #entries: LRUCache<string, { value: unknown }>
+
+  constructor(options: { max: number; ttlMs: number }) {
+    this.#entries = new LRUCache({ max: options.max, ttl: options.ttlMs })
+  }
+
+  /** The part of one session, as Baileys wants a cache. It knows the type of what it put in; the cache need not. */
+  of(session: string): CacheStore {
+    const entries = this.#entries
+    const name = (key: string): string => `${session}|${key}`
+    return {
+      get: (key) => entries.get(name(key))?.value as never,
+      set: (key, value) => {
+        entries.set(name(key), { value })
+      },
+      del: (key) => {
+        entries.delete(name(key))
+      },
+      flushAll: () => {
+        for (const key of entries.keys()) if (key.startsWith(`${session}|`)) entries.delete(key)
+      },
+    }
+  }
+}
+
+const HOUR_MS = 3_600_000
+
+/** How often we answered a peer's retry receipts (facts: options; it limits re-sending, so it must outlive a reconnect). */
+export const retryCounters = new SharedCache({ max: 20_000, ttlMs: HOUR_MS })
+/** Device lists: every miss costs a look-up and a new Signal session with the peer's phone, so longer than rc14's 5 min. */
+export const deviceLists = new SharedCache({ max: 50_000, ttlMs: HOUR_MS })
+/** Calls that ring, and messages asked for again from the own phone: as long as in rc14, 5 min and an hour. */
+export const callOffers = new SharedCache({ max: 5_000, ttlMs: 5 * 60_000 })
+export const placeholderResends = new SharedCache({ max: 5_000, ttlMs: HOUR_MS })

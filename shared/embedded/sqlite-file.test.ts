@@ -1,0 +1,113 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { CodedError } from '../errors.ts'
+import { SqliteFile } from './sqlite-file.ts'
+
+const FIRST = 'CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL)'
+
+let folder: string
+let file: SqliteFile
+
+const open = (migrations: readonly string[]) =>
+  SqliteFile.open({ path: join(folder, 'notes.db'), migrations, logBytes: 1 << 16 })
+const add = (text: string) => file.run('INSERT INTO notes (text) VALUES (?)', text)
+const texts = () => file.all<{ text: string }>('SELECT text FROM notes ORDER BY id').map(({ text }) => text)
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'mooring-sqlite-'))
+  file = open([FIRST])
+})
+
+afterEach(async () => {
+  await file.close()
+  await rm(folder, { recursive: true })
+})
+
+test('commits all that waits at the same time at once', async () => {
+  let commits = 0
+  file.onCommit = () => (commits += 1)
+  await Promise.all(['a', 'b', 'c'].map((text) => file.write('add', () => add(text))))
+  expect(texts()).toEqual(['a', 'b', 'c'])
+  expect(commits).toBe(1)
+})
+
+test('rejects a task that refuses before it writes, and only that one', async () => {
+  const refusal = new CodedError('conflict', 'refused')
+  const ends = await Promise.allSettled([
+    file.write('add', () => add('a')),
+    file.write('refuse', () => {
+      throw refusal
+    }),
+    file.write('add', () => add('b')),
+  ])
+  expect(ends.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+  expect(ends[1]).toMatchObject({ reason: refusal })
+  expect(texts()).toEqual(['a', 'b'])
+})
+
+test('takes the whole group back when a task throws after it wrote', async () => {
+  const bug = new TypeError('a bug')
+  const ends = await Promise.allSettled([
+    file.write('add', () => add('a')),
+    file.write('break', () => {
+      add('half')
+      throw bug
+    }),
+  ])
+  expect(ends).toMatchObject([{ reason: { code: 'store_unavailable', cause: bug } }, { reason: bug }])
+  expect(texts()).toEqual([])
+  await file.write('add', () => add('later'))
+  expect(texts()).toEqual(['later'])
+})
+
+test('says store_unavailable while the disk is full, and goes on when it is not', async () => {
+  file.get('PRAGMA max_page_count = 4')
+  const long = 'x'.repeat(100_000)
+  const refused = file.write('add', () => add(long))
+  await expect(refused).rejects.toMatchObject({ code: 'store_unavailable', message: 'add' })
+  expect(texts()).toEqual([])
+  file.get('PRAGMA max_page_count = 10000')
+  await file.write('add', () => add(long))
+  expect(texts()).toEqual([long])
+})
+
+test('lets the event loop turn under one who reads without end', async () => {
+  const timer = { ran: false }
+  setTimeout(() => (timer.ran = true), 1)
+  let reads = 0
+  do reads += await file.read('read', () => texts().length + 1)
+  while (!timer.ran)
+  expect(reads).toBeGreaterThan(0)
+})
+
+test('finishes what was asked before it closes, and takes nothing more', async () => {
+  const asked = file.write('add', () => add('a'))
+  const closing = file.close()
+  const late = file.write('add', () => add('late'))
+  await expect(late).rejects.toMatchObject({ code: 'store_unavailable' })
+  await asked
+  await closing
+  file = open([FIRST])
+  expect(texts()).toEqual(['a'])
+})
+
+test('runs only the migrations that a file has not been through', async () => {
+  await file.write('add', () => add('a'))
+  await file.close()
+  const second = "ALTER TABLE notes ADD COLUMN at INTEGER NOT NULL DEFAULT 7; UPDATE notes SET text = 'moved'"
+  file = open([FIRST, second])
+  expect(file.all('SELECT text, at FROM notes')).toEqual([{ text: 'moved', at: 7 }])
+  await file.write('change', () => file.run("UPDATE notes SET text = 'mine'"))
+  await file.close()
+  file = open([FIRST, second])
+  expect(texts()).toEqual(['mine'])
+})
+
+test('leaves a file as it was when a migration fails', async () => {
+  await file.close()
+  expect(() => open([FIRST, 'CREATE TABLE more (id); CREATE TABLE notes (id)'])).toThrow('notes')
+  file = open([FIRST])
+  expect(file.all("SELECT name FROM sqlite_schema WHERE name = 'more'")).toEqual([])
+})
