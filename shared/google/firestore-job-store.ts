@@ -1,0 +1,87 @@
+import { FieldValue } from '@google-cloud/firestore'
+import { CodedError } from '../errors.ts'
+import type { SessionKey } from '../ids.ts'
+import type { Job, JobStore } from '../store/job-store.ts'
+import { createAcceptance, type Accepted } from './acceptance.ts'
+import { change } from './change.ts'
+import { dataOf, type Database } from './database.ts'
+import { documentId, shardOf } from './document-id.ts'
+import { listen } from './listen.ts'
+import { sweep } from './sweeper.ts'
+
+/** `jobs/{hash}~{key}~{id}` {key, shard, accepted, turn, open?, finishedAt?, job}; `open` as in the outbox. */
+interface JobDocument extends Accepted {
+  key: SessionKey
+  shard: number
+  open?: true
+  finishedAt?: number
+  job: Job
+}
+
+export function firestoreJobStore(db: Database): JobStore {
+  const collection = db.collection('jobs')
+  const refOf = (key: SessionKey, id: string) => collection.doc(documentId(key, id))
+  const acceptance = createAcceptance()
+
+  return {
+    async create(key, job) {
+      const ref = refOf(key, job.id)
+      const outcome = await db.commit('create a job', (writes) =>
+        writes.create(ref, {
+          key,
+          shard: shardOf(key),
+          ...acceptance(),
+          ...(job.state === 'open' && { open: true }),
+          ...(job.finishedAt !== undefined && { finishedAt: job.finishedAt }),
+          job,
+        }),
+      )
+      if (outcome.done) return job
+      const stored = dataOf<JobDocument>(await db.get('create a job', ref))
+      if (!stored) throw new CodedError('store_unavailable', 'create a job: it was removed meanwhile')
+      return stored.job
+    },
+
+    async get(key, id) {
+      return dataOf<JobDocument>(await db.get('get a job', refOf(key, id)))?.job
+    },
+
+    async open(key) {
+      const open = collection.where('key', '==', key).where('open', '==', true)
+      const found = await db.query('read the open jobs', open.orderBy('accepted').orderBy('turn'))
+      return found.docs.map((doc) => (doc.data() as JobDocument).job)
+    },
+
+    async openKeys() {
+      const found = await db.query(
+        'read the sessions with open jobs',
+        collection.where('open', '==', true).select('key'),
+      )
+      return [...new Set(found.docs.map((doc) => (doc.data() as Pick<JobDocument, 'key'>).key))]
+    },
+
+    async finish(key, id, { state, result, error, nowMs }) {
+      await change<JobDocument>(db, 'finish a job', refOf(key, id), (stored) => {
+        if (stored?.job.state !== 'open') return undefined
+        const end = { state, finishedAt: nowMs, ...(result && { result }), ...(error && { error }) }
+        return {
+          fields: { job: { ...stored.job, ...end }, open: FieldValue.delete(), finishedAt: nowMs },
+        }
+      })
+    },
+
+    sweep: (ask) => sweep(db, 'sweep jobs', collection, 'finishedAt', ask),
+
+    watch: (changed) =>
+      listen(
+        db,
+        'watch jobs',
+        () => Promise.resolve(collection.where('open', '==', true)),
+        (snapshot) => {
+          for (const { type, doc } of snapshot.docChanges()) {
+            if (type === 'added') changed((doc.data() as JobDocument).key)
+          }
+        },
+      ),
+  }
+}

@@ -1,0 +1,88 @@
+import { FieldValue, Timestamp } from '@google-cloud/firestore'
+import type { Watch } from '../store/watch.ts'
+import { timestampOf, type Database } from './database.ts'
+import { spread } from './document-id.ts'
+import { listen } from './listen.ts'
+import type { Writes } from './writes.ts'
+
+type SignalKind = 'session' | 'owner' | 'runner'
+
+/**
+ * `signals/{hash}~{kind}~{name}` {kind, name, at: server time, expireAt: TTL}: "look at this again".
+ *
+ * A listener on the records themselves would be billed for every status, renewal and first read of every session by
+ * every process. A signal is written in the same atomic group as the change it tells of, so that it costs no time; one
+ * listener per process hears the signals since it started and nothing else. A removal is a signal like any other.
+ */
+export interface Signals {
+  /** Adds the signal to a group of writes. */
+  mark(writes: Writes, kind: SignalKind, name: string): void
+  watch(kind: SignalKind, changed: (name: string) => void): Watch
+  close(): Promise<void>
+}
+
+/**
+ * A signal's time is taken when its request starts, so it may become visible a moment after a later one; and `watch`
+ * must not miss what happens while it subscribes. Hearing a minute twice is harmless.
+ */
+const OVERLAP_MS = 60_000
+/** A process that was away for longer reads everything anyway. TTL deletes within a day of this (facts/gcp §2.1). */
+const KEEP_MS = 24 * 3_600_000
+
+export function createSignals(db: Database): Signals {
+  const collection = db.collection('signals')
+  const watchers = new Map<SignalKind, Set<(name: string) => void>>()
+  let listener: Watch | undefined
+
+  const subscribe = async (lastMs: number | undefined) => {
+    const sinceMs = lastMs ?? (await serverNowMs(db))
+    return collection.where('at', '>', timestampOf(sinceMs - OVERLAP_MS))
+  }
+
+  const open = (): Watch =>
+    listen(db, 'watch signals', subscribe, (snapshot) => {
+      for (const { type, doc } of snapshot.docChanges()) {
+        if (type === 'removed') continue
+        const { kind, name } = doc.data() as { kind: SignalKind; name: string }
+        for (const changed of watchers.get(kind) ?? []) changed(name)
+      }
+    })
+
+  async function closeIfUnused(): Promise<void> {
+    if ([...watchers.values()].some((set) => set.size > 0)) return
+    const unused = listener
+    listener = undefined
+    await unused?.close()
+  }
+
+  return {
+    mark(writes, kind, name) {
+      const at = FieldValue.serverTimestamp()
+      const expireAt = timestampOf(db.clock.nowMs() + KEEP_MS)
+      writes.set(collection.doc(spread(`${kind}~${name}`)), { kind, name, at, expireAt })
+    },
+    watch(kind, changed) {
+      // A function of its own, so that one callback may be given twice and closed once.
+      const watcher = (name: string): void => changed(name)
+      const set = watchers.get(kind) ?? new Set()
+      watchers.set(kind, set.add(watcher))
+      listener ??= open()
+      return {
+        close() {
+          set.delete(watcher)
+          return closeIfUnused()
+        },
+      }
+    },
+    close() {
+      watchers.clear()
+      return closeIfUnused()
+    },
+  }
+}
+
+/** The server's clock: the time at which it read a document that need not exist. */
+export async function serverNowMs(db: Database, timeoutMs?: number): Promise<number> {
+  const snapshot = await db.get('ask for the time', db.collection('signals').doc('now'), timeoutMs)
+  return (snapshot.readTime ?? Timestamp.now()).toMillis()
+}
