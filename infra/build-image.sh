@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+#
+# Builds the image with both bases pinned by digest, pushes it, and writes the one reference that is deployed
+# (repository@sha256:…) to the file OUT.
+#
+#   REPOSITORY=us-central1-docker.pkg.dev/p/mooring/mooring COMMIT=… OUT=/workspace/image infra/build-image.sh
+
+set -euo pipefail
+
+: "${REPOSITORY:?the image repository to push to}" "${COMMIT:?the commit that is built}" "${OUT:?the file for the reference}"
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# The tags stand in the Dockerfile alone; a second list here would soon say something else.
+tag_of() {
+  local tag
+  tag=$(sed -n "s/^ARG $1=//p" Dockerfile)
+  [[ -n "$tag" ]] || {
+    echo "the Dockerfile has no ARG $1" >&2
+    return 1
+  }
+  echo "$tag"
+}
+
+digest_of() {
+  local digest
+  digest=$(docker buildx imagetools inspect --format '{{.Manifest.Digest}}' "$1")
+  [[ "$digest" =~ ^sha256:[0-9a-f]{64}$ ]] || {
+    echo "the registry gave no digest for $1 but: $digest" >&2
+    return 1
+  }
+  echo "$digest"
+}
+
+node_tag=$(tag_of NODE_IMAGE)
+base_tag=$(tag_of BASE_IMAGE)
+node_digest=$(digest_of "$node_tag")
+base_digest=$(digest_of "$base_tag")
+echo "building with $node_tag ($node_digest)"
+echo "building on   $base_tag ($base_digest)"
+
+# A builder of its own, because the default one can't write a cache for all stages (mode=max) to a registry.
+docker buildx create --name mooring --driver docker-container --use
+
+metadata=$(mktemp)
+trap 'rm -f "$metadata"' EXIT
+
+# Attestations would wrap the image in an index that names a platform "unknown"; the plain manifest is what is deployed.
+docker buildx build . \
+  --platform=linux/amd64 \
+  --provenance=false --sbom=false \
+  --build-arg="NODE_IMAGE=$node_tag@$node_digest" \
+  --build-arg="BASE_IMAGE=$base_tag@$base_digest" \
+  --label="org.opencontainers.image.revision=$COMMIT" \
+  --label="org.opencontainers.image.base.name=$base_tag" \
+  --label="org.opencontainers.image.base.digest=$base_digest" \
+  --label="mooring.node=$node_tag@$node_digest" \
+  --cache-from="type=registry,ref=$REPOSITORY:cache" \
+  --cache-to="type=registry,ref=$REPOSITORY:cache,mode=max,image-manifest=true" \
+  --tag="$REPOSITORY:$COMMIT" \
+  --metadata-file="$metadata" \
+  --push
+
+# The digest comes from the build itself: asking the registry for the tag could answer with somebody else's push.
+digest=$(sed -n 's/.*"containerimage.digest": *"\(sha256:[0-9a-f]\{64\}\)".*/\1/p' "$metadata" | head -n 1)
+[[ -n "$digest" ]] || {
+  echo 'the build wrote no digest' >&2
+  exit 1
+}
+echo "$REPOSITORY@$digest" > "$OUT"
+echo "pushed $REPOSITORY@$digest"

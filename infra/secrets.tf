@@ -1,0 +1,23 @@
+# The bootstrap admin key: it makes the first tenant and the first API keys. It is written through a write-only argument
+# from an ephemeral value, so it is in neither the state nor a plan; raise the version number to replace it.
+ephemeral "random_password" "bootstrap" {
+  length  = 43
+  special = false
+}
+
+resource "google_secret_manager_secret" "bootstrap" {
+  project   = var.project
+  secret_id = "${var.name}-bootstrap-key"
+
+  replication {
+    auto {}
+  }
+
+  depends_on = [google_project_service.api]
+}
+
+resource "google_secret_manager_secret_version" "bootstrap" {
+  secret                 = google_secret_manager_secret.bootstrap.id
+  secret_data_wo         = "moor_${ephemeral.random_password.bootstrap.result}"
+  secret_data_wo_version = 1
+}

@@ -1,0 +1,35 @@
+# What both programs are told, in the words of the program's own environment (README: settings).
+locals {
+  _settings = {
+    MOORING_STORE              = "google"
+    GOOGLE_CLOUD_PROJECT       = var.project
+    MOORING_FIRESTORE_DATABASE = google_firestore_database.mooring.name
+    MOORING_BUCKET             = google_storage_bucket.snapshots.name
+    MOORING_KMS_KEY            = google_kms_crypto_key.sessions.id
+    MOORING_LOG_LEVEL          = var.log_level
+  }
+
+  settings_control = merge(local._settings, {
+    MOORING_ROLE = "control"
+  })
+
+  settings_runner = merge(local._settings, {
+    MOORING_ROLE      = "runner"
+    MOORING_WORK_DIR  = local.work_dir
+    MOORING_RECONCILE = var.runner.reconcile ? "on" : "off"
+
+    # Cloud Run sets PORT for services only; the probes below need the runner to listen there.
+    PORT = "8080"
+    }, {
+    for name, value in {
+      MOORING_CAPACITY            = var.runner.capacity
+      MOORING_CONNECTS_PER_SECOND = var.runner.connects_per_second
+    } : name => tostring(value) if value != null
+  })
+
+  work_dir = "/work"
+
+  # Files in memory count against the memory limit. The heap takes up to 65 % of it (see the Dockerfile), the working
+  # copies up to 20 %, and the rest is for buffers, code and the sockets themselves.
+  work_dir_mib = floor(var.runner.memory_mib * 0.20)
+}
