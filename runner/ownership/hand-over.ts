@@ -24,10 +24,12 @@ export interface DrainSummary {
 }
 
 /**
- * How many sessions are without a socket at once. A successor logs some fifty sessions in a second on one core, so more
- * at once would only wait in its queue, without a socket all that time.
+ * How many sessions are without a socket at once, at least. A successor logs some fifty sessions in a second on one core:
+ * more at once would only wait in its queue, without a socket all that time. More are let go when the time gets short.
  */
-const AT_ONCE = 8
+const AT_ONCE = 3
+/** What one hand-over is taken to need before the first has shown it. */
+const FIRST_GUESS_MS = 60
 /** DESIGN's figures: 500 sessions in less than 8 s; Cloud Run kills 10 s after SIGTERM. Then the rest goes at once. */
 const PACED_MS = 6_000
 /** A session whose successor has not connected by then makes room all the same. */
@@ -65,17 +67,24 @@ export class HandOver {
     const keys = [...live.values()]
       .toSorted((a, b) => (a.lastActivityAt ?? 0) - (b.lastActivityAt ?? 0))
       .map((session) => session.key)
-    // One place more for every hundred sessions keeps 500 within the time that is given.
-    const atOnce = hasSuccessor() ? AT_ONCE + Math.floor(keys.length / 100) * AT_ONCE : keys.length
-    let next = 0
-    const slot = async (): Promise<void> => {
-      for (let key = keys[next++]; key !== undefined && mayGoOn(); key = keys[next++]) {
-        this.#leaving.add(key)
-        const leftMs = PACED_MS - (clock.monotonicMs() - startMs)
-        await this.#untilConnectedElsewhere(key, hasSuccessor() ? Math.max(0, Math.min(SLOT_MS, leftMs)) : 0)
-      }
+    const underWay = new Set<Promise<void>>()
+    let needsMs = FIRST_GUESS_MS
+    for (const [at, key] of keys.entries()) {
+      if (!mayGoOn()) break
+      const leftMs = Math.max(1, PACED_MS - (clock.monotonicMs() - startMs))
+      const inTime = Math.ceil(((keys.length - at) * needsMs) / leftMs)
+      const atOnce = hasSuccessor() ? Math.max(AT_ONCE, inTime) : keys.length
+      while (underWay.size >= atOnce) await Promise.race(underWay)
+      const beganMs = clock.monotonicMs()
+      const one = this.#untilConnectedElsewhere(key, hasSuccessor() ? Math.min(SLOT_MS, leftMs) : 0).then(
+        () => {
+          underWay.delete(one)
+          needsMs = (needsMs * 7 + (clock.monotonicMs() - beganMs)) / 8
+        },
+      )
+      underWay.add(one)
     }
-    await Promise.all(Array.from({ length: Math.min(atOnce, keys.length) }, slot))
+    await Promise.all(underWay)
     while (live.size > 0 && mayGoOn()) {
       // Whatever was claimed in between goes too.
       for (const key of live.keys()) this.#leave(key)

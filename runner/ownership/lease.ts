@@ -45,6 +45,10 @@ export class RunnerLease {
   #draining = false
   #loop: Promise<void> | undefined
   #changed: () => void = () => undefined
+  #stretch = 0
+  /** What was told last. */
+  #toldGood = false
+  #cancelExpiry: (() => void) | undefined
   readonly #startedAt: number
 
   constructor(deps: LeaseDeps) {
@@ -71,14 +75,20 @@ export class RunnerLease {
     return this.#goodSinceMs + this.#deps.times.renewWithinMs - this.#deps.clock.monotonicMs()
   }
 
+  /** Grows whenever the lease is good after it was not: between two equal numbers it was never lost. */
+  get stretch(): number {
+    return this.#stretch
+  }
+
   get draining(): boolean {
     return this.#draining
   }
 
   /** Renews once, then goes on by itself until `end`. Calls `changed` when it was lost, regained, or asked to drain. */
   async start(changed: () => void): Promise<void> {
-    this.#changed = changed
     await this.#renew()
+    this.#toldGood = true
+    this.#changed = changed
     this.#loop = this.#renewForever()
   }
 
@@ -94,6 +104,7 @@ export class RunnerLease {
   async end(): Promise<void> {
     this.#stop.abort()
     await this.#loop
+    this.#cancelExpiry?.()
     this.#goodSinceMs = undefined
     await this.#deps.store.remove(this.#deps.id)
   }
@@ -102,23 +113,33 @@ export class RunnerLease {
     const { clock, random, times, log } = this.#deps
     while (!this.#stop.signal.aborted) {
       const jitter = 1 / RENEW_JITTER_MAX + random.next() * (RENEW_JITTER_MAX - 1 / RENEW_JITTER_MAX)
-      const wasGood = this.isGood
       // While it is lost the next try must not wait a whole period.
       const waitMs = Math.min(
         times.renewEveryMs * jitter,
-        wasGood ? Math.max(this.leftMs, 1) : times.renewEveryMs / 4,
+        this.isGood ? Math.max(this.leftMs, 1) : times.renewEveryMs / 4,
       )
       await clock.sleep(waitMs, this.#stop.signal).catch(() => undefined)
       if (this.#stop.signal.aborted) return
-      if (wasGood && !this.isGood) this.#changed()
-      try {
-        await this.#renew()
-        if (!wasGood) this.#changed()
-      } catch (error) {
-        log.warn({ error: toError(error), leftMs: Math.round(this.leftMs) }, 'lease was not renewed')
-        if (wasGood && !this.isGood) this.#changed()
-      }
+      await this.#renew().catch((error: unknown) =>
+        log.warn({ error: toError(error), leftMs: Math.round(this.leftMs) }, 'lease was not renewed'),
+      )
     }
+  }
+
+  /** A timer of its own tells of the end: a renewal under way may hang for longer than the lease is good. */
+  #watchExpiry(): void {
+    this.#cancelExpiry?.()
+    this.#cancelExpiry = this.#deps.clock.after(Math.max(this.leftMs, 0) + 1, () => {
+      // Timers may come a little early.
+      if (this.isGood) this.#watchExpiry()
+      else this.#tell()
+    })
+  }
+
+  #tell(): void {
+    if (this.#stop.signal.aborted || this.isGood === this.#toldGood) return
+    this.#toldGood = !this.#toldGood
+    this.#changed()
   }
 
   /** A renewal that takes longer than the lease is good for counts as none. */
@@ -137,7 +158,12 @@ export class RunnerLease {
     }
     try {
       const stored = await store.renew(record)
+      const wasGood = this.isGood
+      // Whoever woke up late hears of the loss first, even if this renewal makes it good again.
+      this.#tell()
       this.#goodSinceMs = Math.max(sentMs, this.#goodSinceMs ?? sentMs)
+      if (!wasGood && this.isGood) this.#stretch++
+      this.#watchExpiry()
       if (stored.draining && !this.#draining) {
         this.#draining = true
         this.#changed()
@@ -149,6 +175,8 @@ export class RunnerLease {
         this.#goodSinceMs = undefined
       }
       throw error
+    } finally {
+      this.#tell()
     }
   }
 }

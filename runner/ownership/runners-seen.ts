@@ -30,7 +30,9 @@ export class RunnersSeen {
   async refresh(): Promise<void> {
     const { store, clock, me } = this.#deps
     const sentMs = clock.monotonicMs()
-    const [records, storeNowMs] = await Promise.all([store.list(), store.nowMs()])
+    // The time first: were it the later of two, every renewal in between would seem to be missing.
+    const storeNowMs = await store.nowMs()
+    const records = await store.list()
     const next = new Map<RunnerId, SeenRunner>()
     for (const record of records) {
       const known = this.#seen.get(record.id)
@@ -61,12 +63,12 @@ export class RunnersSeen {
   }
 
   /**
-   * Whether somebody who is alive owns it. A record that is gone was removed by its runner's own clean end; but of a runner
-   * that was never heard of before `learnedMs` (when the owner was read) nothing is known until the next look.
+   * Whether somebody who is alive owns it. A record that is gone was removed by its runner's own clean end. Of an owner that
+   * was learned (at `learnedMs`) after the last look nothing is known until the next: who was dead then may live again.
    */
   isOwned(owner: Owner | undefined, learnedMs: number): boolean {
     if (owner?.runnerId === undefined) return false
-    if (!this.#seen.has(owner.runnerId) && this.#lookedMs <= learnedMs) return true
+    if (this.#lookedMs < learnedMs) return true
     return this.isAlive(owner.runnerId)
   }
 

@@ -12,6 +12,7 @@ export async function benchHandOver(sessions: number, restarts: number): Promise
   return withTempDir(async (dir) => {
     const standIn = await startStandIn()
     const running: Program[] = []
+    let traffic: Traffic | undefined
     try {
       const admin = whatsappAdmin(standIn.adminUrl)
       const seeded = await admin.seed({ count: sessions, preKeys: 100 })
@@ -21,7 +22,7 @@ export async function benchHandOver(sessions: number, restarts: number): Promise
       running.push(old)
       await old.line(restored)
       await admin.resetReport()
-      const traffic = keepTexting(
+      traffic = keepTexting(
         admin,
         seeded.map((one) => one.phone),
       )
@@ -31,14 +32,22 @@ export async function benchHandOver(sessions: number, restarts: number): Promise
         running.push(next)
         await next.line(started)
         drains.push(await old.kill('SIGTERM'))
-        await until(async () => (await admin.report()).totals.openConnections === sessions, 15_000)
+        await until(
+          'every session connected',
+          async () => (await admin.report()).totals.openConnections === sessions,
+          15_000,
+        )
         old = next
       }
       const sent = await traffic.stop()
-      await until(async () => {
-        const { devices } = await admin.report()
-        return seeded.every(({ jid }) => devices[jid]?.queued === 0)
-      }, 15_000)
+      await until(
+        'every queue empty',
+        async () => {
+          const { devices } = await admin.report()
+          return seeded.every(({ jid }) => devices[jid]?.queued === 0)
+        },
+        15_000,
+      )
       const report = await admin.report()
       const devices = seeded.map(({ jid }) => report.devices[jid])
       const gaps = devices.flatMap((device) => device?.gapsMs ?? [])
@@ -59,14 +68,20 @@ export async function benchHandOver(sessions: number, restarts: number): Promise
         },
       ]
     } finally {
+      await traffic?.stop()
       for (const program of running) await program.kill('SIGKILL')
       await standIn.program.kill('SIGTERM')
     }
   })
 }
 
+interface Traffic {
+  /** Answers how many texts were sent. Stopping twice is harmless. */
+  stop: () => Promise<number>
+}
+
 /** A peer that writes to one session after the other, twenty texts a second. */
-function keepTexting(admin: WhatsAppAdmin, phones: readonly string[]): { stop: () => Promise<number> } {
+function keepTexting(admin: WhatsAppAdmin, phones: readonly string[]): Traffic {
   let on = true
   let sent = 0
   const work = (async () => {
@@ -86,10 +101,10 @@ function keepTexting(admin: WhatsAppAdmin, phones: readonly string[]): { stop: (
   }
 }
 
-async function until(holds: () => Promise<boolean>, withinMs: number): Promise<void> {
+async function until(what: string, holds: () => Promise<boolean>, withinMs: number): Promise<void> {
   const endMs = performance.now() + withinMs
   while (!(await holds())) {
-    if (performance.now() > endMs) throw new Error(`not so within ${withinMs} ms`)
+    if (performance.now() > endMs) throw new Error(`${what} not within ${withinMs} ms`)
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
 }

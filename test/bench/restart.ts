@@ -62,12 +62,17 @@ export async function benchRestart(sessions: number, rounds: number): Promise<re
           goal: sessions === 50 ? '< 2.5 s' : '–',
           note: `440s: ${report.totals.replaced}`,
         },
-        {
-          name: `RSS per idle session (${sessions})`,
-          value: `${((rssMiB - base) / sessions).toFixed(2)} MiB`,
-          goal: '≤ 0.9 MB',
-          note: `process ${rssMiB.toFixed(0)} MiB, without sessions ${base.toFixed(0)} MiB`,
-        },
+        // Below some hundred sessions the figure is mostly what the first ones leave uncollected.
+        ...(sessions < 200
+          ? []
+          : [
+              {
+                name: `RSS per idle session (${sessions})`,
+                value: `${((rssMiB - base) / sessions).toFixed(2)} MiB`,
+                goal: '≤ 0.9 MB',
+                note: `process ${rssMiB.toFixed(0)} MiB, without sessions ${base.toFixed(0)} MiB`,
+              },
+            ]),
       ]
     } finally {
       await standIn.program.kill('SIGTERM')

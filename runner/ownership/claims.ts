@@ -1,0 +1,36 @@
+import type { SessionKey } from '#shared/ids.ts'
+import type { Owner } from '#shared/session.ts'
+import type { RunnerLease } from './lease.ts'
+
+/** Under which unbroken stretch of the runner's lease which epoch was claimed. */
+interface Claim {
+  epoch: number
+  stretch: number
+}
+
+/**
+ * What this runner may call its own: the epochs that it claimed while its lease was good all the time since. Once the lease
+ * was lost somebody may have judged this runner dead, and be about to take over on that word; so after it is
+ * regained nothing is ours before it is claimed anew, and of two claims of one epoch the store lets one through.
+ */
+export class Claims {
+  readonly #lease: RunnerLease
+  readonly #claims = new Map<SessionKey, Claim>()
+
+  constructor(lease: RunnerLease) {
+    this.#lease = lease
+  }
+
+  /** `stretch` is what the lease said before the claim was sent. */
+  won(key: SessionKey, epoch: number, stretch: number): void {
+    this.#claims.set(key, { epoch, stretch })
+  }
+
+  /** The owner as it stands: what is in our name, and not claimed under the present stretch, is nobody's. */
+  standing(key: SessionKey, owner: Owner | undefined): Owner | undefined {
+    if (owner?.runnerId !== this.#lease.id) return owner
+    const claim = this.#claims.get(key)
+    if (claim?.epoch === owner.epoch && claim.stretch === this.#lease.stretch) return owner
+    return { epoch: owner.epoch, since: owner.since, nonce: owner.nonce }
+  }
+}

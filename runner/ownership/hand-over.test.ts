@@ -1,0 +1,164 @@
+import { describe, expect, test } from 'vitest'
+import { CodedError } from '#shared/errors.ts'
+import type { SessionKey } from '#shared/ids.ts'
+import type { Session } from '#shared/session.ts'
+import { fakeClock } from '#test/fake-clock.ts'
+import { keyOf, liveOf, sessionOf, silent, statusOf } from '../runner.fixture.ts'
+import type { LiveSession } from '../session/live-session.ts'
+import { HandOver, type DrainSummary } from './hand-over.ts'
+
+const EPOCH = 4
+/** How long this runner needs to release a session. */
+const RELEASE_MS = 20
+
+/**
+ * A runner with `count` connected sessions, of which `s0` was quiet the longest. What is woken is released a little later;
+ * the successor, when there is one, connects it `connectMs` after that.
+ */
+function begin(count: number, world: { successor?: boolean; connectMs?: number } = {}) {
+  const { successor = true, connectMs = 100 } = world
+  const clock = fakeClock()
+  const keys = Array.from({ length: count }, (_, at) => keyOf(`s${at}`))
+  const live = new Map<SessionKey, LiveSession>()
+  // In another order than the one in which they are to leave.
+  for (const [at, key] of [...keys.entries()].toReversed())
+    live.set(key, liveOf({ socketIs: 'open', lastActivityAt: at }, key))
+  const elsewhere = new Set<SessionKey>()
+  const left: SessionKey[] = []
+  const faults = { store: false, stuck: new Set<SessionKey>() }
+  let without = 0
+  let withoutMax = 0
+  const wake = (key: SessionKey): void => {
+    if (left.includes(key)) return
+    left.push(key)
+    if (faults.stuck.has(key)) return
+    withoutMax = Math.max(withoutMax, ++without)
+    clock.after(RELEASE_MS, () => {
+      live.delete(key)
+      clock.after(connectMs, () => {
+        if (successor) elsewhere.add(key)
+        without--
+      })
+    })
+  }
+  const handOver = new HandOver({
+    clock,
+    log: silent,
+    live,
+    wake,
+    epochOf: () => EPOCH,
+    hasSuccessor: () => successor,
+    sessions: {
+      get: async (key): Promise<Session> => {
+        if (faults.store) throw new CodedError('store_unavailable', 'scripted')
+        return sessionOf({ status: statusOf({ epoch: elsewhere.has(key) ? EPOCH + 1 : EPOCH }) })
+      },
+    },
+  })
+  const drain = async (mayGoOn: () => boolean = () => true): Promise<DrainSummary> => {
+    let summary: DrainSummary | undefined
+    void handOver.drain(mayGoOn).then((result) => (summary = result))
+    for (let waited = 0; !summary && waited < 60_000; waited += 50) await clock.advance(50)
+    if (!summary) throw new Error('the drain did not end')
+    return summary
+  }
+  return { clock, keys, live, left, faults, handOver, drain, withoutMax: () => withoutMax }
+}
+
+describe('a drain', () => {
+  test('hands everything over, the quiet ones first', async () => {
+    const { keys, left, drain, handOver, clock } = begin(30)
+    expect(await drain()).toMatchObject({ sessions: 30, left: 0 })
+    expect(left).toEqual(keys)
+    expect(keys.every((key) => handOver.isLeaving(key))).toBe(true)
+    await clock.advance(1_000)
+    expect(clock.timers).toBe(0)
+  })
+
+  test('keeps few sessions without a socket at once', async () => {
+    const { drain, withoutMax } = begin(50, { connectMs: 30 })
+    await drain()
+    expect(withoutMax()).toBeLessThanOrEqual(4)
+  })
+
+  test('lets more go at once when there are many, or when they come up slowly', async () => {
+    const many = begin(400, { connectMs: 30 })
+    await many.drain()
+    expect(many.withoutMax()).toBeGreaterThan(4)
+    const slow = begin(200, { connectMs: 300 })
+    expect((await slow.drain()).durationMs).toBeLessThan(8_000)
+    expect(slow.withoutMax()).toBeGreaterThan(4)
+  })
+
+  test('goes on with the next as soon as one is connected elsewhere', async () => {
+    const fast = await begin(50, { connectMs: 30 }).drain()
+    const slow = await begin(50, { connectMs: 300 }).drain()
+    expect(fast.durationMs).toBeLessThan(slow.durationMs / 2)
+  })
+
+  test('lets all go at once when nobody can take them', async () => {
+    const { clock, left, handOver } = begin(50, { successor: false })
+    const draining = handOver.drain(() => true)
+    expect(left).toHaveLength(50)
+    await clock.advance(RELEASE_MS + 50)
+    expect(await draining).toMatchObject({ sessions: 50, left: 0 })
+  })
+
+  test('B5 500 sessions leave in time, though their successor connects none of them', async () => {
+    const summary = await begin(500, { connectMs: 60_000 }).drain()
+    expect(summary).toMatchObject({ sessions: 500, left: 0 })
+    expect(summary.durationMs).toBeLessThan(8_000)
+  })
+
+  test('one that is stuck does not hold up the others', async () => {
+    const { keys, live, left, faults, handOver, clock } = begin(40)
+    faults.stuck.add(keys[0] as SessionKey)
+    let mayGoOn = true
+    const draining = handOver.drain(() => mayGoOn)
+    await clock.advance(5_000)
+    expect([...live.keys()]).toEqual([keys[0]])
+    expect(left).toHaveLength(40)
+    mayGoOn = false
+    await clock.advance(50)
+    expect(await draining).toMatchObject({ left: 1 })
+  })
+
+  test('ends when the lease is lost, and says what is left', async () => {
+    const { live, drain, clock } = begin(50, { connectMs: 300 })
+    const startMs = clock.monotonicMs()
+    const summary = await drain(() => clock.monotonicMs() - startMs < 500)
+    expect(summary.left).toBe(live.size)
+    expect(summary.left).toBeGreaterThan(0)
+    expect(summary.durationMs).toBeLessThan(1_500)
+  })
+
+  test('takes along what was claimed in between', async () => {
+    const { live, drain, clock, left } = begin(10)
+    const late = keyOf('late')
+    clock.after(100, () => live.set(late, liveOf({}, late)))
+    expect(await drain()).toMatchObject({ sessions: 10, left: 0 })
+    expect(left).toContain(late)
+  })
+
+  test('goes on without a store that tells of the successor', async () => {
+    const { drain, faults } = begin(20)
+    faults.store = true
+    expect(await drain()).toMatchObject({ sessions: 20, left: 0 })
+  })
+
+  test('with nothing to hand over it is done', async () => {
+    expect(await begin(0).drain()).toEqual({ sessions: 0, left: 0, durationMs: 0 })
+  })
+})
+
+describe('a rebalance', () => {
+  test('gives one session away, and may have it back later', async () => {
+    const { clock, keys, live, left, handOver } = begin(3)
+    const [key] = keys as [SessionKey]
+    const giving = handOver.give(key)
+    expect([handOver.isLeaving(key), left]).toEqual([true, [key]])
+    await clock.advance(1_000)
+    await giving
+    expect([handOver.isLeaving(key), live.has(key), live.size]).toEqual([false, false, 2])
+  })
+})
