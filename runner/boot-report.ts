@@ -51,11 +51,13 @@ export class BootReport {
     } else if (FAILED.has(phase)) {
       this.#waiting.delete(key)
       this.#failed.set(key, reason ?? phase)
+    } else if (phase === 'stopped') {
+      this.elsewhere(key)
     }
     this.#tellIfDone(nowMs)
   }
 
-  /** Another runner has it: it is not ours to restore. */
+  /** Another runner has it, or nobody wants it any more: it is not ours to restore. */
   elsewhere(key: SessionKey): void {
     if (this.#waiting.delete(key)) this.#total--
   }

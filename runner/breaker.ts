@@ -11,6 +11,12 @@ export class FleetBreaker {
   #outdatedUntilMs = 0
   #outdatedAtMs = 0
   #troubles: { session: string; atMs: number }[] = []
+  readonly #freed: () => void
+
+  /** `freed` is called when connects may go on before the time that was set. */
+  constructor(freed: () => void = () => undefined) {
+    this.#freed = freed
+  }
 
   /** Until then nobody connects; 0 when the way is free. */
   get stoppedUntilMs(): number {
@@ -38,6 +44,8 @@ export class FleetBreaker {
 
   /** A person asked for another try. */
   reset(): void {
+    if (this.#outdatedUntilMs === 0) return
     this.#outdatedUntilMs = 0
+    this.#freed()
   }
 }

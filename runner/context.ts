@@ -6,6 +6,7 @@ import type { Stores } from '#shared/store/stores.ts'
 import type { BootReport } from './boot-report.ts'
 import type { FleetBreaker } from './breaker.ts'
 import type { KeyQueue } from './key-queue.ts'
+import type { Claims } from './ownership/claims.ts'
 import type { RunnerLease } from './ownership/lease.ts'
 import type { RunnersSeen } from './ownership/runners-seen.ts'
 import type { Pacer } from './pacer.ts'
@@ -22,6 +23,7 @@ export interface RunnerContext {
   random: Random
   log: Log
   lease: RunnerLease
+  claims: Claims
   runners: RunnersSeen
   view: View
   live: Map<SessionKey, LiveSession>

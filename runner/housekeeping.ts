@@ -37,7 +37,7 @@ export class Housekeeping {
       this.#queueDueSnapshots()
       await this.look()
     })
-    this.#every('resync', resyncEveryMs, () => this.#resync())
+    this.#every('resync', resyncEveryMs, () => this.resync())
     if (rebalancePerMinute > 0) this.#every('rebalance', 60_000 / rebalancePerMinute, () => this.#rebalance())
   }
 
@@ -76,7 +76,7 @@ export class Housekeeping {
   }
 
   /** The full pass: the truth, whatever the watches missed. */
-  async #resync(): Promise<void> {
+  async resync(): Promise<void> {
     const { view, live, log, clock } = this.#context
     const startMs = clock.monotonicMs()
     try {

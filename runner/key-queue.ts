@@ -72,7 +72,10 @@ export class KeyQueue<K extends string> {
       if (this.#processing.size >= this.#concurrency) return
       if (this.#processing.has(key)) continue
       this.#dirty.delete(key)
-      this.#processing.set(key, this.#pass(key))
+      // Noted before it begins: a pass may add its own key, or others, in its very first step.
+      const { promise, resolve } = Promise.withResolvers<void>()
+      this.#processing.set(key, promise)
+      void this.#pass(key).then(resolve)
     }
   }
 

@@ -48,7 +48,7 @@ export function liftsBar(
   return (
     window !== undefined &&
     nowMs < window.expiresAtMs &&
-    window.openedAtMs > 0 &&
+    window.id !== session.status?.endedWindowId &&
     (phase === 'logged_out' || phase === 'banned' || phase === 'failed') &&
     want.generation > barGeneration
   )

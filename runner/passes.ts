@@ -49,6 +49,8 @@ export class Passes {
     if (step.do === 'rest') {
       tellStatus(this.#context, key)
       if (step.why === 'not_ours') boot.elsewhere(key)
+      if (step.why === 'barred' && session.status)
+        boot.note(key, session.status.phase, session.status.reason, clock.monotonicMs())
       if (step.untilMs !== undefined) queue.addAt(key, step.untilMs)
       await this.#maintain(key)
       return
@@ -105,10 +107,10 @@ export class Passes {
   }
 
   #decide(key: SessionKey): Step | undefined {
-    const { view, live, lease, runners, clock, breaker } = this.#context
+    const { view, live, lease, claims, runners, clock, breaker } = this.#context
     const session = view.sessions.get(key)
     if (!session) return undefined
-    const owner = view.owners.get(key)
+    const owner = claims.standing(key, view.owners.get(key))
     const monotonicMs = clock.monotonicMs()
     const ownerAlive = owner?.runnerId === lease.id || runners.isOwned(owner, view.learnedMs(key))
     const { want, have } = observe({

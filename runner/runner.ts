@@ -10,6 +10,7 @@ import { FleetBreaker } from './breaker.ts'
 import type { RunnerContext } from './context.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { KeyQueue } from './key-queue.ts'
+import { Claims } from './ownership/claims.ts'
 import { RunnerLease, type LeaseTimes } from './ownership/lease.ts'
 import { HandOver, type DrainSummary } from './ownership/hand-over.ts'
 import { RunnersSeen } from './ownership/runners-seen.ts'
@@ -107,6 +108,7 @@ export class Runner {
       random,
       log,
       lease,
+      claims: new Claims(lease),
       runners: new RunnersSeen({ store: stores.runners, clock, me: id }),
       view: new View(stores, clock),
       live,
@@ -114,7 +116,9 @@ export class Runner {
       workingCopies,
       queue,
       pacer: new Pacer({ perSecond: settings.connectsPerSecond, atOnceMax: settings.connectingMax }),
-      breaker: new FleetBreaker(),
+      breaker: new FleetBreaker(() => {
+        for (const key of live.keys()) queue.add(key)
+      }),
       tell: out,
       boot: new BootReport(log, clock.monotonicMs()),
       sessionDeps: {
@@ -166,7 +170,6 @@ export class Runner {
   async start(): Promise<void> {
     const { log, lease, runners, view, stores, queue, boot, clock } = this.#context
     await lease.start(() => this.#leaseChanged())
-    await runners.refresh()
     this.#watches.push(
       stores.sessions.watch((key) => void this.#hint(key, () => view.refreshSession(key))),
       stores.owners.watch((key) => void this.#hint(key, () => view.refreshOwner(key))),
@@ -175,6 +178,8 @@ export class Runner {
       stores.runners.watch(() => void this.#housekeeping.look()),
     )
     await view.load()
+    // After the owners are read: a look says nothing about an owner that is learned later.
+    await runners.refresh()
     log.info(
       { runnerId: this.id, sessions: view.sessions.size, reconcile: this.#deps.settings.reconcile },
       'runner started',
@@ -183,7 +188,7 @@ export class Runner {
       .filter(
         ([, session]) =>
           session.want.state === 'running' &&
-          session.status?.authenticatedAt !== undefined &&
+          (session.status?.authenticatedAt !== undefined || session.status?.phase === 'failed') &&
           session.status.phase !== 'logged_out',
       )
       .toSorted(([, a], [, b]) => (b.status?.lastActivityAt ?? 0) - (a.status?.lastActivityAt ?? 0))
@@ -242,7 +247,13 @@ export class Runner {
 
   #leaseChanged(): void {
     const { lease, log, live, queue } = this.#context
-    if (!lease.isGood) log.error({ sessions: live.size }, 'lease lost; every socket is dropped')
+    if (!lease.isGood) {
+      log.error({ sessions: live.size }, 'lease lost; every socket is dropped')
+      // At once: a pass under way may wait for the store for longer than others wait for us.
+      for (const session of live.values()) session.drop('lease_lost')
+    }
+    // What was dropped may be somebody else's by now: everything is read anew before it is taken up again.
+    else void this.#housekeeping.resync()
     for (const key of live.keys()) queue.add(key)
     if (lease.draining && !this.#isDraining) void this.drain()
   }

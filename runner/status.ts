@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Phase, Session, Status } from '#shared/session.ts'
 import { unseenStatus } from '#shared/session.ts'
 import type { LiveSession } from './session/live-session.ts'
@@ -38,6 +39,8 @@ export function statusOf(live: LiveSession, session: Session, facts: StatusFacts
   const numbers = /^(\d+)(?::(\d+))?@/.exec(jid ?? '')
   const authenticatedAt = live.authenticatedAt ?? before.authenticatedAt
   const known = live.paired || live.state === undefined || phase === 'logged_out' || phase === 'banned'
+  // Whose phone it was is told also where the credentials themselves are lost.
+  const named = known || phase === 'failed'
   const snapshot = live.state?.lastSnapshot
   const lastActivityAt = live.lastActivityAt ?? before.lastActivityAt
   const lastDisconnect = live.lastDisconnect ?? before.lastDisconnect
@@ -49,9 +52,9 @@ export function statusOf(live: LiveSession, session: Session, facts: StatusFacts
     observedGeneration: session.want.generation,
     epoch: facts.epoch,
     at: facts.nowMs,
-    ...(known && numbers?.[1] ? { phone: numbers[1] } : {}),
-    ...(known && jid ? { jid } : {}),
-    ...(known && numbers?.[2] ? { deviceId: Number(numbers[2]) } : {}),
+    ...(named && numbers?.[1] ? { phone: numbers[1] } : {}),
+    ...(named && jid ? { jid } : {}),
+    ...(named && numbers?.[2] ? { deviceId: Number(numbers[2]) } : {}),
     ...(live.shown && phase === 'pairing' ? { pairing: live.shown } : {}),
     ...(ended === undefined ? {} : { endedWindowId: ended }),
     ...(phase === 'connected'
@@ -95,12 +98,10 @@ function uptimeOf(before: Status, phase: Phase, facts: StatusFacts, session: Ses
 /** Whether two statuses say the same, times of activity within a minute aside. Pure. */
 export function saysTheSame(a: Status | undefined, b: Status): boolean {
   if (!a) return false
-  const strip = (status: Status): string =>
-    JSON.stringify({
-      ...status,
-      at: undefined,
-      uptime: undefined,
-      lastActivityAt: Math.floor((status.lastActivityAt ?? 0) / 60_000),
-    })
-  return strip(a) === strip(b)
+  const strip = (status: Status): unknown => {
+    const lastActivityAt = Math.floor((status.lastActivityAt ?? 0) / 60_000)
+    return JSON.parse(JSON.stringify({ ...status, at: undefined, uptime: undefined, lastActivityAt }))
+  }
+  // Whatever the order of the fields: a store may give them back in its own, and an idle session must not write.
+  return isDeepStrictEqual(strip(a), strip(b))
 }

@@ -63,16 +63,20 @@ export class Tell {
     const at = clock.nowMs()
     const whole: AuditEvent = { ...event, id: `${String(at).padStart(15, '0')}-${random.id()}`, at, by: me }
     this.#waitingEvents++
-    this.background(async () => {
-      await stores.events.append(key, whole)
+    void this.#inBackground(() => stores.events.append(key, whole)).finally(() => {
       this.#waitingEvents--
     })
   }
 
   /** Runs a write until it succeeds, or the runner ends, or the store says that it never will. */
   background(work: () => Promise<void>): void {
+    void this.#inBackground(work)
+  }
+
+  #inBackground(work: () => Promise<void>): Promise<void> {
     const run = this.#untilDone(work).finally(() => this.#background.delete(run))
     this.#background.add(run)
+    return run
   }
 
   /** Resolves when everything noted so far is written, at the latest after `withinMs`; then nothing is tried again. */
@@ -89,9 +93,9 @@ export class Tell {
     const { stores, clock, fenced } = this.#deps
     for (let status = this.#next.get(key); status; status = this.#next.get(key)) {
       const newest = status
-      this.#next.delete(key)
       await this.#untilDone(async () => {
-        if (this.#next.has(key)) return
+        // While it waited for the store a newer one came, or the session was forgotten.
+        if (this.#next.get(key) !== newest) return
         try {
           await stores.sessions.reportStatus(key, newest, clock.nowMs())
         } catch (error) {
@@ -99,6 +103,7 @@ export class Tell {
           throw error
         }
       })
+      if (this.#next.get(key) === newest) this.#next.delete(key)
     }
     this.#writing.delete(key)
   }

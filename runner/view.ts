@@ -61,7 +61,8 @@ export class View {
     const known = this.owners.get(key)
     if (known && known.epoch > owner.epoch) return
     if (known && known.epoch === owner.epoch && known.runnerId === undefined) return
-    if (known?.runnerId !== owner.runnerId) this.#learned.set(key, this.#clock.monotonicMs())
+    if (known?.epoch !== owner.epoch || known.runnerId !== owner.runnerId)
+      this.#learned.set(key, this.#clock.monotonicMs())
     this.owners.set(key, owner)
   }
 

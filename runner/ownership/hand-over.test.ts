@@ -82,7 +82,7 @@ describe('a drain', () => {
   })
 
   test('lets more go at once when there are many, or when they come up slowly', async () => {
-    const many = begin(400, { connectMs: 30 })
+    const many = begin(1_000, { connectMs: 30 })
     await many.drain()
     expect(many.withoutMax()).toBeGreaterThan(4)
     const slow = begin(200, { connectMs: 300 })

@@ -66,6 +66,8 @@ export class LiveSession {
   bar: Bar | undefined
   retryAtMs = 0
   attempts = 0
+  /** Closes in a row for one and the same reason: what ends after a few tries is counted by itself. */
+  #triesFor: { why: string; count: number } | undefined
   /** Its predecessor was connected until a moment ago: it need not wait for its turn to connect. */
   handedOver = false
   shown: ShownPairing | undefined
@@ -197,6 +199,7 @@ export class LiveSession {
     this.connectedSinceMs = clock.monotonicMs()
     this.connects++
     this.retryAtMs = 0
+    this.#triesFor = undefined
     if (this.attempts > 0) this.#cancelStable = clock.after(BACKOFF.stableAfterMs, () => this.#isStable())
     this.shown = undefined
     this.pairingNote = undefined
@@ -229,10 +232,13 @@ export class LiveSession {
     wake(this.key)
   }
 
-  /** Counts a failed attempt and says when to try again. */
-  backOff(): void {
+  /** Counts a failed attempt and says when to try again. Answers how often it failed in a row for this reason. */
+  backOff(why: string): number {
     this.attempts++
+    const count = this.#triesFor?.why === why ? this.#triesFor.count + 1 : 1
+    this.#triesFor = { why, count }
     this.retryAtMs = this.#deps.clock.monotonicMs() + backoffMs(this.attempts, this.#deps.dice())
+    return count
   }
 
   /** Something new may be in the outbox. */

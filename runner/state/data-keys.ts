@@ -12,7 +12,7 @@ import { dataKeyPlace } from './places.ts'
 export interface KeyRing {
   /** What is sealed now is sealed with this one. */
   current: OpenKey
-  find(keyId: string): OpenKey | undefined
+  find: (keyId: string) => OpenKey | undefined
 }
 
 /** Opens and makes data keys, so that the key-encryption key is asked once per data key and runner. */

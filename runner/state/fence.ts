@@ -1,4 +1,4 @@
-import { decodeValue, encodeValue, recordKey, splitRecordKey } from './record.ts'
+import { decodeValue, encodeValue, splitRecordKey } from './record.ts'
 import type { Change } from './journal.ts'
 import type { RecordMap } from './record-map.ts'
 
@@ -89,5 +89,3 @@ function closeSessions(record: unknown, nowMs: number): unknown {
   }
   return closed > 0 ? record : undefined
 }
-
-export const preKeyRecord = (id: number): string => recordKey('pre-key', String(id))

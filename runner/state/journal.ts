@@ -185,9 +185,8 @@ export class SessionJournal {
   }
 
   #cut(): void {
-    // An entry that stands alone went first; what follows it is cut when it is durable.
-    if (this.#state === 'broken' || this.#inFlight) return
     this.#scheduled = false
+    if (this.#state === 'broken') return
     this.#cancelLazy?.()
     this.#cancelLazy = undefined
     this.#takeCreds()
@@ -221,10 +220,14 @@ export class SessionJournal {
   async #alone(body: EntryBody, apply: () => void): Promise<void> {
     // Checked and done without a turn in between: what is set from here on comes after this entry.
     while (this.#isBusy) await this.flush()
-    if (this.#broken) throw this.#broken
+    this.#refuseBroken()
     apply()
     this.#fly(this.#append(body, () => undefined))
     await this.#inFlight
+    this.#refuseBroken()
+  }
+
+  #refuseBroken(): void {
     if (this.#broken) throw this.#broken
   }
 

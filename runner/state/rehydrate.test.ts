@@ -1,8 +1,10 @@
-import { appendFile, readdir, readFile, writeFile } from 'node:fs/promises'
+import { appendFile, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { JournalEntry } from '#shared/store/journal-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
+import { RecordMap } from './record-map.ts'
 import { rehydrate, type Rehydrated } from './rehydrate.ts'
 import { bytes, contentOf, KEY, openWorld, silent, write, type World } from './testing.ts'
 import { fileWorkingCopies } from './working-copy.ts'
@@ -38,8 +40,6 @@ function withJournal(
   return {
     journal: {
       ...journal,
-      append: journal.append,
-      truncate: journal.truncate,
       head: (key) => journal.head(key),
       read: async (key, fromSeq) =>
         (await journal.read(key, fromSeq)).flatMap((entry) => change(entry) ?? []),
@@ -174,6 +174,39 @@ describe('rehydration', () => {
     expect(rebuilt.complete).toBe(true)
   })
 
+  test('a jump is followed to the snapshot that it names, from whatever base', async () => {
+    await using world = await openWorld()
+    const { state, newest, older } = await lived(world)
+    const other = new RecordMap()
+    other.set('z', bytes('Z'))
+    const restored = await state.replaceBy(other, 'restored')
+    await write(state, { y: 'Y' })
+    await world.stores.snapshots.quarantine(KEY, restored.id, 'by mistake')
+    await world.stores.snapshots.quarantine(KEY, newest.id, 'by mistake')
+    const rebuilt = await fresh(world)
+    expect(contentOf(rebuilt.records)).toEqual({ y: 'Y', z: 'Z' })
+    expect(rebuilt).toMatchObject({ complete: true, from: 'snapshot' })
+    expect(older.seq).toBeLessThan(restored.seq)
+  })
+
+  test('a jump whose snapshot is lost, or that names none, ends the state before it', async () => {
+    await using world = await openWorld()
+    const { state, whole } = await lived(world)
+    const restored = await state.replaceBy(new RecordMap(), 'restored')
+    await world.stores.blobs.remove(restored.object)
+    const rebuilt = await fresh(world)
+    expect(rebuilt.complete).toBe(false)
+    expect(contentOf(rebuilt.records)).toEqual(whole)
+    expect(rebuilt.troubles.join(' ')).toMatch(/can't be loaded/)
+
+    await using bare = await openWorld()
+    const second = await lived(bare)
+    await second.state.journal.mark('jump')
+    const short = await fresh(bare)
+    expect(short).toMatchObject({ complete: false, headSeq: 7 })
+    expect(contentOf(short.records)).toEqual(second.whole)
+  })
+
   test('B4 when nothing opens, it says so and claims nothing', async () => {
     await using world = await openWorld()
     const { newest, older } = await lived(world)
@@ -285,12 +318,7 @@ describe('rehydration from a surviving disk', () => {
       if (how === 'flipped') await writeFile(file, flipped(good))
       if (how === 'cut off') await writeFile(file, good.subarray(0, -20))
       if (how === 'another’s') await writeFile(file, Buffer.concat([good.subarray(0, 16), bytes('MOOR')]))
-      if (how === 'removed') {
-        const { workingCopies } = world.deps()
-        const copy = await workingCopies.load(KEY)
-        await writeFile(file, '')
-        await expect(Array.fromAsync(copy?.pieces ?? [])).resolves.toEqual([])
-      }
+      if (how === 'removed') await rm(file)
       const rebuilt = await local(world)
       expect(contentOf(rebuilt.records)).toEqual(whole)
       expect(rebuilt).toMatchObject({ from: 'snapshot', complete: true })
@@ -306,6 +334,31 @@ describe('rehydration from a surviving disk', () => {
     const rebuilt = await local(world)
     expect(contentOf(rebuilt.records)).toEqual(whole)
     expect(rebuilt).toMatchObject({ from: 'local', complete: true })
+  })
+
+  test('whatever happened to the disk, what is rehydrated is the state of the store', async () => {
+    await using world = await openWorld()
+    const { whole } = await onDisk(world)
+    await local(world)
+    const accident = fc.tuple(
+      fc.constantFrom('base' as const, 'tail' as const),
+      fc.nat(),
+      fc.nat({ max: 30 }),
+    )
+    await fc.assert(
+      fc.asyncProperty(fc.array(accident, { minLength: 1, maxLength: 3 }), async (accidents) => {
+        for (const [kind, at, length] of accidents) {
+          const file = await path(world, kind)
+          const good = await readFile(file)
+          const from = at % (good.length + 1)
+          await writeFile(file, Buffer.concat([good.subarray(0, from), good.subarray(from + length)]))
+        }
+        const rebuilt = await local(world)
+        expect(contentOf(rebuilt.records)).toEqual(whole)
+        expect(rebuilt.complete).toBe(true)
+      }),
+      { numRuns: 30 },
+    )
   })
 
   test('B4 a disk that can’t be written to costs a download and nothing else', async () => {

@@ -4,6 +4,7 @@ import type { Stores } from '#shared/store/stores.ts'
 import { openEntry } from './journal.ts'
 import { CREDS_KEY, decodeValue } from './record.ts'
 import { RecordMap } from './record-map.ts'
+import { SessionState } from './session-state.ts'
 import { bytes, contentOf, credsRecord, KEY, openWorld, write, type World } from './testing.ts'
 
 const entries = (world: World) => world.stores.journal.read(KEY, 1)
@@ -36,9 +37,21 @@ function dyingStores(
     died: () => writes >= nth,
     stores: {
       ...stores,
-      journal: { ...journal, append: dies(journal.append), truncate: dies(journal.truncate) },
-      blobs: { ...blobs, create: dies(blobs.create), remove: dies(blobs.remove) },
-      snapshots: { ...snapshots, record: dies(snapshots.record), remove: dies(snapshots.remove) },
+      journal: {
+        ...journal,
+        append: dies((...ask: Parameters<typeof journal.append>) => journal.append(...ask)),
+        truncate: dies((...ask: Parameters<typeof journal.truncate>) => journal.truncate(...ask)),
+      },
+      blobs: {
+        ...blobs,
+        create: dies((...ask: Parameters<typeof blobs.create>) => blobs.create(...ask)),
+        remove: dies((...ask: Parameters<typeof blobs.remove>) => blobs.remove(...ask)),
+      },
+      snapshots: {
+        ...snapshots,
+        record: dies((...ask: Parameters<typeof snapshots.record>) => snapshots.record(...ask)),
+        remove: dies((...ask: Parameters<typeof snapshots.remove>) => snapshots.remove(...ask)),
+      },
     },
   }
 }
@@ -64,7 +77,7 @@ describe('opening a state', () => {
     const old = await world.open(1)
     await write(old, { a: 'A' })
     const deps = world.deps({ copiesDir: `${world.folder}/none` })
-    const { append } = world.stores.journal
+    const append = world.stores.journal.append.bind(world.stores.journal)
     let late: Promise<void> | undefined
     deps.stores.journal = {
       ...world.stores.journal,
@@ -115,7 +128,7 @@ describe('opening a state', () => {
     await state.journal.set([[CREDS_KEY, credsRecord({ nextPreKeyId: 31 })]])
     await state.snapshot('demand')
     await write(state, { 'sender-key-memory/1@g.us': 'x', b: 'B', c: 'C' })
-    const { read } = world.stores.journal
+    const read = world.stores.journal.read.bind(world.stores.journal)
     world.stores.journal.read = async (...ask) => (await read(...ask)).filter(({ seq }) => seq !== 4)
   }
 
@@ -173,13 +186,12 @@ describe('opening a state', () => {
 
   test('C7 a data key that another runner made meanwhile is no damage', async () => {
     await using world = await openWorld()
-    const stale = await world.session()
     const first = await world.open(1)
     await write(first, { a: 'A' })
+    const stale = await world.session()
     await first.rotate(await world.session())
     await write(first, { b: 'B' })
     const deps = world.deps({ copiesDir: `${world.folder}/none` })
-    const { SessionState } = await import('./session-state.ts')
     const state = await SessionState.open(deps, stale, KEY, 2)
     expect(state.rebuilt).toMatchObject({ complete: true, troubles: [] })
     expect(contentOf(state.records)).toEqual({ a: 'A', b: 'B' })
@@ -218,9 +230,11 @@ describe('a state', () => {
     await using world = await openWorld()
     const state = await world.open(1)
     await write(state, { a: 'A', b: 'B' })
+    state.followCreds(() => [CREDS_KEY, credsRecord()])
     const record = await state.replaceBy(other({ b: 'restored', z: 'Z' }), 'restored')
     expect(record).toMatchObject({ reason: 'restored', seq: 4, epoch: 1 })
     expect(contentOf(state.records)).toEqual({ b: 'restored', z: 'Z' })
+    state.journal.credsChanged()
     await write(state, { b: 'restored and more' })
     const expected = { b: 'restored and more', z: 'Z' }
     expect(contentOf((await world.open(2)).records)).toEqual(expected)
@@ -263,7 +277,7 @@ describe('a state', () => {
     await using world = await openWorld()
     const frozen = await world.open(1)
     await write(frozen, { a: 'A' })
-    const { create } = world.stores.blobs
+    const create = world.stores.blobs.create.bind(world.stores.blobs)
     let successor: Awaited<ReturnType<World['open']>> | undefined
     world.stores.blobs.create = async (...ask) => {
       successor ??= await world.open(2)
@@ -280,7 +294,7 @@ describe('a state', () => {
     await using world = await openWorld()
     const state = await world.open(1)
     await write(state, { a: 'A' })
-    const { create } = world.stores.blobs
+    const create = world.stores.blobs.create.bind(world.stores.blobs)
     world.stores.blobs.create = () => Promise.reject(new CodedError('store_unavailable', 'create'))
     await expect(state.replaceBy(other({ z: 'Z' }), 'restored')).rejects.toMatchObject({
       code: 'store_unavailable',

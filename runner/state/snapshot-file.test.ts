@@ -69,6 +69,11 @@ describe('a snapshot object', () => {
     )
   })
 
+  test('with anything behind its end is refused', async () => {
+    for (const more of [1, 3, 4, 40])
+      await expect(read([whole, Buffer.alloc(more)])).rejects.toMatchObject(bad)
+  })
+
   test('with a flipped bit anywhere is refused', async () => {
     await fc.assert(
       fc.asyncProperty(fc.nat({ max: whole.length * 8 - 1 }), async (bit) => {

@@ -117,7 +117,7 @@ describe('taking snapshots', () => {
     const state = await world.open(1)
     let running = 0
     let most = 0
-    const { create } = world.stores.blobs
+    const create = world.stores.blobs.create.bind(world.stores.blobs)
     world.stores.blobs.create = async (...ask) => {
       most = Math.max(most, ++running)
       await turn()
@@ -153,7 +153,7 @@ describe('taking snapshots', () => {
     const state = await world.open(1)
     for (let at = 0; at < 20; at++)
       await state.journal.set([[`random/${at}`, crypto.getRandomValues(new Uint8Array(60_000))]])
-    const { create } = world.stores.blobs
+    const create = world.stores.blobs.create.bind(world.stores.blobs)
     world.stores.blobs.create = () => Promise.reject(new Error('disk full'))
     await expect(state.snapshot('size')).rejects.toThrow('disk full')
     expect(state.snapshotDue(Date.now())).toBe('size')

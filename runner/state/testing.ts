@@ -133,10 +133,10 @@ export async function openWorld() {
   const clock = { ...systemClock }
   const copiesDir = join(folder, 'work')
   const deps = (more: { stores?: Stores; copiesDir?: string } = {}): StateDeps => {
-    const with_ = more.stores ?? stores
+    const used = more.stores ?? stores
     return {
-      stores: with_,
-      dataKeys: dataKeys({ stores: with_, clock, random }),
+      stores: used,
+      dataKeys: dataKeys({ stores: used, clock, random }),
       workingCopies: fileWorkingCopies(more.copiesDir ?? copiesDir, silent),
       clock,
       random,
@@ -158,8 +158,8 @@ export async function openWorld() {
     deps,
     session,
     /** A new start: the state as this epoch finds it. Without a working copy unless `deps` are given. */
-    open: async (epoch: number, with_: StateDeps = deps({ copiesDir: join(folder, `none-${epoch}`) })) =>
-      SessionState.open(with_, await session(), KEY, epoch),
+    open: async (epoch: number, given: StateDeps = deps({ copiesDir: join(folder, `none-${epoch}`) })) =>
+      SessionState.open(given, await session(), KEY, epoch),
     ring: async () => dataKeys({ stores, clock, random }).ring(KEY, await session()),
     async [Symbol.asyncDispose]() {
       await stores.close()

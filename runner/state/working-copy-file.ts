@@ -90,7 +90,7 @@ export function framesAfter(bytes: Buffer, seq: number): readonly Uint8Array[] {
 }
 
 /** The entries that follow the base without a gap, and how far the tail is good; what is torn is left out. */
-export function decodeTail(bytes: Buffer, baseSeq: number): { entries: JournalEntry[]; length: number } {
+function decodeTail(bytes: Buffer, baseSeq: number): { entries: JournalEntry[]; length: number } {
   const entries: JournalEntry[] = []
   let length = 0
   for (const frame of framesOf(bytes)) {

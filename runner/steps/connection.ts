@@ -35,8 +35,11 @@ export async function rehydrate(context: RunnerContext, key: SessionKey, session
       'session rehydrated',
     )
     // Once paired, a session without anything left must not turn into a new identity in silence.
-    if (!live.paired && session.status?.authenticatedAt !== undefined && rebuilt.troubles.length > 0) {
-      live.bar = liveBar(context, 'failed', 'credentials_damaged', undefined)
+    const lost = rebuilt.troubles.length > 0 ? 'credentials_damaged' : 'credentials_missing'
+    const nothingLeft = rebuilt.troubles.length > 0 || rebuilt.from === 'nothing'
+    if (!live.paired && session.status?.authenticatedAt !== undefined && nothingLeft) {
+      live.bar = liveBar(context, 'failed', lost, undefined)
+      log.error({ sessionId: key, why: lost }, 'session cannot be rebuilt; only it is affected')
     }
   } catch (error) {
     if (hasCode(error, 'fenced')) return dropSession(context, key)

@@ -12,6 +12,7 @@ export async function claim(context: RunnerContext, key: SessionKey, session: Se
   const { stores, view, clock, random, lease, log } = context
   const before = view.owners.get(key)
   const startMs = clock.monotonicMs()
+  const { stretch } = lease
   try {
     const owner = await stores.owners.claim({
       key,
@@ -20,7 +21,8 @@ export async function claim(context: RunnerContext, key: SessionKey, session: Se
       nonce: random.id(),
       nowMs: clock.nowMs(),
     })
-    view.owners.set(key, owner)
+    view.noteOwner(key, owner)
+    context.claims.won(key, owner.epoch, stretch)
     const takeover = before?.runnerId !== undefined
     const kind = takeover ? 'takeover' : 'claim'
     context.tell.event(key, {

@@ -34,16 +34,23 @@ export async function settleVerdict(
   }
   const next = verdict.next
   if (next.do === 'back_off') {
-    live.backOff()
-    const triesMax = Math.min(next.triesMax ?? Infinity, session.want.reconnect?.maxAttempts ?? Infinity)
-    if (live.attempts >= triesMax)
-      live.bar = liveBar(context, 'failed', `${verdict.why}, ${live.attempts} times in a row`, undefined)
+    const tries = live.backOff(verdict.why)
+    const isOver =
+      tries >= (next.triesMax ?? Infinity) ||
+      live.attempts >= (session.want.reconnect?.maxAttempts ?? Infinity)
+    if (isOver)
+      live.bar = liveBar(
+        context,
+        'failed',
+        `${verdict.why}; ${live.attempts} attempts failed in a row`,
+        undefined,
+      )
   } else if (next.do === 'bar') {
     const lateBy = 1 + context.random.next() * BAR_JITTER
     const until = next.forMs === undefined ? undefined : Math.round(clock.nowMs() + next.forMs * lateBy)
     live.bar = liveBar(context, next.phase, verdict.why, until)
   } else if (next.do === 'unpaired') {
-    live.endedWindowId = session.want.pairing?.id
+    live.endedWindowId = live.socketWindowId
     live.pairingNote = 'nobody scanned the code in time; open another window'
   } else if (next.do === 'arbitrate') {
     await arbitrate(context, key, live)
@@ -55,9 +62,9 @@ export async function settleVerdict(
       sessionId: key,
       code,
       why: verdict.why,
-      next: next.do,
+      next: live.bar?.phase ?? next.do,
       attempts: live.attempts,
-      retryInMs: Math.max(0, Math.round(live.retryAtMs - clock.monotonicMs())),
+      ...(live.bar ? {} : { retryInMs: Math.max(0, Math.round(live.retryAtMs - clock.monotonicMs())) }),
       alert,
     },
     'connection closed',

@@ -1,0 +1,270 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import { CodedError } from '#shared/errors.ts'
+import type { OutboxMessage, OutboxStore } from '#shared/store/outbox-store.ts'
+import { faulty, type Script } from '#test/contract/faulty.ts'
+import { message } from '#test/contract/samples.ts'
+import { fakeClock } from '#test/fake-clock.ts'
+import { MemoryDatabase } from '#test/simulation/memory/database.ts'
+import { memoryStores } from '#test/simulation/memory/stores.ts'
+import { keyOf, recordedLog, socketOf } from '../runner.fixture.ts'
+import type { WhatsAppSocket } from '../whatsapp/socket.ts'
+import { OutboxSender } from './outbox-sender.ts'
+
+const ACK_WITHIN_MS = 20_000
+const TRY_AGAIN_MS = 2_000
+const TRIES_MAX = 5
+/** Read from the store at once. */
+const BATCH = 50
+
+const ended: (() => void)[] = []
+afterEach(() => {
+  for (const end of ended.splice(0)) end()
+})
+
+/** Sessions are remembered by the process, so every test takes one of its own. */
+let sessions = 0
+
+async function begin(count: number, script: Script<OutboxStore> = {}) {
+  const clock = fakeClock()
+  const key = keyOf(`outbox-${sessions++}`)
+  const { outbox } = memoryStores(new MemoryDatabase(clock.nowMs))
+  let reads = 0
+  const counted: OutboxStore = { ...outbox, pending: (...ask) => (reads++, outbox.pending(...ask)) }
+  const { log, lines } = recordedLog()
+  const background = (work: () => Promise<void>): void => void work()
+  const store = faulty(counted, script)
+  const make = (): OutboxSender => new OutboxSender({ key, store, clock, log, background })
+  const sender = make()
+  const messages = Array.from({ length: count }, (_, at) => message(at))
+  const ids = messages.map(({ id }) => id)
+  for (const one of messages) await outbox.enqueue(key, one)
+  const wire: string[] = []
+  /** A connection that notes what is sent; `send` says what becomes of it. */
+  const connection = (send: (id: string) => Promise<void> | void = () => undefined): WhatsAppSocket =>
+    socketOf({
+      send: async ({ id }) => {
+        await send(id)
+        wire.push(id)
+      },
+    })
+  const stateOf = async (id: string): Promise<OutboxMessage['state'] | undefined> =>
+    (await outbox.get(key, id))?.state
+  ended.push(() => expect(clock.timers).toBe(0))
+  return { clock, key, outbox, sender, make, ids, wire, connection, stateOf, lines, script, reads: () => reads }
+}
+
+type World = Awaited<ReturnType<typeof begin>>
+const first = ({ ids }: World): string => ids[0] as string
+
+describe('an outbox', () => {
+  test('is sent in order, each message under the id it was accepted with', async () => {
+    const { clock, sender, ids, wire, connection, stateOf } = await begin(20)
+    sender.opened(connection())
+    await clock.settle()
+    expect(wire).toEqual(ids)
+    expect(new Set(await Promise.all(ids.map(stateOf)))).toEqual(new Set(['sending']))
+    await sender.closed()
+  })
+
+  test('a message is sent when the server took it, and not before', async () => {
+    const world = await begin(1)
+    const { clock, sender, connection, stateOf } = world
+    sender.opened(connection())
+    await clock.advance(1_000)
+    expect(await stateOf(first(world))).toBe('sending')
+    sender.acknowledged(first(world), undefined)
+    await clock.settle()
+    expect(await stateOf(first(world))).toBe('sent')
+    sender.receipt([first(world)], 'delivered')
+    sender.receipt([first(world)], 'read')
+    await clock.settle()
+    expect(await stateOf(first(world))).toBe('read')
+    await sender.closed()
+  })
+
+  test('a message that the server refuses has failed, with its code', async () => {
+    const world = await begin(1)
+    const { clock, key, outbox, sender, connection } = world
+    sender.opened(connection())
+    await clock.settle()
+    sender.acknowledged(first(world), 463)
+    await clock.settle()
+    expect(await outbox.get(key, first(world))).toMatchObject({
+      state: 'failed',
+      error: { why: 'refused', code: 463 },
+    })
+    await sender.closed()
+  })
+
+  test('without an acknowledgement it is sent again under the same id', async () => {
+    const world = await begin(1)
+    const { clock, sender, wire, connection } = world
+    sender.opened(connection())
+    await clock.advance(ACK_WITHIN_MS - 1)
+    expect(wire).toEqual([first(world)])
+    await clock.advance(TRY_AGAIN_MS)
+    expect(wire).toEqual([first(world), first(world)])
+    sender.acknowledged(first(world), undefined)
+    await clock.advance(2 * ACK_WITHIN_MS)
+    expect(wire).toHaveLength(2)
+    await sender.closed()
+  })
+
+  test('B5 what was on the wire when the connection ended is sent again on the next, in order', async () => {
+    const { clock, sender, ids, wire, connection } = await begin(3)
+    sender.opened(connection())
+    await clock.settle()
+    await sender.closed()
+    sender.acknowledged(ids[0] as string, undefined)
+    sender.opened(connection())
+    await clock.settle()
+    expect(wire.slice(3)).toEqual(ids.slice(1))
+    await sender.closed()
+  })
+
+  test('another process goes on where this one was killed, under the same ids', async () => {
+    const { clock, sender, make, ids, wire, connection, stateOf } = await begin(2)
+    sender.opened(connection())
+    await clock.settle()
+    await sender.closed()
+    const next = make()
+    next.opened(connection())
+    await clock.settle()
+    expect(wire).toEqual([...ids, ...ids])
+    next.acknowledged(ids[1] as string, undefined)
+    await clock.settle()
+    expect(await stateOf(ids[1] as string)).toBe('sent')
+    await next.closed()
+  })
+
+  test('E2 a message that can’t be put on the wire is given up after some tries, and holds up no other', async () => {
+    const world = await begin(2)
+    const { clock, key, outbox, sender, ids, wire, connection } = world
+    const poison = first(world)
+    let tries = 0
+    sender.opened(
+      connection((id) => {
+        if (id !== poison) return
+        tries++
+        throw new Error('no such number')
+      }),
+    )
+    await clock.settle()
+    expect(wire).toEqual([ids[1]])
+    sender.acknowledged(ids[1] as string, undefined)
+    await clock.advance(10 * TRY_AGAIN_MS)
+    expect(tries).toBe(TRIES_MAX)
+    expect(await outbox.get(key, poison)).toMatchObject({ state: 'failed', error: { why: 'not_sendable' } })
+    await sender.closed()
+  })
+
+  test('sends that fail because the connection goes away say nothing about the message', async () => {
+    const world = await begin(1)
+    const { clock, sender, connection, stateOf } = world
+    for (let time = 0; time < 2 * TRIES_MAX; time++) {
+      const closing = Promise.withResolvers<void>()
+      sender.opened(connection(() => closing.promise))
+      await clock.settle()
+      const closed = sender.closed()
+      closing.reject(new Error('Connection Closed'))
+      await closed
+    }
+    expect(await stateOf(first(world))).toBe('sending')
+  })
+
+  test('E7 nothing is sent after it was closed, and close waits for the message in work', async () => {
+    const { clock, sender, wire, ids, connection } = await begin(3)
+    const sending = Promise.withResolvers<void>()
+    sender.opened(connection(() => sending.promise))
+    await clock.settle()
+    let closed = false
+    const closing = sender.closed().then(() => (closed = true))
+    await clock.settle()
+    expect(closed).toBe(false)
+    sending.resolve()
+    await closing
+    sender.poke()
+    await clock.advance(10 * ACK_WITHIN_MS)
+    expect(wire).toEqual(ids.slice(0, 1))
+  })
+
+  test('close does not wait for ever for a message that hangs', async () => {
+    const { clock, sender, connection } = await begin(1)
+    const hangs = Promise.withResolvers<void>()
+    sender.opened(connection(() => hangs.promise))
+    await clock.settle()
+    let closed = false
+    void sender.closed().then(() => (closed = true))
+    await clock.advance(2_000)
+    expect(closed).toBe(true)
+    hangs.resolve()
+    await clock.settle()
+  })
+
+  test('a store that is away delays it', async () => {
+    const script: Script<OutboxStore> = {
+      pending: { kind: 'fail_before', error: new CodedError('store_unavailable', 'scripted') },
+    }
+    const { clock, sender, wire, ids, connection } = await begin(2, script)
+    sender.opened(connection())
+    await clock.advance(10_000)
+    expect(wire).toEqual([])
+    delete script.pending
+    await clock.advance(TRY_AGAIN_MS)
+    expect(wire).toEqual(ids)
+    await sender.closed()
+  })
+
+  test('sends what is accepted while it sends', async () => {
+    const { clock, key, outbox, sender, wire, connection } = await begin(1)
+    const sending = Promise.withResolvers<void>()
+    sender.opened(connection(() => sending.promise))
+    await clock.settle()
+    const late = await outbox.enqueue(key, message(9))
+    sender.poke()
+    sender.poke()
+    sending.resolve()
+    await clock.settle()
+    expect(wire.at(-1)).toBe(late.id)
+    expect(wire).toHaveLength(2)
+    await sender.closed()
+  })
+
+  test('goes on with the next batch as acknowledgements come, and reads nothing in vain until then', async () => {
+    const { clock, sender, ids, wire, connection, reads } = await begin(2 * BATCH + 1)
+    sender.opened(connection())
+    await clock.settle()
+    expect(wire).toEqual(ids.slice(0, BATCH))
+    expect(reads()).toBeLessThan(5)
+    for (const id of ids.slice(0, BATCH)) sender.acknowledged(id, undefined)
+    await clock.settle()
+    expect(wire).toEqual(ids.slice(0, 2 * BATCH))
+    for (const id of ids.slice(BATCH)) sender.acknowledged(id, undefined)
+    await clock.settle()
+    expect(wire).toEqual(ids)
+    await sender.closed()
+  })
+
+  test('knows the text of a message before it is on the wire, and of one that was sent long ago', async () => {
+    const world = await begin(1)
+    const { clock, sender, outbox, key, connection } = world
+    const known: (string | undefined)[] = []
+    sender.opened(connection(async (id) => void known.push(await sender.sentText(id))))
+    await clock.settle()
+    await outbox.enqueue(key, message(7, { state: 'delivered' }))
+    known.push(await sender.sentText(message(7).id), await sender.sentText('of another device'))
+    expect(known).toEqual(['text 0', 'text 7', undefined])
+    await sender.closed()
+  })
+
+  test('receipts of messages that are not ours write nothing', async () => {
+    const { clock, sender, connection, script, lines } = await begin(0)
+    sender.opened(connection())
+    script.advance = { kind: 'fail_before', error: new Error('was asked') }
+    sender.receipt(['of another device'], 'delivered')
+    sender.acknowledged('of another device', undefined)
+    await clock.settle()
+    expect(lines).toEqual([])
+    await sender.closed()
+  })
+})

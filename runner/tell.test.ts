@@ -1,0 +1,190 @@
+import { describe, expect, test } from 'vitest'
+import { CodedError, type ErrorCode } from '#shared/errors.ts'
+import type { SessionKey } from '#shared/ids.ts'
+import { seededRandom } from '#shared/random.ts'
+import type { Stores } from '#shared/store/stores.ts'
+import { faulty, type Script } from '#test/contract/faulty.ts'
+import { newSession } from '#test/contract/samples.ts'
+import { fakeClock } from '#test/fake-clock.ts'
+import { MemoryDatabase } from '#test/simulation/memory/database.ts'
+import { memoryStores } from '#test/simulation/memory/stores.ts'
+import { KEY, recordedLog, statusOf } from './runner.fixture.ts'
+import { Tell } from './tell.ts'
+
+const fault = (code: ErrorCode) => ({ kind: 'fail_before', error: new CodedError(code, 'scripted') }) as const
+
+async function begin(
+  script: { sessions?: Script<Stores['sessions']>; events?: Script<Stores['events']> } = {},
+) {
+  const clock = fakeClock()
+  const stores = memoryStores(new MemoryDatabase(clock.nowMs))
+  await stores.sessions.create(newSession('acme', 'shop'))
+  const written: number[] = []
+  const counted: Stores['sessions'] = {
+    ...stores.sessions,
+    reportStatus: (key, status, nowMs) => {
+      written.push(status.attempts)
+      return stores.sessions.reportStatus(key, status, nowMs)
+    },
+  }
+  const fenced: SessionKey[] = []
+  const { log, lines } = recordedLog()
+  const tell = new Tell({
+    stores: {
+      sessions: faulty(counted, script.sessions ?? {}),
+      events: faulty(stores.events, script.events ?? {}),
+    },
+    clock,
+    random: seededRandom(1),
+    log,
+    me: 'runner-1',
+    fenced: (key) => fenced.push(key),
+  })
+  /** Statuses are told apart by their attempts. */
+  const status = (attempts: number, epoch = 1): void => tell.status(KEY, statusOf({ attempts, epoch }))
+  const stored = async (): Promise<number | undefined> => (await stores.sessions.get(KEY))?.status?.attempts
+  const events = async () => (await stores.events.list(KEY, { limit: 100_000 })).items
+  return { clock, stores, tell, status, stored, events, written, fenced, lines }
+}
+
+describe('telling a status', () => {
+  test('returns at once, and told resolves when it is written', async () => {
+    const { tell, status, stored } = await begin()
+    status(1)
+    await tell.told(KEY)
+    expect(await stored()).toBe(1)
+    await tell.told(KEY)
+  })
+
+  test('of several only the newest goes out', async () => {
+    const held = Promise.withResolvers<void>()
+    const { tell, status, written } = await begin({
+      sessions: { reportStatus: [{ kind: 'delay', until: held.promise }] },
+    })
+    for (const attempts of [1, 2, 3]) status(attempts)
+    held.resolve()
+    await tell.told(KEY)
+    expect(written).toEqual([1, 3])
+  })
+
+  test('B5 a store that is away delays it, and gets the newest when it is back', async () => {
+    const script: Script<Stores['sessions']> = { reportStatus: fault('store_unavailable') }
+    const { clock, tell, status, stored, written } = await begin({ sessions: script })
+    status(1)
+    await clock.advance(1_000)
+    status(2)
+    await clock.advance(60_000)
+    expect(await stored()).toBeUndefined()
+    delete script.reportStatus
+    await clock.advance(10_000)
+    await tell.told(KEY)
+    expect(written).toEqual([2])
+    expect(clock.timers).toBe(0)
+  })
+
+  test('E7 a status of an older epoch is refused and tells that the session is not ours', async () => {
+    const { tell, status, stored, fenced, lines } = await begin()
+    status(1, 2)
+    await tell.told(KEY)
+    status(9, 1)
+    await tell.told(KEY)
+    expect(await stored()).toBe(1)
+    expect(fenced).toEqual([KEY])
+    expect(lines).toEqual([])
+  })
+
+  test('what is forgotten is not written, also when it is being tried again', async () => {
+    const script: Script<Stores['sessions']> = { reportStatus: [fault('overloaded')] }
+    const { clock, tell, status, written } = await begin({ sessions: script })
+    status(1)
+    await clock.settle()
+    tell.forget(KEY)
+    await clock.advance(60_000)
+    await tell.told(KEY)
+    expect(written).toEqual([])
+    status(2)
+    await tell.told(KEY)
+    expect(written).toEqual([2])
+  })
+
+  test('a write that can never succeed is given up and logged', async () => {
+    const { tell, status, lines } = await begin({ sessions: { reportStatus: [fault('config')] } })
+    status(1)
+    await tell.told(KEY)
+    expect(lines.map(({ message }) => message)).toEqual(['a write in the background failed'])
+  })
+})
+
+describe('telling an event', () => {
+  test('C5 adds a line to the audit trail, by whom and when', async () => {
+    const { clock, tell, events } = await begin()
+    const at = clock.nowMs()
+    tell.event(KEY, { kind: 'close', why: 'timed_out', code: 408 })
+    await clock.advance(5)
+    tell.event(KEY, { kind: 'release', epoch: 3 })
+    await clock.settle()
+    expect(await events()).toMatchObject([
+      { kind: 'release', epoch: 3, at: at + 5, by: 'runner-1' },
+      { kind: 'close', why: 'timed_out', code: 408, at, by: 'runner-1' },
+    ])
+  })
+
+  test('is written once though its answer was lost', async () => {
+    const lost = { kind: 'fail_after', error: new CodedError('store_unavailable', 'scripted') } as const
+    const { clock, tell, events } = await begin({ events: { append: [lost, lost] } })
+    tell.event(KEY, { kind: 'claim' })
+    await clock.advance(5_000)
+    expect(await events()).toHaveLength(1)
+  })
+
+  test('what waits for an absent store is bounded', async () => {
+    const script: Script<Stores['events']> = { append: fault('store_unavailable') }
+    const { clock, tell, events, lines } = await begin({ events: script })
+    for (let number = 0; number < 10_001; number++) tell.event(KEY, { kind: 'claim' })
+    await clock.settle()
+    expect(lines.map(({ message }) => message)).toEqual(['an event was dropped: too many wait for the store'])
+    delete script.append
+    await clock.advance(1_000)
+    expect(await events()).toHaveLength(10_000)
+  })
+
+  test('one that the store refuses for good makes room again', async () => {
+    const script: Script<Stores['events']> = { append: fault('config') }
+    const { clock, tell, events } = await begin({ events: script })
+    for (let number = 0; number < 10_000; number++) tell.event(KEY, { kind: 'claim' })
+    await clock.settle()
+    delete script.append
+    tell.event(KEY, { kind: 'release' })
+    await clock.settle()
+    expect(await events()).toMatchObject([{ kind: 'release' }])
+  })
+})
+
+describe('the end', () => {
+  test('waits until everything is written', async () => {
+    const { clock, tell, status, stored, events } = await begin({
+      sessions: { reportStatus: [fault('store_unavailable')] },
+      events: { append: [fault('store_unavailable')] },
+    })
+    status(1)
+    tell.event(KEY, { kind: 'release' })
+    const closed = tell.close(1_500)
+    await clock.advance(1_000)
+    await closed
+    expect([await stored(), (await events()).length, clock.timers]).toEqual([1, 1, 0])
+  })
+
+  test('comes in time though the store is away, and then nothing is tried again', async () => {
+    const script: Script<Stores['sessions']> = { reportStatus: fault('store_unavailable') }
+    const { clock, tell, status, stored } = await begin({ sessions: script })
+    status(1)
+    const closed = tell.close(1_500)
+    await clock.advance(1_500)
+    await closed
+    delete script.reportStatus
+    status(2)
+    await clock.advance(60_000)
+    expect(await stored()).toBeUndefined()
+    expect(clock.timers).toBe(0)
+  })
+})

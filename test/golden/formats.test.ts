@@ -1,0 +1,68 @@
+import { createHash } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import type { SessionKey } from '#shared/ids.ts'
+import { openBundle } from '#runner/state/bundle.ts'
+import type { KeyRing } from '#runner/state/data-keys.ts'
+import { openEntry } from '#runner/state/journal.ts'
+import { decodeValue } from '#runner/state/record.ts'
+import { RecordMap } from '#runner/state/record-map.ts'
+import { readSnapshot } from '#runner/state/snapshot-file.ts'
+import { golden } from './make-v1.ts'
+
+/** The key and the place are read from the file, so that not even a change of `make-v1.ts` could hide a break. */
+const noted = JSON.parse(golden.read('golden-v1.json').toString()) as {
+  place: { key: SessionKey; epoch: number; seq: number }
+  dataKey: { id: string; hex: string }
+  passphrase: string
+}
+const key = { id: noted.dataKey.id, bytes: Buffer.from(noted.dataKey.hex, 'hex') }
+const ring: KeyRing = { current: key, find: (id) => (id === key.id ? key : undefined) }
+
+/** Values rather than bytes: the encoder may change, as long as what it once wrote means the same. */
+const values = (records: Iterable<readonly [string, Uint8Array | null]>) =>
+  Object.fromEntries([...records].map(([name, value]) => [name, value && decodeValue(value)]))
+const expected = values(Object.entries(golden.state))
+const snapshot = async () =>
+  new RecordMap(await readSnapshot(noted.place, [golden.read('snapshot-v1.bin')], ring.find))
+const entry = (name: string) => ({
+  seq: noted.place.seq,
+  epoch: noted.place.epoch,
+  nonce: 'n',
+  sealed: golden.read(name),
+})
+
+describe('bytes of version 1 load for ever', () => {
+  test('an entry, over the state before it', async () => {
+    const { changes, ...rest } = openEntry(noted.place.key, entry('entry-v1.bin'), ring, await snapshot())
+    expect(rest).toEqual({ kind: 'change' })
+    expect(values(changes)).toEqual(values(golden.change.changes))
+  })
+
+  test('a jump, over nothing', () => {
+    expect(openEntry(noted.place.key, entry('jump-v1.bin'), ring, new RecordMap())).toEqual(golden.jump)
+  })
+
+  test('a snapshot', async () => {
+    const chunks = await readSnapshot(noted.place, [golden.read('snapshot-v1.bin')], ring.find)
+    expect(chunks.length).toBeGreaterThan(1)
+    expect(values((await snapshot()).entries())).toEqual(expected)
+  })
+
+  test('a bundle', async () => {
+    const { records, meta } = await openBundle(golden.read('bundle-v1.bin'), noted.passphrase)
+    expect(values(records.entries())).toEqual(expected)
+    expect(meta).toEqual(golden.meta)
+  })
+
+  test.for([
+    ['entry-v1.bin', 'ac56dab548da86d80587de9cab3b312cbb7fc4831362ad08a1e35608d9984c02'],
+    ['jump-v1.bin', '3d40cc263c75bd52a664aa5d5f9b7fe8dcaf2bfe767eedcf3d6ade5c32d095c8'],
+    ['snapshot-v1.bin', 'ff319414b981c0059ce28ece66afa593170d9933b353623b2139c456cebf7d92'],
+    ['bundle-v1.bin', 'b0576a21121d4efd48a857203467f5acce79d4083791f82b5b9e856c90aec5e2'],
+  ])('%s is the file that was made once', ([name, sum]) => {
+    const digest = createHash('sha256')
+      .update(golden.read(name as string))
+      .digest('hex')
+    expect(digest).toBe(sum)
+  })
+})
