@@ -18,6 +18,7 @@ import { Pacer } from './pacer.ts'
 import { FAILED_PASS_MS, Passes } from './passes.ts'
 import { dataKeys } from './state/data-keys.ts'
 import { fileWorkingCopies, type WorkingCopies } from './state/working-copy.ts'
+import { dropSession } from './steps/ownership.ts'
 import { Tell } from './tell.ts'
 import { View } from './view.ts'
 import { Watchdog, type WatchdogTimes } from './watchdog.ts'
@@ -250,7 +251,7 @@ export class Runner {
     if (!lease.isGood) {
       log.error({ sessions: live.size }, 'lease lost; every socket is dropped')
       // At once: a pass under way may wait for the store for longer than others wait for us.
-      for (const session of live.values()) session.drop('lease_lost')
+      for (const key of live.keys()) void dropSession(this.#context, key)
     }
     // What was dropped may be somebody else's by now: everything is read anew before it is taken up again.
     else void this.#housekeeping.resync()

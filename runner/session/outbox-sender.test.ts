@@ -6,7 +6,7 @@ import { message } from '#test/contract/samples.ts'
 import { fakeClock } from '#test/fake-clock.ts'
 import { MemoryDatabase } from '#test/simulation/memory/database.ts'
 import { memoryStores } from '#test/simulation/memory/stores.ts'
-import { keyOf, recordedLog, socketOf } from '../runner.fixture.ts'
+import { keyOf, silent, socketOf } from '../runner.fixture.ts'
 import type { WhatsAppSocket } from '../whatsapp/socket.ts'
 import { OutboxSender } from './outbox-sender.ts'
 
@@ -30,10 +30,9 @@ async function begin(count: number, script: Script<OutboxStore> = {}) {
   const { outbox } = memoryStores(new MemoryDatabase(clock.nowMs))
   let reads = 0
   const counted: OutboxStore = { ...outbox, pending: (...ask) => (reads++, outbox.pending(...ask)) }
-  const { log, lines } = recordedLog()
-  const background = (work: () => Promise<void>): void => void work()
+    const background = (work: () => Promise<void>): void => void work()
   const store = faulty(counted, script)
-  const make = (): OutboxSender => new OutboxSender({ key, store, clock, log, background })
+  const make = (): OutboxSender => new OutboxSender({ key, store, clock, log: silent, background })
   const sender = make()
   const messages = Array.from({ length: count }, (_, at) => message(at))
   const ids = messages.map(({ id }) => id)
@@ -50,7 +49,19 @@ async function begin(count: number, script: Script<OutboxStore> = {}) {
   const stateOf = async (id: string): Promise<OutboxMessage['state'] | undefined> =>
     (await outbox.get(key, id))?.state
   ended.push(() => expect(clock.timers).toBe(0))
-  return { clock, key, outbox, sender, make, ids, wire, connection, stateOf, lines, script, reads: () => reads }
+  return {
+    clock,
+    key,
+    outbox,
+    sender,
+    make,
+    ids,
+    wire,
+    connection,
+    stateOf,
+    script,
+    reads: () => reads,
+  }
 }
 
 type World = Awaited<ReturnType<typeof begin>>
@@ -257,14 +268,24 @@ describe('an outbox', () => {
     await sender.closed()
   })
 
-  test('receipts of messages that are not ours write nothing', async () => {
-    const { clock, sender, connection, script, lines } = await begin(0)
-    sender.opened(connection())
-    script.advance = { kind: 'fail_before', error: new Error('was asked') }
-    sender.receipt(['of another device'], 'delivered')
-    sender.acknowledged('of another device', undefined)
+  test('B5 a receipt counts although another process sent the message', async () => {
+    const world = await begin(1)
+    const { clock, key, outbox, sender, stateOf } = world
+    await outbox.advance(key, first(world), { state: 'sent', nowMs: 1 })
+    sender.receipt([first(world), 'a message of the phone'], 'delivered')
     await clock.settle()
-    expect(lines).toEqual([])
+    expect(await stateOf(first(world))).toBe('delivered')
+  })
+
+  test('receipts of messages that are not ours ask the store for nothing', async () => {
+    const { clock, sender, connection, script } = await begin(0)
+    sender.opened(connection())
+    const unasked = [{ kind: 'none' } as const]
+    script.advance = unasked
+    sender.receipt(['of the phone'], 'delivered')
+    sender.acknowledged('of the phone', undefined)
+    await clock.settle()
+    expect(unasked).toHaveLength(1)
     await sender.closed()
   })
 })

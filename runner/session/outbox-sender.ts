@@ -18,6 +18,11 @@ const recent = new LRUCache<string, string>({
 const ACK_WITHIN_MS = 20_000
 const TRY_AGAIN_MS = 2_000
 
+/** How ids of ours begin, and those of every WhatsApp Web; receipts of the phone's own messages cost nothing then. */
+const OURS = '3EB0'
+/** A send that hangs must not hold up a hand-over: unacknowledged, it is sent again by whoever connects next. */
+const CLOSE_WITHIN_MS = 2_000
+
 /** A message that can't even be put on the wire (no such number, say) is given up after this many tries. */
 const TRIES_MAX = 5
 
@@ -42,6 +47,8 @@ export class OutboxSender {
   #socket: WhatsAppSocket | undefined
   #running: Promise<void> | undefined
   #again = false
+  /** The store holds more than one batch: what is acknowledged makes room for the next. */
+  #hasMore = false
   #storeFailed = false
   #cancelRetry: (() => void) | undefined
 
@@ -56,12 +63,15 @@ export class OutboxSender {
     this.poke()
   }
 
-  /** The send gate closes; resolves when nothing is in work any more. */
+  /** The send gate closes; resolves when nothing is in work any more, or what is in work hangs. */
   async closed(): Promise<void> {
     this.#socket = undefined
     this.#cancelRetry?.()
     this.#cancelRetry = undefined
-    await this.#running
+    const ended = new AbortController()
+    const over = this.#deps.clock.sleep(CLOSE_WITHIN_MS, ended.signal).catch(() => undefined)
+    await Promise.race([this.#running, over])
+    ended.abort()
   }
 
   /** Something new may be in the outbox. Harmless at any time. */
@@ -89,7 +99,8 @@ export class OutboxSender {
   }
 
   receipt(ids: readonly string[], kind: 'delivered' | 'read'): void {
-    for (const id of ids) if (recent.has(this.#name(id))) this.#advance(id, { state: kind })
+    // Also of what another process sent before this one: the store knows it.
+    for (const id of ids) if (id.startsWith(OURS)) this.#advance(id, { state: kind })
   }
 
   /** The text of a message of ours, also one that was sent long ago. */
@@ -112,7 +123,7 @@ export class OutboxSender {
         if (againAtMs !== undefined && clock.monotonicMs() < againAtMs) continue
         await this.#sendOne(socket, message)
       }
-      if (pending.length === BATCH) this.#again = true
+      this.#hasMore = pending.length === BATCH
     } catch (error) {
       log.warn({ error: toError(error), sessionId: key }, 'outbox could not be read; it is tried again')
       this.#storeFailed = true
@@ -146,7 +157,8 @@ export class OutboxSender {
 
   /** Only while something waits: an idle session keeps no timer. */
   #retryLater(): void {
-    if (this.#cancelRetry || (this.#unacknowledged.size === 0 && !this.#storeFailed)) return
+    if (!this.#socket || this.#cancelRetry) return
+    if (this.#unacknowledged.size === 0 && !this.#storeFailed) return
     this.#storeFailed = false
     this.#cancelRetry = this.#deps.clock.after(TRY_AGAIN_MS, () => {
       this.#cancelRetry = undefined
@@ -156,6 +168,9 @@ export class OutboxSender {
 
   #advance(id: string, to: { state: OutboxState; error?: OutboxMessage['error'] }): void {
     const { store, key, clock, background } = this.#deps
-    background(() => store.advance(key, id, { ...to, nowMs: clock.nowMs() }))
+    background(async () => {
+      await store.advance(key, id, { ...to, nowMs: clock.nowMs() })
+      if (this.#hasMore) this.poke()
+    })
   }
 }

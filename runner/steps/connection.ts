@@ -17,6 +17,8 @@ export async function rehydrate(context: RunnerContext, key: SessionKey, session
   const startMs = clock.monotonicMs()
   try {
     const state = await live.rehydrate(session, owner.epoch)
+    // It was dropped while it was rebuilt: nobody would look after it.
+    if (context.live.get(key) !== live) return live.drop('dropped meanwhile')
     const { rebuilt } = state
     if (live.paired && session.status?.authenticatedAt !== undefined)
       live.authenticatedAt = session.status.authenticatedAt
@@ -35,8 +37,8 @@ export async function rehydrate(context: RunnerContext, key: SessionKey, session
       'session rehydrated',
     )
     // Once paired, a session without anything left must not turn into a new identity in silence.
-    const lost = rebuilt.troubles.length > 0 ? 'credentials_damaged' : 'credentials_missing'
-    const nothingLeft = rebuilt.troubles.length > 0 || rebuilt.from === 'nothing'
+    const lost = !rebuilt.complete ? 'credentials_damaged' : 'credentials_missing'
+    const nothingLeft = !rebuilt.complete || rebuilt.from === 'nothing'
     if (!live.paired && session.status?.authenticatedAt !== undefined && nothingLeft) {
       live.bar = liveBar(context, 'failed', lost, undefined)
       log.error({ sessionId: key, why: lost }, 'session cannot be rebuilt; only it is affected')

@@ -50,6 +50,8 @@ export async function claim(context: RunnerContext, key: SessionKey, session: Se
   else live.attempts = fresh.status?.attempts ?? 0
   live.handedOver =
     before?.epoch !== undefined && before.runnerId === undefined && fresh.status?.phase === 'connected'
+  // The lease may have run out meanwhile: then it is claimed anew, or somebody else's.
+  if (!lease.isGood || lease.stretch !== stretch) return
   context.live.set(key, live)
 }
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import {
   Browsers,
   makeWASocket,
@@ -199,7 +200,7 @@ class BaileysSocket implements WhatsAppSocket {
     })
     ev.on('connection.update', (update) => {
       if (update.qr) events.qr(update.qr, this.#qrs++ === 0 ? FIRST_QR_MS : NEXT_QR_MS)
-      if (update.isNewLogin) events.paired()
+      if (update.isNewLogin) this.#paired()
       if (update.connection === 'open') this.#opened()
       if (update.connection === 'close') {
         // What was receipted already must still reach the application; `destroy` would drop it.
@@ -226,6 +227,13 @@ class BaileysSocket implements WhatsAppSocket {
       this.#http = response.statusCode
       this.drop(`the server answered ${response.statusCode} instead of opening a WebSocket`)
     })
+  }
+
+  /** The secret that stood in the QR has done its work, and the QR went through many hands: it is exchanged. */
+  #paired(): void {
+    this.#auth.creds.advSecretKey = randomBytes(32).toString('base64')
+    this.#ask.state.journal.credsChanged()
+    this.#ask.events.paired()
   }
 
   #opened(): void {

@@ -98,7 +98,7 @@ export class Inbox implements PlaintextKeeper {
     // A record that is not there belongs to a decryption that failed, or to one that has not been committed yet.
     return this.#waiting.slice(0, limit).flatMap((id) => {
       const kept = this.#read(id)
-      return kept ? [{ id, item: toFeedItem(kept, creds) }] : []
+      return kept ? [{ id, item: itemOf(kept, creds) }] : []
     })
   }
 
@@ -130,7 +130,16 @@ export class Inbox implements PlaintextKeeper {
 const hashOf = (ciphertext: Uint8Array): string =>
   createHash('sha256').update(ciphertext).digest('base64').slice(0, 22)
 
-/** What the application reads of a kept message; `undefined` where it holds nothing for people. */
+/** Whoever sent it may have put anything into it: what is no message holds nothing for people, and stops no other. */
+function itemOf(kept: Kept, creds: unknown): FeedItem | undefined {
+  try {
+    return toFeedItem(kept, creds)
+  } catch {
+    return undefined
+  }
+}
+
+/** What the application reads of a kept message; `undefined` where it holds nothing for people. Throws when it is none. */
 function toFeedItem(kept: Kept, creds: unknown): FeedItem | undefined {
   const decoded = proto.Message.decode(unpadRandomMax16(kept.bytes))
   const sentByUs = decoded.deviceSentMessage

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { AT, snapshot } from '#test/contract/samples.ts'
-import { choose } from './jobs.ts'
+import { choose } from './restore.ts'
 
 /** In no order; taken at AT + seq. */
 const list = [snapshot(20), snapshot(40), snapshot(10), snapshot(30)]

@@ -1,0 +1,60 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { recordedLog } from '../runner.fixture.ts'
+import { baileysLog, silenceConsole } from './quiet.ts'
+
+const METHODS = ['log', 'info', 'warn', 'error', 'debug', 'trace', 'dir'] as const
+
+describe('the console', () => {
+  const stock = { ...console }
+  const written: unknown[] = []
+  const write = process.stdout.write.bind(process.stdout)
+  beforeEach(() => {
+    process.stdout.write = (chunk: unknown) => written.push(chunk) > 0
+  })
+  afterEach(() => {
+    process.stdout.write = write
+    Object.assign(console, stock)
+    written.length = 0
+  })
+
+  test('prints nothing any more, least of all keys', () => {
+    const { log, lines } = recordedLog()
+    silenceConsole(log)
+    silenceConsole(log)
+    for (const method of METHODS) console[method]('Closing session:', { privKey: 'secret' })
+    expect(written).toEqual([])
+    expect(lines).toMatchObject(METHODS.map((method) => ({ method, words: 2 })))
+    expect(JSON.stringify(lines)).not.toContain('secret')
+  })
+})
+
+describe('what Baileys logs', () => {
+  test('is its text, without the objects that hold stanzas and keys, and without numbers', () => {
+    const { log, lines } = recordedLog()
+    const baileys = baileysLog(log)
+    baileys.warn({ node: 'secret' }, 'failed for 491701234567@s.whatsapp.net')
+    baileys.error('plain text of 491701234567')
+    baileys.info({ creds: 'secret' })
+    expect(lines).toMatchObject([
+      { level: 40, message: 'baileys', detail: 'failed for 49••••••••67@s.whatsapp.net' },
+      { level: 50, message: 'baileys', detail: 'plain text of 49••••••••67' },
+      { level: 30, message: 'baileys', detail: 'baileys' },
+    ])
+    expect(JSON.stringify(lines)).not.toMatch(/secret|1701234567/)
+  })
+
+  test('keeps its level in every child, and traces nothing', () => {
+    const { log, lines } = recordedLog()
+    const child = baileysLog(log).child({ class: 'noise', key: 'secret' })
+    child.trace({ frame: 'secret' }, 'recv')
+    child.debug('hello')
+    expect(lines).toMatchObject([{ level: 20, detail: 'hello' }])
+    expect(child.level).toBe(log.level)
+  })
+
+  test('is nothing at all without a log', () => {
+    const baileys = baileysLog(undefined)
+    baileys.error('nobody reads this')
+    expect(baileys.child({}).level).toBe('silent')
+  })
+})

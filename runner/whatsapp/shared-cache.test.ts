@@ -1,0 +1,58 @@
+import { expect, test, vi } from 'vitest'
+import { SharedCache } from './shared-cache.ts'
+
+const HOUR_MS = 3_600_000
+
+test('each session sees its own part', () => {
+  const cache = new SharedCache({ max: 10, ttlMs: HOUR_MS })
+  const [a, b] = [cache.of('t~a'), cache.of('t~b')]
+  a.set('peer', ['0'])
+  b.set('peer', ['1'])
+  expect([a.get('peer'), b.get('peer')]).toEqual([['0'], ['1']])
+  a.del('peer')
+  expect([a.get('peer'), b.get('peer')]).toEqual([undefined, ['1']])
+})
+
+test('flushing takes one session’s part and no other, also of a name that begins alike', () => {
+  const cache = new SharedCache({ max: 10, ttlMs: HOUR_MS })
+  const [a, ab] = [cache.of('t~a'), cache.of('t~ab')]
+  a.set('x', 1)
+  ab.set('x', 2)
+  a.flushAll()
+  expect([a.get('x'), ab.get('x')]).toEqual([undefined, 2])
+})
+
+test('entries survive a reconnect', () => {
+  const cache = new SharedCache({ max: 10, ttlMs: HOUR_MS })
+  cache.of('t~a').set('retries', 3)
+  expect(cache.of('t~a').get('retries')).toBe(3)
+})
+
+test('its size is bounded for all sessions together, and the oldest goes first', () => {
+  const cache = new SharedCache({ max: 3, ttlMs: HOUR_MS })
+  for (let number = 0; number < 4; number++) cache.of(`t~${number}`).set('x', number)
+  expect([0, 1, 2, 3].map((number) => cache.of(`t~${number}`).get('x'))).toEqual([undefined, 1, 2, 3])
+})
+
+test('what is empty or nothing is remembered as that', () => {
+  const part = new SharedCache({ max: 10, ttlMs: HOUR_MS }).of('t~a')
+  for (const value of [0, '', false, null]) {
+    part.set('x', value)
+    expect(part.get('x')).toBe(value)
+  }
+})
+
+test('an entry is forgotten when its time is over', () => {
+  vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] })
+  try {
+    const part = new SharedCache({ max: 10, ttlMs: HOUR_MS }).of('t~a')
+    vi.advanceTimersByTime(1)
+    part.set('x', 1)
+    vi.advanceTimersByTime(HOUR_MS - 1)
+    expect(part.get('x')).toBe(1)
+    vi.advanceTimersByTime(2)
+    expect(part.get('x')).toBeUndefined()
+  } finally {
+    vi.useRealTimers()
+  }
+})
