@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { benchHandOver } from './hand-over.ts'
 import { benchRestart } from './restart.ts'
+import { benchRehydrate, benchSet } from './state.ts'
 import { table, type Figure } from './report.ts'
 
 /** Every benchmark by name, in the order of DESIGN's figures. */
@@ -10,6 +11,8 @@ const BENCHES: Record<string, () => Promise<readonly Figure[]>> = {
   restart1000: () => benchRestart(1000, 1),
   handover: () => benchHandOver(60, 3),
   drain500: () => benchHandOver(500, 1),
+  set: () => benchSet(),
+  rehydrate: async () => [...(await benchRehydrate(1)), ...(await benchRehydrate(20))],
 }
 
 const program = new Command('bench')

@@ -26,16 +26,19 @@ export async function prepareDataDir(dataDir: string, seeded: readonly SeededSes
   }
 }
 
-/** The same into any set of stores. Sessions are named `s0`, `s1` … in the order given. */
+/**
+ * The same into any set of stores. Sessions are named `s0`, `s1` … in the order given, and were paired `pairedAgoMs` ago.
+ */
 export async function prepareStores(
   stores: Stores,
   seeded: readonly SeededSession[],
   workDir: string,
+  options: { tenant?: string; pairedAgoMs?: number } = {},
 ): Promise<void> {
   const log = createLog({ level: 'silent', pretty: false, service: 'bench', version: '0' })
   const clock = systemClock
   const random = systemRandom
-  const tenant = parseTenantId(TENANT)
+  const tenant = parseTenantId(options.tenant ?? TENANT)
   const runnerId = parseRunnerId('preparation')
   const workingCopies = fileWorkingCopies(workDir, log)
   const keys = dataKeys({ stores, clock, random })
@@ -77,7 +80,7 @@ export async function prepareStores(
       ...unseenStatus(owner.epoch),
       phase: 'connected' as const,
       observedGeneration: 1,
-      authenticatedAt: nowMs,
+      authenticatedAt: nowMs - (options.pairedAgoMs ?? 0),
       jid: creds.me?.id ?? '',
       phone: one.phone,
       snapshot: { seq: record.seq, at: record.at, bytes: record.bytes },
