@@ -1,9 +1,13 @@
 import { toError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { RunnerContext } from './context.ts'
+import { logBeat } from './log-lines.ts'
 import type { HandOver } from './ownership/hand-over.ts'
 import { nextToMove } from './ownership/rebalance.ts'
 import type { Passes } from './passes.ts'
+
+/** infra/alerts.tf counts these lines: five minutes without one wake somebody. */
+const BEAT_EVERY_MS = 60_000
 
 export interface HousekeepingSettings {
   lookEveryMs: number
@@ -38,6 +42,8 @@ export class Housekeeping {
       await this.look()
     })
     this.#every('resync', resyncEveryMs, () => this.resync())
+    this.#beat()
+    this.#every('beat', BEAT_EVERY_MS, async () => this.#beat())
     if (rebalancePerMinute > 0) this.#every('rebalance', 60_000 / rebalancePerMinute, () => this.#rebalance())
   }
 
@@ -56,6 +62,12 @@ export class Housekeeping {
       })
     })
     this.#timers.set(name, cancel)
+  }
+
+  /** The heartbeat that operators see; the lease's own is for the other runners. */
+  #beat(): void {
+    const { lease, live, log } = this.#context
+    logBeat(log, { runnerId: lease.id, held: live.size, leaseMarginMs: lease.takeMarginMs() })
   }
 
   #queueDueSnapshots(): void {

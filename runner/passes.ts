@@ -170,7 +170,11 @@ export class Passes {
         if (step?.do === 'rest' && step.why === 'not_ours') this.#unownedSince.delete(key)
         continue
       }
-      if (step.do === 'rest' && step.why === 'as_wanted') continue
+      if (step.do === 'rest' && step.why === 'as_wanted') {
+        // A write that was given up may have landed late, on top of a newer status.
+        tellStatus(this.#context, key)
+        continue
+      }
       queue.add(key)
       queued++
     }

@@ -10,6 +10,7 @@ import { FleetBreaker } from './breaker.ts'
 import type { RunnerContext } from './context.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { KeyQueue } from './key-queue.ts'
+import { logLeaseLost } from './log-lines.ts'
 import { Claims } from './ownership/claims.ts'
 import { RunnerLease, type LeaseTimes } from './ownership/lease.ts'
 import { HandOver, type DrainSummary } from './ownership/hand-over.ts'
@@ -249,12 +250,14 @@ export class Runner {
   #leaseChanged(): void {
     const { lease, log, live, queue } = this.#context
     if (!lease.isGood) {
-      log.error({ sessions: live.size }, 'lease lost; every socket is dropped')
+      logLeaseLost(log, live.size)
       // At once: a pass under way may wait for the store for longer than others wait for us.
       for (const key of live.keys()) void dropSession(this.#context, key)
+    } else {
+      // What was dropped may be somebody else's by now; nothing is ours before it was claimed anew.
+      this.#passes.sweep()
+      void this.#housekeeping.resync()
     }
-    // What was dropped may be somebody else's by now: everything is read anew before it is taken up again.
-    else void this.#housekeeping.resync()
     for (const key of live.keys()) queue.add(key)
     if (lease.draining && !this.#isDraining) void this.drain()
   }

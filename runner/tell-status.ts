@@ -1,5 +1,6 @@
 import type { SessionKey } from '#shared/ids.ts'
 import type { RunnerContext } from './context.ts'
+import { logPhase } from './log-lines.ts'
 import { openWindow } from './observe.ts'
 import { saysTheSame, statusOf } from './status.ts'
 
@@ -20,6 +21,12 @@ export function tellStatus(context: RunnerContext, key: SessionKey): void {
   const status = statusOf(live, session, facts)
   if (saysTheSame(session.status, status)) return
   const from = session.status?.phase
+  const failedAgain = status.phase === 'backing_off' && session.status?.attempts !== status.attempts
+  if (from !== status.phase || failedAgain) {
+    const { connectedSinceMs, connectingSinceMs } = live
+    const durationMs = connectedSinceMs === undefined ? undefined : connectedSinceMs - connectingSinceMs
+    logPhase(context.log, { key, from, status, epoch, durationMs })
+  }
   context.view.sessions.set(key, { ...session, status, updatedAt: nowMs })
   context.tell.status(key, status)
   if (from === status.phase) return

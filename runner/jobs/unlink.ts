@@ -17,7 +17,9 @@ export async function logout({ context, key, live, state }: Work): Promise<Resul
 }
 
 /** Starts again from nothing: the next thing is a pairing. What was there is kept under a label. */
-export async function reset({ context, key, live }: Work): Promise<Result> {
+export async function reset({ context, key, session, live }: Work): Promise<Result> {
+  // Only the phone itself can take this device off its list, once the credentials are out of use.
+  const stillLinked = live.paired ? session.status?.jid : undefined
   await live.closeSocket()
   live.verdict = undefined
   if (live.paired) await archive(context, key, live, 'reset')
@@ -26,5 +28,5 @@ export async function reset({ context, key, live }: Work): Promise<Result> {
   beginAfresh(live)
   live.me = undefined
   live.authenticatedAt = undefined
-  return {}
+  return stillLinked === undefined ? {} : { stillLinked }
 }

@@ -46,6 +46,7 @@ export class RunnerLease {
   #loop: Promise<void> | undefined
   #changed: () => void = () => undefined
   #stretch = 0
+  #marginMs: number | undefined
   /** What was told last. */
   #toldGood = false
   #cancelExpiry: (() => void) | undefined
@@ -73,6 +74,13 @@ export class RunnerLease {
   get leftMs(): number {
     if (this.#goodSinceMs === undefined) return 0
     return this.#goodSinceMs + this.#deps.times.renewWithinMs - this.#deps.clock.monotonicMs()
+  }
+
+  /** The least that was left when a renewal was answered, since this was asked last; absent when none was. */
+  takeMarginMs(): number | undefined {
+    const margin = this.#marginMs
+    this.#marginMs = undefined
+    return margin
   }
 
   /** Grows whenever the lease is good after it was not: between two equal numbers it was never lost. */
@@ -159,6 +167,8 @@ export class RunnerLease {
     try {
       const stored = await store.renew(record)
       const wasGood = this.isGood
+      if (this.#goodSinceMs !== undefined)
+        this.#marginMs = Math.min(this.#marginMs ?? Infinity, Math.max(this.leftMs, 0))
       // Whoever woke up late hears of the loss first, even if this renewal makes it good again.
       this.#tell()
       this.#goodSinceMs = Math.max(sentMs, this.#goodSinceMs ?? sentMs)

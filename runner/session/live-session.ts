@@ -131,6 +131,7 @@ export class LiveSession {
     const inbox = this.#inbox
     if (!state || !inbox) throw new Error('a session is rehydrated before it connects')
     this.socketIs = 'connecting'
+    state.quiet = false
     this.socketGeneration = generation
     this.socketPaired = this.paired
     this.socketWindowId = pairing?.id
@@ -250,6 +251,7 @@ export class LiveSession {
   async closeSocket(): Promise<void> {
     await this.#outbox?.closed()
     await this.socket?.handOver()
+    if (this.state) this.state.quiet = true
     this.shown = undefined
   }
 

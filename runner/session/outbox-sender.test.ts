@@ -30,7 +30,7 @@ async function begin(count: number, script: Script<OutboxStore> = {}) {
   const { outbox } = memoryStores(new MemoryDatabase(clock.nowMs))
   let reads = 0
   const counted: OutboxStore = { ...outbox, pending: (...ask) => (reads++, outbox.pending(...ask)) }
-    const background = (work: () => Promise<void>): void => void work()
+  const background = (work: () => Promise<void>): void => void work()
   const store = faulty(counted, script)
   const make = (): OutboxSender => new OutboxSender({ key, store, clock, log: silent, background })
   const sender = make()

@@ -13,6 +13,8 @@ export interface KeyRing {
   /** What is sealed now is sealed with this one. */
   current: OpenKey
   find: (keyId: string) => OpenKey | undefined
+  /** Oldest first. */
+  ids: readonly string[]
 }
 
 /** Opens and makes data keys, so that the key-encryption key is asked once per data key and runner. */
@@ -58,6 +60,14 @@ export function dataKeys(deps: { stores: Pick<Stores, 'sessions' | 'keys'>; cloc
       return ringOf([...old, await unwrap(key, next)])
     },
 
+    /** Destroys the keys that nothing needs any more; what was sealed with them can never be opened again. */
+    async retire(key: SessionKey, ring: KeyRing, needed: ReadonlySet<string>): Promise<KeyRing> {
+      const idle = ring.ids.filter((id) => id !== ring.current.id && !needed.has(id))
+      if (idle.length === 0) return ring
+      await stores.sessions.destroyDataKeys(key, idle)
+      return ringOf(ring.ids.flatMap((id) => (idle.includes(id) ? [] : (ring.find(id) ?? []))))
+    },
+
     /** Wraps every data key anew that an older version of the key-encryption key wrapped. Answers how many. */
     async rewrap(key: SessionKey, ring: KeyRing, known: readonly DataKey[]): Promise<number> {
       const version = await stores.keys.currentVersion()
@@ -79,5 +89,5 @@ export type DataKeys = ReturnType<typeof dataKeys>
 function ringOf(keys: readonly OpenKey[]): KeyRing {
   const current = keys.at(-1)
   if (!current) throw new Error('a session has at least one data key by now')
-  return { current, find: (keyId) => keys.find((key) => key.id === keyId) }
+  return { current, find: (keyId) => keys.find((key) => key.id === keyId), ids: keys.map((key) => key.id) }
 }

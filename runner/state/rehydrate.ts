@@ -4,6 +4,7 @@ import type { SessionKey } from '#shared/ids.ts'
 import type { JournalEntry } from '#shared/store/journal-store.ts'
 import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
+import { logFallback } from '../log-lines.ts'
 import type { KeyRing } from './data-keys.ts'
 import { RecordMap } from './record-map.ts'
 import { loadObject, Replay } from './replay.ts'
@@ -57,7 +58,7 @@ export async function rehydrate(deps: Deps, key: SessionKey, ring: KeyRing): Pro
     reaches.push({ attempt, seq, stopped, replay })
     if (!stopped) break
     troubles.push(stopped)
-    log.warn({ sessionKey: key, base: attempt.base.from, seq, why: stopped }, 'restore attempt fell short')
+    logFallback(log, { key, base: attempt.base.from, seq, why: stopped })
   }
   const best = furthest(reaches) as (Reach & { replay: Replay }) | undefined
   await refreshLocalCopy(deps, key, best)
@@ -104,7 +105,9 @@ async function applyAttempt(
     // The disk may fail in many ways and is never needed; a store that can't be asked is no proof of damage.
     if (base.from !== 'local' && !hasCode(error, 'bad_bytes', 'blob_missing')) throw error
     const reason = toError(error).message
-    if (base.from === 'snapshot') {
+    // What was sealed with a key that we don't know may be newer than our keys are: a newer owner's, and sound.
+    const record = known.snapshots.find((snapshot) => base.from === 'snapshot' && snapshot.id === base.id)
+    if (base.from === 'snapshot' && record && replay.ring.find(record.dataKeyId)) {
       await deps.stores.snapshots.quarantine(replay.key, base.id, reason)
       known.quarantined.set(base.id, reason)
     }

@@ -319,10 +319,24 @@ describe('a state', () => {
     const last = (await entries(world)).at(-1)
     if (!last) throw new Error('no entry')
     const onlyNew = {
+      ids: [after],
       current: state.ring.current,
       find: (id: string) => (id === after ? state.ring.current : undefined),
     }
     expect(openEntry(KEY, last, onlyNew, new RecordMap()).changes).toEqual([['b', bytes('B')]])
     expect(contentOf((await world.open(2)).records)).toEqual({ a: 'A', b: 'B' })
+  })
+
+  test('C7 an old data key is destroyed once no snapshot is sealed with it, and not before', async () => {
+    await using world = await openWorld()
+    const state = await world.open(1)
+    await write(state, { a: 'A' })
+    await state.snapshot('demand')
+    await state.rotate(await world.session())
+    expect((await world.session()).dataKeys).toHaveLength(2)
+    // Retention keeps five snapshots; these push the one under the old key out.
+    for (let count = 0; count < 5; count++) await state.snapshot('demand')
+    expect((await world.session()).dataKeys.map((dataKey) => dataKey.id)).toEqual([state.ring.current.id])
+    expect(contentOf((await world.open(2)).records)).toEqual({ a: 'A' })
   })
 })

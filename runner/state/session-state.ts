@@ -1,5 +1,5 @@
 import type { Clock } from '#shared/clock.ts'
-import { CodedError, hasCode } from '#shared/errors.ts'
+import { CodedError, hasCode, toError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { Random } from '#shared/random.ts'
@@ -47,6 +47,8 @@ export class SessionState {
   /** How the state was rebuilt; for the log, the boot report and the events. */
   readonly rebuilt: Rehydrated
   readonly #deps: StateDeps
+  /** No socket uses it: a snapshot of now is clean. */
+  quiet = true
   #ring: KeyRing
   #since: { bytes: number; entries: number }
   #lastSnapshot: SnapshotRecord | undefined
@@ -164,7 +166,7 @@ export class SessionState {
   snapshot(reason: string, more: { label?: string; clean?: boolean } = {}): Promise<SnapshotRecord> {
     return this.#inTurn(async () => {
       const capture = await this.journal.capture()
-      const note = { reason, clean: more.clean ?? false, ...(more.label ? { label: more.label } : {}) }
+      const note = { reason, clean: more.clean ?? this.quiet, ...(more.label ? { label: more.label } : {}) }
       return this.#counted(() => writeSnapshot(this.#deps, this.#at(), capture, note))
     })
   }
@@ -182,11 +184,29 @@ export class SessionState {
     this.#since = { bytes: 0, entries: 0 }
     try {
       this.#lastSnapshot = await write()
+      await this.#retireKeys()
       return this.#lastSnapshot
     } catch (error) {
       this.#since.bytes += bytes
       this.#since.entries += entries
       throw error
+    }
+  }
+
+  /**
+   * After a rotation the old key is kept until no snapshot is sealed with it. With two newer ones the journal begins after
+   * the older of them, so no entry needs it either. A failure is made up for by the next snapshot.
+   */
+  async #retireKeys(): Promise<void> {
+    if (this.#ring.ids.length < 2) return
+    const { dataKeys, stores, log } = this.#deps
+    try {
+      const snapshots = await stores.snapshots.list(this.key)
+      if (snapshots.filter((snapshot) => snapshot.quarantined === undefined).length < 2) return
+      const needed = new Set(snapshots.map((snapshot) => snapshot.dataKeyId))
+      this.#ring = await dataKeys.retire(this.key, this.#ring, needed)
+    } catch (error) {
+      log.warn({ error: toError(error), sessionId: this.key }, 'old data keys could not be destroyed yet')
     }
   }
 
@@ -225,9 +245,12 @@ export class SessionState {
 
   /** A new data key for all that follows, and a snapshot under it. Durable when it resolves. */
   async rotate(session: Session): Promise<void> {
-    this.#ring = await this.#deps.dataKeys.rotate(this.key, this.#ring, session.dataKeys)
+    const { dataKeys, stores } = this.#deps
+    // Read anew: an earlier try may have stored a key and lost the answer.
+    const now = (await stores.sessions.get(this.key)) ?? session
+    this.#ring = await dataKeys.rotate(this.key, await dataKeys.ring(this.key, now), now.dataKeys)
     await this.snapshot('rotate')
-    await this.#deps.dataKeys.rewrap(this.key, this.#ring, session.dataKeys)
+    await dataKeys.rewrap(this.key, this.#ring, now.dataKeys)
   }
 
   /** The opened data keys of the session. */

@@ -31,6 +31,7 @@ export const KEY_B: OpenKey = { id: 'bbbbbbbb', bytes: new Uint8Array(32).fill(2
 export const ringOf = (...keys: readonly [OpenKey, ...OpenKey[]]): KeyRing => ({
   current: keys.at(-1) ?? keys[0],
   find: (id) => keys.find((key) => key.id === id),
+  ids: keys.map((key) => key.id),
 })
 
 /** The records as a plain object of texts, for comparing. */

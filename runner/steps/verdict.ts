@@ -1,7 +1,6 @@
 import type { SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
 import type { RunnerContext } from '../context.ts'
-import type { LiveSession } from '../session/live-session.ts'
 import { archive, liveBar } from './live.ts'
 
 /** B7: a session that fails more than three times in a row is told of. */
@@ -18,9 +17,12 @@ export async function settleVerdict(
   const live = context.live.get(key)
   const verdict = live?.verdict
   if (!live || !verdict) return
+  const { clock, log, breaker } = context
+  // What needs the store comes first: when that is away the verdict stands, and no pass goes on before it is obeyed.
+  const isConflict = verdict.next.do === 'arbitrate' && (await isStillOurs(context, key))
+  if (verdict.credentials === 'archive' && live.paired) await archive(context, key, live, verdict.why)
   live.verdict = undefined
   context.pacer.done(key)
-  const { clock, log, breaker } = context
   const code = live.lastDisconnect?.code
   context.tell.event(key, {
     kind: 'close',
@@ -52,10 +54,14 @@ export async function settleVerdict(
   } else if (next.do === 'unpaired') {
     live.endedWindowId = live.socketWindowId
     live.pairingNote = 'nobody scanned the code in time; open another window'
-  } else if (next.do === 'arbitrate') {
-    await arbitrate(context, key, live)
+  } else if (isConflict) {
+    live.bar = liveBar(
+      context,
+      'conflict',
+      'another process, not one of ours, uses these credentials',
+      undefined,
+    )
   }
-  if (verdict.credentials === 'archive' && live.paired) await archive(context, key, live, verdict.why)
   const alert = verdict.alert || live.attempts === ALERT_AFTER
   log[alert ? 'error' : 'info'](
     {
@@ -72,14 +78,7 @@ export async function settleVerdict(
 }
 
 /** 440: presume that ownership is lost; look who has it. Ours elsewhere: drop quietly. Nobody of ours: a person decides. */
-async function arbitrate(context: RunnerContext, key: SessionKey, live: LiveSession): Promise<void> {
-  const { view, lease } = context
+async function isStillOurs({ view, lease }: RunnerContext, key: SessionKey): Promise<boolean> {
   await view.refreshOwner(key)
-  if (view.owners.get(key)?.runnerId !== lease.id) return
-  live.bar = liveBar(
-    context,
-    'conflict',
-    'another process, not one of ours, uses these credentials',
-    undefined,
-  )
+  return view.owners.get(key)?.runnerId === lease.id
 }

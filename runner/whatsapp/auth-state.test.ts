@@ -48,7 +48,10 @@ describe('the authentication state', () => {
     await using world = await openWorld()
     const { keys, entries } = await begin(world)
     const before = await entries()
-    await keys.set({ ...session(1), 'pre-key': { 7: null, 8: { public: Uint8Array.of(1), private: Uint8Array.of(2) } } })
+    await keys.set({
+      ...session(1),
+      'pre-key': { 7: null, 8: { public: Uint8Array.of(1), private: Uint8Array.of(2) } },
+    })
     expect(await entries()).toBe(before + 1)
     const next = await world.open(2)
     expect(connectionAuth(next).keys.get('session', ['peer.0'])).toEqual(session(1).session)

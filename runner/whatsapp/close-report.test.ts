@@ -10,15 +10,50 @@ const conflict = (type: string) => ({ tag: 'conflict', attrs: { type } })
 
 /** The close, and the word that the close-reason table has for what is reported of it. */
 const rows: readonly [says: string, error: Error | undefined, http: number | undefined, why: string][] = [
-  ['a stream error with its stanza', boom(515, 'Stream Errored (restart required)', { tag: 'stream:error', attrs: { code: '515' } }), undefined, 'restart_required'],
-  ['E1 a replaced connection', boom(440, 'Stream Errored (conflict)', conflict('replaced')), undefined, 'replaced'],
-  ['a removed device with its code', boom(401, 'Stream Errored (conflict)', conflict('device_removed')), undefined, 'device_removed'],
-  ['a removed device under the code of the other conflict', boom(440, 'Stream Errored (conflict)', conflict('device_removed')), undefined, 'device_removed'],
+  [
+    'a stream error with its stanza',
+    boom(515, 'Stream Errored (restart required)', { tag: 'stream:error', attrs: { code: '515' } }),
+    undefined,
+    'restart_required',
+  ],
+  [
+    'E1 a replaced connection',
+    boom(440, 'Stream Errored (conflict)', conflict('replaced')),
+    undefined,
+    'replaced',
+  ],
+  [
+    'a removed device with its code',
+    boom(401, 'Stream Errored (conflict)', conflict('device_removed')),
+    undefined,
+    'device_removed',
+  ],
+  [
+    'a removed device under the code of the other conflict',
+    boom(440, 'Stream Errored (conflict)', conflict('device_removed')),
+    undefined,
+    'device_removed',
+  ],
   ['D1 a lost connection', boom(408, 'Connection was lost'), undefined, 'timed_out'],
-  ['D1 a refused TCP connection with its error as data', boom(408, 'WebSocket Error (ECONNREFUSED)', Object.assign(new Error('x'), { code: 'ECONNREFUSED' })), undefined, 'timed_out'],
-  ['D1 a time-out with only a stack as data', boom(408, 'Timed Out', { stack: 'at …' }), undefined, 'timed_out'],
+  [
+    'D1 a refused TCP connection with its error as data',
+    boom(408, 'WebSocket Error (ECONNREFUSED)', Object.assign(new Error('x'), { code: 'ECONNREFUSED' })),
+    undefined,
+    'timed_out',
+  ],
+  [
+    'D1 a time-out with only a stack as data',
+    boom(408, 'Timed Out', { stack: 'at …' }),
+    undefined,
+    'timed_out',
+  ],
   ['a QR that nobody scanned', boom(408, 'QR refs attempts ended'), undefined, 'qr_ended'],
-  ['a failed login', boom(401, 'Connection Failure', { reason: '401', location: 'frc' }), undefined, 'logged_out'],
+  [
+    'a failed login',
+    boom(401, 'Connection Failure', { reason: '401', location: 'frc' }),
+    undefined,
+    'logged_out',
+  ],
   ['an upgrade that was refused', new Error('the server answered 503'), 503, 'http_trouble'],
   ['a plain error', new Error('Unsupported state'), undefined, 'unknown'],
   ['nothing at all', undefined, undefined, 'unknown'],

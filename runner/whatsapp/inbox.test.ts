@@ -124,7 +124,11 @@ describe('the inbox', () => {
   test('keeps nothing that came in no message stanza', async () => {
     await using world = await openWorld()
     const inbox = new Inbox(await world.open(1))
-    inbox.note({ tag: 'notification', attrs: {}, content: [{ tag: 'enc', attrs: {}, content: ciphertext(1) }] })
+    inbox.note({
+      tag: 'notification',
+      attrs: {},
+      content: [{ tag: 'enc', attrs: {}, content: ciphertext(1) }],
+    })
     inbox.note({ tag: 'message', attrs: { id: 'M1', from: PEER } })
     expect(inbox.keep(ciphertext(1), text('one'))).toBeUndefined()
   })
@@ -158,7 +162,10 @@ describe('what the application reads', () => {
   })
 
   test('text of every kind is text, and anything else is named', async () => {
-    expect(await read({ extendedTextMessage: { text: 'link' } })).toMatchObject({ kind: 'text', text: 'link' })
+    expect(await read({ extendedTextMessage: { text: 'link' } })).toMatchObject({
+      kind: 'text',
+      text: 'link',
+    })
     expect(await read({ ephemeralMessage: { message: said } })).toMatchObject({ kind: 'text', text: 'hello' })
     const image = await read({ imageMessage: { mimetype: 'image/png' } })
     expect(image).toMatchObject({ kind: 'imageMessage' })
@@ -166,7 +173,9 @@ describe('what the application reads', () => {
   })
 
   test('nothing of what only the protocol reads', async () => {
-    expect(await read({ protocolMessage: { type: proto.Message.ProtocolMessage.Type.REVOKE } })).toBeUndefined()
+    expect(
+      await read({ protocolMessage: { type: proto.Message.ProtocolMessage.Type.REVOKE } }),
+    ).toBeUndefined()
     expect(await read({ senderKeyDistributionMessage: { groupId: GROUP } })).toBeUndefined()
     expect(await read({})).toBeUndefined()
   })

@@ -1,6 +1,8 @@
 import {
   addTransactionCapability,
   DEFAULT_CONNECTION_CONFIG,
+  isHostedPnUser,
+  isPnUser,
   type SignalDataSet,
   type SignalKeyStore,
   type SignalRepositoryWithLIDStore,
@@ -11,8 +13,9 @@ import { INBOX_TYPE } from './auth-state.ts'
 
 /**
  * libsignal's job queue is one per process and keyed by the peer's address alone, so two sessions that talk to the same
- * peer would run each other's jobs in the wrong transaction. One mutex for the whole process, keyed the same way, keeps
- * them apart (facts: two concurrency defects).
+ * peer would run each other's jobs in the wrong transaction. One mutex for the whole process keeps them apart (facts: two
+ * concurrency defects). Its key is the address under which the record lies: rc14 encrypts to phone numbers and decrypts
+ * from LIDs, both in one record, and a step that was taken from the same record at the same time would be lost.
  */
 const byAddress = makeKeyedMutex()
 
@@ -41,6 +44,22 @@ export function writeAheadRepository(
     const keys = addTransactionCapability(raw, logger, TRANSACTION)
     const stock = DEFAULT_CONNECTION_CONFIG.makeSignalRepository({ creds: auth.creds, keys }, logger, pnToLid)
 
+    /** The form of a peer's jid under which its record lies. */
+    const recordJid = async (jid: string): Promise<string> =>
+      (isPnUser(jid) || isHostedPnUser(jid) ? await stock.lidMapping.getLIDForPN(jid) : undefined) ?? jid
+
+    /** Alone with the record of a peer's device, also when its LID becomes known while this waits. */
+    const alone = async <T>(jid: string, work: (own: string, place: string) => Promise<T>): Promise<T> => {
+      for (;;) {
+        const own = await recordJid(jid)
+        const place = stock.jidToSignalProtocolAddress(own)
+        const done = await byAddress.mutex(place, async () =>
+          own === (await recordJid(jid)) ? { value: await work(own, place) } : undefined,
+        )
+        if (done) return done.value
+      }
+    }
+
     /** Decrypts and keeps the plaintext in one transaction; it is durable when this resolves. */
     const decrypt = async (
       place: string,
@@ -52,17 +71,15 @@ export function writeAheadRepository(
       const known = keeper.known(ciphertext)
       if (known) return known
       let wasKept = false
-      const plaintext = await byAddress.mutex(place, () =>
-        keys.transaction(async () => {
-          const opened = await work()
-          const record = keeper.keep(ciphertext, opened)
-          if (record) {
-            await keys.set({ [INBOX_TYPE]: { [record.id]: record.value } } as SignalDataSet)
-            wasKept = true
-          }
-          return opened
-        }, place),
-      )
+      const plaintext = await keys.transaction(async () => {
+        const opened = await work()
+        const record = keeper.keep(ciphertext, opened)
+        if (record) {
+          await keys.set({ [INBOX_TYPE]: { [record.id]: record.value } } as SignalDataSet)
+          wasKept = true
+        }
+        return opened
+      }, place)
       if (wasKept) kept()
       return plaintext
     }
@@ -70,15 +87,16 @@ export function writeAheadRepository(
     const repository: SignalRepositoryWithLIDStore = {
       ...stock,
       decryptMessage: (opts) =>
-        decrypt(stock.jidToSignalProtocolAddress(opts.jid), opts.ciphertext, () =>
-          stock.decryptMessage(opts),
+        alone(opts.jid, (jid, place) =>
+          decrypt(place, opts.ciphertext, () => stock.decryptMessage({ ...opts, jid })),
         ),
-      decryptGroupMessage: (opts) => decrypt(opts.group, opts.msg, () => stock.decryptGroupMessage(opts)),
-      encryptMessage: (opts) =>
-        byAddress.mutex(stock.jidToSignalProtocolAddress(opts.jid), () => stock.encryptMessage(opts)),
+      decryptGroupMessage: (opts) =>
+        byAddress.mutex(opts.group, () =>
+          decrypt(opts.group, opts.msg, () => stock.decryptGroupMessage(opts)),
+        ),
+      encryptMessage: (opts) => alone(opts.jid, (jid) => stock.encryptMessage({ ...opts, jid })),
       encryptGroupMessage: (opts) => byAddress.mutex(opts.group, () => stock.encryptGroupMessage(opts)),
-      injectE2ESession: (opts) =>
-        byAddress.mutex(stock.jidToSignalProtocolAddress(opts.jid), () => stock.injectE2ESession(opts)),
+      injectE2ESession: (opts) => alone(opts.jid, (jid) => stock.injectE2ESession({ ...opts, jid })),
     }
     return repository
   }

@@ -41,6 +41,8 @@ test.for<[string, number]>([
 
 test('a key of the wrong length makes nothing hold', () => {
   const { signature } = signed()
+  vi.spyOn(console, 'error').mockReturnValue()
+  vi.spyOn(console, 'warn').mockReturnValue()
   expect(Curve.verify(randomBytes(31), message, signature)).toBe(false)
 })
 
