@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { benchHandOver } from './hand-over.ts'
+import { benchMessages } from './messages.ts'
 import { benchRestart } from './restart.ts'
 import { benchRehydrate, benchSet } from './state.ts'
 import { table, type Figure } from './report.ts'
@@ -12,6 +13,7 @@ const BENCHES: Record<string, () => Promise<readonly Figure[]>> = {
   handover: () => benchHandOver(60, 3),
   drain500: () => benchHandOver(500, 1),
   set: () => benchSet(),
+  messages: () => benchMessages(),
   rehydrate: async () => [...(await benchRehydrate(1)), ...(await benchRehydrate(20))],
 }
 

@@ -57,8 +57,11 @@ export class Program {
       )
     })
     const found = new Promise<{ line: Line; ms: number }>((resolve) => this.#waiting.push({ fits, resolve }))
+    const ended = once(this.child, 'exit').then(() => {
+      throw new Error(`the process ended; ${this.stderr.slice(-2_000)}`)
+    })
     try {
-      return await Promise.race([found, late])
+      return await Promise.race([found, late, ended])
     } finally {
       clearTimeout(timer)
     }

@@ -18,7 +18,7 @@ import { golden } from './make-v1.ts'
 
 const { place, dataKey, state, passphrase } = golden
 const find = (id: string) => (id === dataKey.id ? dataKey : undefined)
-const ring = { current: dataKey, find }
+const ring = { current: dataKey, find, ids: [dataKey.id] }
 const records = new RecordMap(await readSnapshot(place, [golden.read('snapshot-v1.bin')], find))
 const [chunk] = records.repack()
 if (!chunk) throw new Error('the golden state has records')

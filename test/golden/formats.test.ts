@@ -16,7 +16,7 @@ const noted = JSON.parse(golden.read('golden-v1.json').toString()) as {
   passphrase: string
 }
 const key = { id: noted.dataKey.id, bytes: Buffer.from(noted.dataKey.hex, 'hex') }
-const ring: KeyRing = { current: key, find: (id) => (id === key.id ? key : undefined) }
+const ring: KeyRing = { current: key, find: (id) => (id === key.id ? key : undefined), ids: [key.id] }
 
 /** Values rather than bytes: the encoder may change, as long as what it once wrote means the same. */
 const values = (records: Iterable<readonly [string, Uint8Array | null]>) =>
