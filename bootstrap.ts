@@ -1,6 +1,8 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from '#shared/config.ts'
+import { createFile, makeFolder } from '#shared/embedded/durable-file.ts'
+import { CodedError } from '#shared/errors.ts'
 
 /** The bootstrap admin key, and where it comes from. */
 export interface BootstrapKey {
@@ -14,7 +16,8 @@ const KEY_BYTES = 32
 
 /**
  * The admin key of the settings, or for the embedded stores one that is made at the first start and kept in a 0600 file of
- * the data directory. Only its hash goes further than this.
+ * the data directory. Only its hash goes further than this. Of processes that start together all get the same.
+ * @throws CodedError `config` when the file holds no key
  */
 export async function bootstrapKey(
   config: Pick<Config, 'MOORING_ADMIN_KEY'>,
@@ -23,10 +26,22 @@ export async function bootstrapKey(
 ): Promise<BootstrapKey> {
   if (config.MOORING_ADMIN_KEY !== undefined) return { text: config.MOORING_ADMIN_KEY, from: 'setting' }
   const path = join(dataDir, 'admin-key')
-  const kept = await readFile(path, 'utf8').catch(() => undefined)
-  if (kept !== undefined && kept.trim() !== '') return { text: kept.trim(), from: 'file', path }
+  const kept = await readKey(path)
+  if (kept !== undefined) return { text: kept, from: 'file', path }
   const text = `moor_${randomBytes(KEY_BYTES).toString('base64url')}`
-  await mkdir(dataDir, { recursive: true, mode: 0o700 })
-  await writeFile(path, `${text}\n`, { mode: 0o600 })
-  return { text, from: 'made', path }
+  await makeFolder(dataDir)
+  const scratch = `${path}.${randomBytes(8).toString('hex')}`
+  if (await createFile(path, scratch, [Buffer.from(`${text}\n`)])) return { text, from: 'made', path }
+  return { text: (await readKey(path)) ?? text, from: 'file', path }
+}
+
+/** `undefined` when there is no file. */
+async function readKey(path: string): Promise<string | undefined> {
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw new CodedError('config', `the admin key ${path} can't be read`, { cause: error })
+  })
+  if (text?.trim() === '')
+    throw new CodedError('config', `the admin key ${path} is empty: remove it, and a new one is made`)
+  return text?.trim()
 }

@@ -174,13 +174,13 @@ interface World {
 
 /** The world after a step that succeeded. What an owner did it also told, so nothing is behind any more. */
 function obey({ want, have }: World, step: Step): World {
-  const with_ = (more: Partial<Have>): World => ({ want, have: { ...have, ...more } })
-  const told = (more: Partial<Have>): World => with_({ behind: false, ...more })
+  const having = (more: Partial<Have>): World => ({ want, have: { ...have, ...more } })
+  const told = (more: Partial<Have>): World => having({ behind: false, ...more })
   switch (step.do) {
     case 'drop':
-      return with_(bare)
+      return having(bare)
     case 'claim':
-      return with_({ owner: 'ours', ...bare })
+      return having({ owner: 'ours', ...bare })
     case 'rehydrate':
       return told({ state: 'loaded' })
     case 'open':

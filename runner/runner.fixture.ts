@@ -1,9 +1,12 @@
 import pino from 'pino'
+import type { Clock } from '#shared/clock.ts'
 import type { SessionId, SessionKey, TenantId } from '#shared/ids.ts'
 import { sessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { Session, Status, Want } from '#shared/session.ts'
 import { unseenStatus } from '#shared/session.ts'
+import { MemoryDatabase } from '#test/simulation/memory/database.ts'
+import { memoryStores } from '#test/simulation/memory/stores.ts'
 import { LiveSession, type LiveSessionDeps } from './session/live-session.ts'
 import type { SessionState } from './state/session-state.ts'
 import type { WhatsAppSocket } from './whatsapp/socket.ts'
@@ -57,6 +60,12 @@ export const socketOf = (more: Partial<WhatsAppSocket> = {}): WhatsAppSocket => 
   probe: async () => true,
   ...more,
 })
+
+/** Stores in memory that keep every contract, and what they hold. Virtual time needs stores that wait for nothing. */
+export function memory(clock: Clock) {
+  const db = new MemoryDatabase(() => clock.nowMs())
+  return { db, stores: memoryStores(db) }
+}
 
 export interface Line {
   level: number

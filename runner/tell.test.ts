@@ -6,9 +6,7 @@ import type { Stores } from '#shared/store/stores.ts'
 import { faulty, type Script } from '#test/contract/faulty.ts'
 import { newSession } from '#test/contract/samples.ts'
 import { fakeClock } from '#test/fake-clock.ts'
-import { MemoryDatabase } from '#test/simulation/memory/database.ts'
-import { memoryStores } from '#test/simulation/memory/stores.ts'
-import { KEY, recordedLog, statusOf } from './runner.fixture.ts'
+import { KEY, memory, recordedLog, statusOf } from './runner.fixture.ts'
 import { Tell } from './tell.ts'
 
 const fault = (code: ErrorCode) => ({ kind: 'fail_before', error: new CodedError(code, 'scripted') }) as const
@@ -17,7 +15,7 @@ async function begin(
   script: { sessions?: Script<Stores['sessions']>; events?: Script<Stores['events']> } = {},
 ) {
   const clock = fakeClock()
-  const stores = memoryStores(new MemoryDatabase(clock.nowMs))
+  const { stores } = memory(clock)
   await stores.sessions.create(newSession('acme', 'shop'))
   const written: number[] = []
   const counted: Stores['sessions'] = {

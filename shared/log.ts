@@ -1,25 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import pino from 'pino'
 import { build as pretty } from 'pino-pretty'
+import { maskPhone, redact, redactText } from './redact.ts'
+
+export { maskPhone } from './redact.ts'
 
 export type Log = pino.Logger
-
-/**
- * Paths that may hold credentials or message bodies in an object somebody logs by mistake. The first line of defence is
- * that nobody logs such objects; this is the second.
- */
-const REDACT = [
-  'creds',
-  'keys',
-  'text',
-  'body',
-  'qr',
-  'code_secret',
-  'passphrase',
-  'authorization',
-  'ciphertext',
-  'plaintext',
-]
 
 /** Cloud Logging's severities, https://cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry#LogSeverity */
 const SEVERITY: Record<string, string> = {
@@ -29,17 +15,6 @@ const SEVERITY: Record<string, string> = {
   warn: 'WARNING',
   error: 'ERROR',
   fatal: 'CRITICAL',
-}
-
-/**
- * Phone numbers keep their country code and last two digits; enough to recognise one's own, too little to call it.
- * A jid keeps its device and its server: `49•••••••12:3@s.whatsapp.net`.
- */
-export function maskPhone(text: string): string {
-  return text.replaceAll(
-    /\d{7,}/g,
-    (digits) => `${digits.slice(0, 2)}${'•'.repeat(digits.length - 4)}${digits.slice(-2)}`,
-  )
 }
 
 /**
@@ -60,26 +35,49 @@ export function createLog(options: {
     errorKey: 'error',
     base: { serviceContext: { service: options.service, version: options.version } },
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
-    formatters: { level: (label) => ({ severity: SEVERITY[label] ?? 'DEFAULT' }) },
+    formatters: {
+      level: (label) => ({ severity: SEVERITY[label] ?? 'DEFAULT' }),
+      log: (fields) => redact(withTenant(fields)),
+    },
     mixin: () => ({ 'logging.googleapis.com/insertId': `${start}-${String(line++).padStart(9, '0')}` }),
-    redact: { paths: REDACT.flatMap((path) => [path, `*.${path}`]), censor: '[redacted]' },
-    serializers: { error: serializeError, err: serializeError },
+    serializers: { error: (error) => serializeError(error), err: (error) => serializeError(error) },
   }
   // Written behind, in batches: a thousand sessions that come up at once must not wait for whoever reads the log.
-  if (!options.pretty) return pino(settings, pino.destination({ dest: 1, sync: false, minLength: 0 }))
-  return pino(settings, prettyStream())
+  const stream = options.pretty ? prettyStream() : pino.destination({ dest: 1, sync: false, minLength: 0 })
+  return redactChildren(pino(settings, stream))
 }
 
+/** pino formats the fields of a line, but not those that a child brings to each of its lines. */
+function redactChildren(log: Log): Log {
+  const prototype = Object.getPrototypeOf(log) as Log
+  // Children inherit it, and so do theirs.
+  log.child = function child(this: Log, bindings, options) {
+    return prototype.child.call(this, redact(bindings), options) as never
+  }
+  return log
+}
+
+/** Metrics are counted by tenant, so each line about a session says whose it is. */
+function withTenant(fields: Record<string, unknown>): Record<string, unknown> {
+  const { sessionId, tenant } = fields
+  if (typeof sessionId !== 'string' || tenant !== undefined) return fields
+  const at = sessionId.indexOf('~')
+  return at > 0 ? { ...fields, tenant: sessionId.slice(0, at) } : fields
+}
+
+/** Longer chains are rings: some library's error that is its own cause. */
+const CAUSES_MAX = 8
+
 /** The chain of causes, each with its code, masked. */
-function serializeError(error: unknown): unknown {
+function serializeError(error: unknown, depth = 0): unknown {
   if (!(error instanceof Error)) return { message: 'a value that is no Error' }
   const { code, cause } = error as { code?: unknown; cause?: unknown }
   return {
     name: error.name,
     ...(code === undefined ? {} : { code }),
-    message: maskPhone(error.message),
-    stack: maskPhone(error.stack ?? ''),
-    ...(cause === undefined ? {} : { cause: serializeError(cause) }),
+    message: maskPhone(redactText(error.message)),
+    stack: maskPhone(redactText(error.stack ?? '')),
+    ...(cause === undefined || depth === CAUSES_MAX ? {} : { cause: serializeError(cause, depth + 1) }),
   }
 }
 

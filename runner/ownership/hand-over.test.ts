@@ -56,9 +56,10 @@ function begin(count: number, world: { successor?: boolean; connectMs?: number }
     },
   })
   const drain = async (mayGoOn: () => boolean = () => true): Promise<DrainSummary> => {
-    let summary: DrainSummary | undefined
-    void handOver.drain(mayGoOn).then((result) => (summary = result))
-    for (let waited = 0; !summary && waited < 60_000; waited += 50) await clock.advance(50)
+    const drained: DrainSummary[] = []
+    void handOver.drain(mayGoOn).then((summary) => drained.push(summary))
+    for (let waited = 0; drained.length === 0 && waited < 60_000; waited += 50) await clock.advance(50)
+    const [summary] = drained
     if (!summary) throw new Error('the drain did not end')
     return summary
   }

@@ -5,9 +5,7 @@ import { seededRandom } from '#shared/random.ts'
 import type { RunnerStore } from '#shared/store/runner-store.ts'
 import { faulty, type Script } from '#test/contract/faulty.ts'
 import { fakeClock } from '#test/fake-clock.ts'
-import { MemoryDatabase } from '#test/simulation/memory/database.ts'
-import { memoryStores } from '#test/simulation/memory/stores.ts'
-import { silent } from '../runner.fixture.ts'
+import { memory, silent } from '../runner.fixture.ts'
 import { RunnerLease, type LeaseTimes } from './lease.ts'
 
 const ME = 'runner-1' as RunnerId
@@ -19,8 +17,8 @@ const fault = (code: ErrorCode) => ({ kind: 'fail_before', error: new CodedError
 
 function begin(script: Script<RunnerStore> = {}) {
   const clock = fakeClock()
-  const db = new MemoryDatabase(clock.nowMs)
-  const { runners } = memoryStores(db)
+  const { db, stores } = memory(clock)
+  const { runners } = stores
   const sentMs: number[] = []
   const counted: RunnerStore = {
     ...runners,
@@ -166,6 +164,20 @@ describe('a lease', () => {
     await lease.end()
   })
 
+  test('tells the least that was left when it was renewed, since it was asked last', async () => {
+    const { clock, lease, changed, script } = begin()
+    await lease.start(changed)
+    expect(lease.takeMarginMs()).toBeUndefined()
+    await clock.advance(20_000)
+    const usual = Number(lease.takeMarginMs())
+    expect(usual).toBeGreaterThanOrEqual(TIMES.renewWithinMs - PERIOD_MAX_MS)
+    script.renew = [fault('store_unavailable')]
+    await clock.advance(20_000)
+    expect(lease.takeMarginMs()).toBeLessThan(usual)
+    expect(lease.takeMarginMs()).toBeUndefined()
+    await lease.end()
+  })
+
   test('a record that somebody removed ends this life, and a new one begins', async () => {
     const { clock, runners, lease, changed, told, record } = begin()
     await lease.start(changed)
@@ -231,7 +243,7 @@ test.for<[string, Partial<LeaseTimes>]>([
   const clock = fakeClock()
   const make = (): RunnerLease =>
     new RunnerLease({
-      store: memoryStores(new MemoryDatabase(clock.nowMs)).runners,
+      store: memory(clock).stores.runners,
       clock,
       random: seededRandom(1),
       log: silent,

@@ -4,9 +4,7 @@ import { CodedError } from '#shared/errors.ts'
 import type { FeedStore } from '#shared/store/feed-store.ts'
 import { faulty, type Script } from '#test/contract/faulty.ts'
 import { fakeClock } from '#test/fake-clock.ts'
-import { MemoryDatabase } from '#test/simulation/memory/database.ts'
-import { memoryStores } from '#test/simulation/memory/stores.ts'
-import { KEY, recordedLog } from '../runner.fixture.ts'
+import { KEY, memory, recordedLog } from '../runner.fixture.ts'
 import { encodeValue, recordKey } from '../state/record.ts'
 import { RecordMap } from '../state/record-map.ts'
 import type { SessionState } from '../state/session-state.ts'
@@ -27,7 +25,7 @@ function recordsState(records: RecordMap): SessionState {
 
 function begin(script: Script<FeedStore> = {}, records = new RecordMap()) {
   const clock = fakeClock()
-  const { feed } = memoryStores(new MemoryDatabase(clock.nowMs))
+  const { feed } = memory(clock).stores
   const added: number[] = []
   const counted: FeedStore = {
     ...feed,

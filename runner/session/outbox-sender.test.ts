@@ -4,9 +4,7 @@ import type { OutboxMessage, OutboxStore } from '#shared/store/outbox-store.ts'
 import { faulty, type Script } from '#test/contract/faulty.ts'
 import { message } from '#test/contract/samples.ts'
 import { fakeClock } from '#test/fake-clock.ts'
-import { MemoryDatabase } from '#test/simulation/memory/database.ts'
-import { memoryStores } from '#test/simulation/memory/stores.ts'
-import { keyOf, silent, socketOf } from '../runner.fixture.ts'
+import { keyOf, memory, silent, socketOf } from '../runner.fixture.ts'
 import type { WhatsAppSocket } from '../whatsapp/socket.ts'
 import { OutboxSender } from './outbox-sender.ts'
 
@@ -27,7 +25,7 @@ let sessions = 0
 async function begin(count: number, script: Script<OutboxStore> = {}) {
   const clock = fakeClock()
   const key = keyOf(`outbox-${sessions++}`)
-  const { outbox } = memoryStores(new MemoryDatabase(clock.nowMs))
+  const { outbox } = memory(clock).stores
   let reads = 0
   const counted: OutboxStore = { ...outbox, pending: (...ask) => (reads++, outbox.pending(...ask)) }
   const background = (work: () => Promise<void>): void => void work()

@@ -67,10 +67,11 @@ export class SessionJournal {
   }
 
   /**
-   * Applies the changes at once and atomically, and resolves when they are durable. Lazy changes resolve at once and ride
-   * with the next entry. @throws CodedError `sealed`, `fenced`, `store_unavailable`, `overloaded`, `conflict`
+   * Applies the changes at once and atomically, and resolves when they are durable. Lazy changes resolve at once,
+   * ride with the next entry, and are written by themselves after a while; those that only `ride` wait for a next entry as
+   * long as it takes. @throws CodedError `sealed`, `fenced`, `store_unavailable`, `overloaded`, `conflict`
    */
-  set(changes: readonly Change[], options: { lazy?: boolean } = {}): Promise<void> {
+  set(changes: readonly Change[], options: { lazy?: boolean; ride?: boolean } = {}): Promise<void> {
     const refusal = this.#refusal()
     if (refusal) return Promise.reject(refusal)
     for (const [key, value] of changes) {
@@ -79,6 +80,7 @@ export class SessionJournal {
       this.#deps.records.set(key, value)
       this.#waitingBytes += value?.length ?? 0
     }
+    if (options.ride) return Promise.resolve()
     if (options.lazy) {
       this.#cancelLazy ??= this.#deps.clock.after(LAZY_FLUSH_MS, () => this.#schedule())
       return Promise.resolve()

@@ -11,6 +11,7 @@ import type { Clock } from '#shared/clock.ts'
 import type { Log } from '#shared/log.ts'
 import { connectionAuth, type ConnectionAuth } from './auth-state.ts'
 import { closeReport } from './close-report.ts'
+import { makeFailedTriesHarmless } from './harmless-tries.ts'
 import { baileysLog } from './quiet.ts'
 import { callOffers, deviceLists, placeholderResends, retryCounters } from './shared-cache.ts'
 import { TRANSACTION, writeAheadRepository } from './signal-repository.ts'
@@ -43,6 +44,7 @@ export function baileysSockets(deps: {
   log: Log | undefined
 }): OpenSocket {
   verifySignatures()
+  makeFailedTriesHarmless()
   return (ask) => new BaileysSocket(deps, ask)
 }
 

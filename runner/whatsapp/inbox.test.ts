@@ -42,6 +42,23 @@ const items = (inbox: Inbox, limit = 1_000) =>
   inbox.waiting(CREDS, limit).flatMap(({ item }) => (item ? [item] : []))
 
 describe('the inbox', () => {
+  test('after a clean end what was delivered is not offered again, and is still known', async () => {
+    await using world = await openWorld()
+    const state = await world.open(1)
+    const inbox = new Inbox(state)
+    for (const number of [1, 2, 3])
+      await receive(inbox, state, ciphertext(number), text(`text ${number}`), { id: `M${number}` })
+    const [first, second] = inbox.waiting(CREDS, 2)
+    await inbox.delivered([first?.id ?? '', second?.id ?? ''])
+    await state.journal.flush()
+    const next = await world.open(2)
+    const after = new Inbox(next)
+    expect(items(after).map(({ id }) => id)).toEqual(['M3'])
+    expect(after.known(ciphertext(1))).toEqual(text('text 1'))
+    await receive(after, next, ciphertext(4), text('text 4'), { id: 'M4' })
+    expect(items(after).map(({ id }) => id)).toEqual(['M3', 'M4'])
+  })
+
   test('keeps who wrote what and when, in the order of arrival', async () => {
     await using world = await openWorld()
     const state = await world.open(1)

@@ -8,7 +8,8 @@ import {
   type BinaryNode,
 } from '@whiskeysockets/baileys'
 import type { FeedItem } from '#shared/store/feed-store.ts'
-import { decodeValue, recordKey } from '../state/record.ts'
+import type { Change } from '../state/journal.ts'
+import { decodeValue, encodeValue, recordKey } from '../state/record.ts'
 import type { SessionState } from '../state/session-state.ts'
 import { INBOX_TYPE } from './auth-state.ts'
 import type { PlaintextKeeper } from './signal-repository.ts'
@@ -28,6 +29,8 @@ interface Kept {
 
 /** Wide enough to sort as text; a session receives fewer messages than this in its life. */
 const NUMBER_DIGITS = 12
+/** Up to where, in the order of arrival, the application has them all. */
+const MARK_KEY = recordKey('inbox-mark', '')
 /**
  * How many messages are remembered after the application has them. The server delivers again what it saw no receipt for,
  * and sends offline messages in batches of 100 (what rc14 asks for); twice that leaves nothing out.
@@ -43,14 +46,18 @@ export class Inbox implements PlaintextKeeper {
   readonly #stanzas = new WeakMap<Uint8Array, Readonly<Record<string, string>>>()
   readonly #byHash = new Map<string, string>()
   #waiting: string[]
-  readonly #delivered: string[] = []
+  #delivered: string[]
   #next: number
 
   constructor(state: SessionState) {
     this.#state = state
-    this.#waiting = [...state.records.idsOf(INBOX_TYPE)]
-    this.#next = Number(this.#waiting.at(-1) ?? 0) + 1
-    for (const id of this.#waiting) {
+    const ids = [...state.records.idsOf(INBOX_TYPE)]
+    const mark = state.records.get(MARK_KEY)
+    const through = mark ? String(decodeValue(mark)) : ''
+    this.#waiting = ids.filter((id) => id > through)
+    this.#delivered = ids.filter((id) => id <= through)
+    this.#next = Math.max(Number(ids.at(-1) ?? 0), Number(through)) + 1
+    for (const id of ids) {
       const kept = this.#read(id)
       if (kept) this.#byHash.set(kept.hash, id)
     }
@@ -96,10 +103,13 @@ export class Inbox implements PlaintextKeeper {
   /** What the application does not have yet and is durable, in the order of arrival. */
   waiting(creds: unknown, limit: number): { id: string; item: FeedItem | undefined }[] {
     // A record that is not there belongs to a decryption that failed, or to one that has not been committed yet.
-    return this.#waiting.slice(0, limit).flatMap((id) => {
+    const found: { id: string; item: FeedItem | undefined }[] = []
+    for (const id of this.#waiting) {
       const kept = this.#read(id)
-      return kept ? [{ id, item: itemOf(kept, creds) }] : []
-    })
+      if (kept) found.push({ id, item: itemOf(kept, creds) })
+      if (found.length === limit) break
+    }
+    return found
   }
 
   /** The application has these now. They are remembered for a while, and then leave the state with some later entry. */
@@ -107,17 +117,15 @@ export class Inbox implements PlaintextKeeper {
     const done = new Set(ids)
     const last = ids.at(-1) ?? ''
     this.#waiting = this.#waiting.filter((id) => !done.has(id) && (id > last || this.#read(id) !== undefined))
-    this.#delivered.push(...ids)
+    this.#delivered = [...this.#delivered, ...ids]
     const old = this.#delivered.splice(0, Math.max(0, this.#delivered.length - REMEMBERED))
-    if (old.length === 0) return
     for (const id of old) {
       const kept = this.#read(id)
       if (kept) this.#byHash.delete(kept.hash)
     }
-    await this.#state.journal.set(
-      old.map((id) => [recordKey(INBOX_TYPE, id), null]),
-      { lazy: true },
-    )
+    const gone = old.map((id): Change => [recordKey(INBOX_TYPE, id), null])
+    // It rides with the next entry: a crash before that hands the last few to the feed again, which takes each once.
+    await this.#state.journal.set([[MARK_KEY, encodeValue(last)], ...gone], { ride: true })
   }
 
   #read(id: string): Kept | undefined {

@@ -1,114 +1,28 @@
-import {
-  addTransactionCapability,
-  BufferJSON,
-  Curve,
-  DEFAULT_CONNECTION_CONFIG,
-  generateSignalPubKey,
-  initAuthCreds,
-  type SignalDataSet,
-  type SignalKeyStore,
-  type SignalRepositoryWithLIDStore,
-} from '@whiskeysockets/baileys'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { silent } from '../runner.fixture.ts'
 import { INBOX_TYPE } from './auth-state.ts'
-import { baileysLog, silenceConsole } from './quiet.ts'
-import { TRANSACTION, writeAheadRepository, type PlaintextKeeper } from './signal-repository.ts'
+import { silenceConsole } from './quiet.ts'
+import type { PlaintextKeeper } from './signal-repository.ts'
+import {
+  A,
+  account,
+  B,
+  bytes,
+  decrypt,
+  encrypt,
+  meet,
+  memoryKeys,
+  PEER,
+  slowly,
+  textOf,
+  type Account,
+  type Kind,
+} from './signal.fixture.ts'
 
-const log = baileysLog(undefined)
 // libsignal prints the sessions that it closes, keys included.
 beforeAll(() => silenceConsole(silent))
 
 const GROUP = '1203630000001@g.us'
-const bytes = (text: string): Uint8Array => Buffer.from(text)
-const textOf = (read: Uint8Array): string => Buffer.from(read).toString()
-
-/** Several turns of the event loop: what a slow disk or a network costs, without a clock. */
-async function slowly(turns = 5): Promise<void> {
-  for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => void setImmediate(resolve))
-}
-
-/** Answers from memory at once, and resolves `set` after `write`: what the session's own state promises. */
-function memoryKeys(
-  write: (data: SignalDataSet) => Promise<void> = () => slowly(),
-  read: () => Promise<void> = async () => undefined,
-) {
-  const records = new Map<string, string>()
-  const keys: SignalKeyStore = {
-    get: async (type, ids) => {
-      await read()
-      const found: Record<string, unknown> = {}
-      for (const id of ids) {
-        const record = records.get(`${type}/${id}`)
-        if (record !== undefined) found[id] = JSON.parse(record, BufferJSON.reviver)
-      }
-      return found as never
-    },
-    set: async (data) => {
-      for (const [type, values] of Object.entries(data)) {
-        for (const [id, value] of Object.entries(values ?? {})) {
-          if (value === null || value === undefined) records.delete(`${type}/${id}`)
-          else records.set(`${type}/${id}`, JSON.stringify(value, BufferJSON.replacer))
-        }
-      }
-      await write(data)
-    },
-  }
-  return keys
-}
-
-const noKeeper: PlaintextKeeper = { keep: () => undefined, known: () => undefined }
-
-type Kind = 'ours' | 'stock'
-const allAlike = { keys: memoryKeys, keeper: noKeeper, kept: (): void => undefined }
-
-/** One linked device with a repository over its own keys. */
-function account(
-  jid: string,
-  more: { kind?: Kind; keys?: SignalKeyStore; keeper?: PlaintextKeeper; kept?: () => void } = {},
-) {
-  const { kind = 'ours', keys = allAlike.keys(), keeper = allAlike.keeper, kept = allAlike.kept } = more
-  const creds = initAuthCreds()
-  // What a socket does around every store; the stock repository lives in its transactions.
-  const auth = { creds, keys: addTransactionCapability(keys, log, TRANSACTION) }
-  const make =
-    kind === 'ours'
-      ? writeAheadRepository(keys, keeper, kept)
-      : DEFAULT_CONNECTION_CONFIG.makeSignalRepository
-  const repository: SignalRepositoryWithLIDStore = make(auth, log, async () => undefined)
-  let preKeys = 0
-  /** What the server hands to whoever wants to write to this device. */
-  const bundle = async () => {
-    const keyId = ++preKeys
-    const preKey = Curve.generateKeyPair()
-    await keys.set({ 'pre-key': { [keyId]: preKey } })
-    const { signedPreKey } = creds
-    return {
-      registrationId: creds.registrationId,
-      identityKey: generateSignalPubKey(creds.signedIdentityKey.public),
-      signedPreKey: {
-        keyId: signedPreKey.keyId,
-        publicKey: generateSignalPubKey(signedPreKey.keyPair.public),
-        signature: signedPreKey.signature,
-      },
-      preKey: { keyId, publicKey: generateSignalPubKey(preKey.public) },
-    }
-  }
-  return { jid, auth, repository, bundle }
-}
-
-type Account = ReturnType<typeof account>
-
-const meet = async (from: Account, to: Account): Promise<void> =>
-  from.repository.injectE2ESession({ jid: to.jid, session: await to.bundle() })
-const encrypt = (from: Account, to: Account, text: string) =>
-  from.repository.encryptMessage({ jid: to.jid, data: bytes(text) })
-const decrypt = async (to: Account, from: Account, sent: { type: 'pkmsg' | 'msg'; ciphertext: Uint8Array }) =>
-  textOf(await to.repository.decryptMessage({ jid: from.jid, ...sent }))
-
-const PEER = '4917000000009@s.whatsapp.net'
-const A = '4917000000001@s.whatsapp.net'
-const B = '4917000000002@s.whatsapp.net'
 
 /** A store whose writes are held until they are let go. */
 function heldKeys() {
@@ -328,5 +242,26 @@ describe('two accounts in one process that talk to one peer', () => {
     const texts = Array.from({ length: 10 }, (_, at) => `${at}`)
     const sent = await Promise.all(texts.map((text) => encrypt(sender, peer, text)))
     for (const [at, one] of sent.entries()) expect(await decrypt(peer, sender, one)).toBe(texts[at])
+  })
+})
+
+describe('one peer under its number and its LID', () => {
+  const LID = '900000000000009@lid'
+  const mapping = {
+    'lid-mapping': { '4917000000009': '900000000000009', '900000000000009_reverse': '4917000000009' },
+  }
+
+  test('is one conversation: no ratchet step is taken twice', async () => {
+    const keys = memoryKeys(undefined, () => slowly(2))
+    const [sender, peer] = [account(A, { keys }), account(PEER)]
+    await keys.set(mapping)
+    await meet(sender, peer)
+    const texts = Array.from({ length: 6 }, (_, at) => `${at}`)
+    const sent = await Promise.all(
+      texts.map((text, at) => encrypt(sender, { ...peer, jid: at % 2 === 0 ? PEER : LID }, text)),
+    )
+    const read: string[] = []
+    for (const one of sent) read.push(await decrypt(peer, sender, one))
+    expect(read).toEqual(texts)
   })
 })

@@ -1,0 +1,95 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { readConfig } from '#shared/config.ts'
+import { bootstrapKey, type BootstrapKey } from './bootstrap.ts'
+import { welcome } from './welcome.ts'
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'mooring-bootstrap-'))
+})
+afterEach(() => rm(folder, { recursive: true, force: true }))
+
+const dataDir = (): string => join(folder, 'data')
+const start = (env: Record<string, string> = {}): Promise<BootstrapKey> =>
+  bootstrapKey(readConfig(env), dataDir(), randomBytes)
+
+describe('the first admin key', () => {
+  test('is made at the first start, and the same one is found at the next', async () => {
+    const first = await start()
+    expect(first).toMatchObject({ from: 'made', path: join(dataDir(), 'admin-key') })
+    expect(first.text).toMatch(/^moor_[A-Za-z0-9_-]{43}$/)
+    expect(await start()).toEqual({ ...first, from: 'file' })
+  })
+
+  test('is one that may be set as well', async () => {
+    const { text } = await start()
+    expect(readConfig({ MOORING_ADMIN_KEY: text }).MOORING_ADMIN_KEY).toBe(text)
+  })
+
+  test('lies in a file, and in a folder, that nobody else may read', async () => {
+    const { text } = await start()
+    const path = join(dataDir(), 'admin-key')
+    expect(await readFile(path, 'utf8')).toBe(`${text}\n`)
+    expect((await stat(path)).mode & 0o777).toBe(0o600)
+    expect((await stat(dataDir())).mode & 0o777).toBe(0o700)
+  })
+
+  test('is the one of the settings where there is one, and nothing is written then', async () => {
+    const text = `moor_${'k'.repeat(32)}`
+    expect(await start({ MOORING_ADMIN_KEY: text })).toEqual({ text, from: 'setting' })
+    await expect(readdir(dataDir())).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+
+  test('is never exchanged in silence: a file without a key stops the start, and says which', async () => {
+    await start()
+    await writeFile(join(dataDir(), 'admin-key'), '\n')
+    await expect(start()).rejects.toMatchObject({
+      code: 'config',
+      message: expect.stringContaining(dataDir()),
+    })
+  })
+
+  test('is one key, whichever of two processes that start together made it', async () => {
+    const [first, second] = await Promise.all([start(), start()])
+    expect(first.text).toBe(second.text)
+    expect(await readdir(dataDir())).toEqual(['admin-key'])
+  })
+})
+
+describe('the welcome', () => {
+  const shown = (key: BootstrapKey, pretty = true): string => {
+    const written: string[] = []
+    const write = vi
+      .spyOn(process.stdout, 'write')
+      .mockImplementation((text) => written.push(String(text)) > 0)
+    welcome({ port: 8080, key, pretty })
+    write.mockRestore()
+    return written.join('')
+  }
+  const text = `moor_${'s'.repeat(43)}`
+  const path = '/data/admin-key'
+
+  test('shows a key that was made, this once', () => {
+    const words = shown({ text, from: 'made', path })
+    expect(words).toContain(text)
+    expect(words).toContain('this once')
+    expect(words).toContain('http://127.0.0.1:8080')
+  })
+
+  test.for<BootstrapKey>([
+    { text, from: 'file', path },
+    { text, from: 'setting' },
+  ])('shows no key that comes from a $from, but where it is', (key) => {
+    const words = shown(key)
+    expect(words).not.toContain(text)
+    expect(words).toContain(key.from === 'file' ? path : 'MOORING_ADMIN_KEY')
+  })
+
+  test('says nothing in a log, which is kept and shared', () => {
+    expect(shown({ text, from: 'made', path }, false)).toBe('')
+  })
+})

@@ -1,0 +1,101 @@
+import pino from 'pino'
+import { describe, expect, test, vi } from 'vitest'
+import { createLog } from './log.ts'
+import { redact, redactText } from './redact.ts'
+
+/** One of each secret that passes through a process, as it looks there. None of it may be read in a log. */
+const SECRETS = {
+  'an API key': 'moor_k3x9a2bcde_0123456789abcdefghijABCDEFGHIJ0123456789abc',
+  'the bootstrap key': 'moor_bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb',
+  'a QR': '2@aGVsbG8gd29ybGQgaGVsbG8=,bm9pc2UgcHVibGlj,aWRlbnRpdHkgcHVi,YWR2IHNlY3JldA==,1',
+  'a token of Google': 'Bearer ya29.a0AfH6SMBexampleexample',
+  'a proxy with its password': 'socks5://user:s3cr3t-password@10.0.0.1:1080',
+  'a jid': '4915112345678:12@s.whatsapp.net',
+  'the address of a Signal session': '4915112345678.12@lid',
+} as const
+
+/** What of each must not be seen. */
+const TELLING = ['0123456789abc', 'bbbbbbbbbb', 'YWR2IHNlY3JldA', 'ya29', 's3cr3t', '15112345']
+
+function logged(write: (log: ReturnType<typeof createLog>) => void): string {
+  const lines: string[] = []
+  vi.spyOn(pino, 'destination').mockReturnValue({ write: (line: string) => void lines.push(line) } as never)
+  write(createLog({ level: 'trace', pretty: false, service: 'mooring-test', version: '1.2.3' }))
+  return lines.join('')
+}
+
+describe('a secret', () => {
+  const shapes = Object.entries(SECRETS)
+  const ways: readonly [way: string, write: (log: ReturnType<typeof createLog>, secret: string) => void][] = [
+    ['in a field of any name', (log, secret) => log.info({ detail: secret }, 'a line')],
+    ['in the middle of a sentence', (log, secret) => log.info({ detail: `with ${secret} in it` }, 'a line')],
+    ['deep down', (log, secret) => log.info({ a: { b: [{ c: { d: secret } }] } }, 'a line')],
+    ['in a field of a child', (log, secret) => log.child({ by: secret }).info('a line')],
+    ['in an error', (log, secret) => log.error({ error: new Error(`no ${secret}`) }, 'a line')],
+    ['in the cause of an error', (log, secret) => log.error(new Error('a', { cause: new Error(secret) }))],
+  ]
+  test.for(
+    shapes.flatMap(([name, secret]) => ways.map(([way, write]) => [name, way, secret, write] as const)),
+  )('such as %s is not to be read %s', ([, , secret, write]) => {
+    const text = logged((log) => write(log, secret))
+    expect(text).toContain('"severity"')
+    expect(TELLING.filter((part) => text.includes(part))).toEqual([])
+  })
+
+  test.for([
+    'creds',
+    'keys',
+    'noiseKey',
+    'advSecretKey',
+    'text',
+    'qr',
+    'passphrase',
+    'Authorization',
+    'x-api-key',
+  ])('in a field called %s is not to be read, however deep', (name) => {
+    const text = logged((log) =>
+      log.info({ [name]: 'hidden', a: { [name]: { b: 'hidden' }, c: [{ [name]: ['hidden'] }] } }, 'a line'),
+    )
+    expect(text).not.toContain('hidden')
+  })
+
+  test('made of bytes is told by its length', () => {
+    expect(redact({ a: Buffer.from('hidden'), b: { c: new Uint8Array(3) } })).toEqual({
+      a: '[6 bytes]',
+      b: { c: '[3 bytes]' },
+    })
+  })
+
+  test('that is a phone number is masked where a number belongs, and in every jid', () => {
+    expect(redact({ phone: '4915112345678', to: '4915112345678', by: '4915112345678@g.us' })).toEqual({
+      phone: '49•••••••••78',
+      to: '49•••••••••78',
+      by: '49•••••••••78@g.us',
+    })
+  })
+})
+
+describe('what is no secret', () => {
+  test('is logged as it is', () => {
+    const fields = {
+      sessionId: 'acme~shop',
+      runnerId: 'mooring-runner-00042-1234567.ab12cd',
+      version: '2.3000.1043857760',
+      from: 'connecting',
+      keyPrefix: 'moor_k3x9a2bcde',
+      durationMs: 12345678,
+      reasons: { logged_out: 1 },
+      address: 'ws://127.0.0.1:5222/ws',
+      at: new Date(0),
+      nothing: null,
+    }
+    expect(redact(fields)).toEqual(fields)
+    expect(redactText('connection_closed after 15:30:12')).toBe('connection_closed after 15:30:12')
+  })
+
+  test('goes on being readable in a ring', () => {
+    const ring: Record<string, unknown> = { name: 'ring' }
+    ring['self'] = ring
+    expect(redact(ring)).toMatchObject({ name: 'ring', self: { name: 'ring' } })
+  })
+})
