@@ -3,7 +3,7 @@ import { bodyLimit } from 'hono/body-limit'
 import { routePath } from 'hono/route'
 import { CodedError } from '#shared/errors.ts'
 import { authenticate } from './auth.ts'
-import type { ControlApp, ControlDeps, ControlEnv, Kit } from './context.ts'
+import type { ControlApp, ControlContext, ControlDeps, ControlEnv, Kit } from './context.ts'
 import { docsRoutes } from './docs.ts'
 import { eventRoutes } from './events.ts'
 import { eventStreamRoutes } from './event-stream.ts'
@@ -23,6 +23,7 @@ import { runnerRoutes } from './runners.ts'
 import { sessionRoutes } from './sessions.ts'
 import { snapshotRoutes } from './snapshots.ts'
 import { tenantRoutes } from './tenants.ts'
+import { traceFields } from './trace.ts'
 import { transferRoutes } from './transfer.ts'
 
 const BODY_BYTES_MAX = 1024 * 1024
@@ -40,13 +41,16 @@ export function createControl(deps: ControlDeps): ControlApp {
   const app: ControlApp = new OpenAPIHono<ControlEnv>({
     defaultHook: (result, c) => (result.success ? undefined : answerInvalid(result.error, c)),
   })
-  app.onError((error, c) => answerError(kit, error, c))
+  app.onError((error, c) => answerError(error, c))
   app.notFound((c) => answerNotFound(c))
 
   app.use(async function observe(c, next) {
     const startMs = kit.clock.monotonicMs()
-    c.set('requestId', kit.random.id())
-    c.header('X-Request-Id', c.get('requestId'))
+    const requestId = kit.random.id()
+    const trace = traceFields(kit.project, (name) => c.req.header(name))
+    c.set('requestId', requestId)
+    c.set('log', kit.log.child({ requestId, ...trace }))
+    c.header('X-Request-Id', requestId)
     c.header('Cache-Control', 'no-store')
     c.header('X-Content-Type-Options', 'nosniff')
     await next()
@@ -54,9 +58,9 @@ export function createControl(deps: ControlDeps): ControlApp {
     const request = { method: c.req.method, route, status: c.res.status }
     const durationMs = Math.round(kit.clock.monotonicMs() - startMs)
     kit.metrics.observe({ ...request, seconds: durationMs / 1000 })
-    const fields = { ...request, durationMs, requestId: c.get('requestId'), by: c.get('caller')?.prefix }
-    if (c.req.method === 'GET') kit.log.debug(fields, 'request answered')
-    else kit.log.info(fields, 'request answered')
+    const fields = { ...request, ...sessionOf(c), durationMs, by: c.get('caller')?.prefix }
+    if (c.req.method === 'GET') c.get('log').debug(fields, 'request answered')
+    else c.get('log').info(fields, 'request answered')
   })
 
   for (const path of ['/v1/*', '/metrics']) app.use(path, authenticate(kit))
@@ -93,6 +97,13 @@ const ROUTES = [
   docsRoutes,
 ]
 
+/** The session that a request was about, as the runner's lines name it. */
+function sessionOf(c: ControlContext): { sessionId?: string } {
+  const id = /^\/v1\/sessions\/([^/]+)/.exec(c.req.path)?.[1]
+  const tenant = c.get('tenant')
+  return id === undefined || tenant === undefined ? {} : { sessionId: `${tenant}~${id}` }
+}
+
 function kitOf(deps: ControlDeps): Kit {
   const { stores, clock, random, registry } = deps
   const fleet = createFleet(stores, clock)
@@ -102,6 +113,7 @@ function kitOf(deps: ControlDeps): Kit {
     random,
     log: deps.log.child({ component: 'control' }),
     adminKeySha256: deps.adminKeySha256,
+    project: deps.project,
     version: deps.version ?? '0.0.0',
     rate: deps.rate ?? { perSecond: 100, burst: 200 },
     sessionsPerTenant: deps.sessionsPerTenant ?? 1000,

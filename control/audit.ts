@@ -25,6 +25,6 @@ export async function noteChange(
   try {
     await kit.stores.events.append(key, { id: eventIdAt(at, kit.random.id()), at, by: byOf(c), ...what })
   } catch (error) {
-    kit.log.warn({ error, session: key, kind: what.kind }, 'could not write to the audit trail')
+    c.get('log').warn({ error, sessionId: key, kind: what.kind }, 'could not write to the audit trail')
   }
 }

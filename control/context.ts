@@ -18,6 +18,8 @@ export interface ControlDeps {
   log: Log
   /** SHA-256 of the bootstrap admin key, hex. Without it only keys in the store are known. */
   adminKeySha256?: string
+  /** Of Google Cloud, where there is one: lines of a request are filed under its trace there. */
+  project?: string
   /** Shown by `/health/ready` and in the OpenAPI document. */
   version?: string
   /** Per key. */
@@ -31,8 +33,9 @@ export interface ControlDeps {
 }
 
 /** `ControlDeps` with every default filled in, and what the routes share. */
-export interface Kit extends Required<Omit<ControlDeps, 'adminKeySha256' | 'registry'>> {
+export interface Kit extends Required<Omit<ControlDeps, 'adminKeySha256' | 'registry' | 'project'>> {
   adminKeySha256: string | undefined
+  project: string | undefined
   fleet: Fleet
   metrics: Metrics
 }
@@ -50,6 +53,8 @@ export interface Caller {
 export interface ControlEnv {
   Variables: {
     requestId: string
+    /** Names the request, and its trace, in every line. */
+    log: Log
     caller: Caller
     /** Set on routes of one tenant: it exists, and the caller may see it. */
     tenant: TenantId

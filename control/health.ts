@@ -1,14 +1,12 @@
 import { z } from '@hono/zod-openapi'
-import { hasCode } from '#shared/errors.ts'
 import type { ControlApp, Kit } from './context.ts'
 import { CREDENTIALS, credentialsOf } from './credentials.ts'
 import { isoOrNull, presentSession } from './present.ts'
+import { rememberedCheck } from './ready.ts'
 import { answers, declare } from './route.ts'
 import { SessionParam, StatusSchema, Time, UptimeSchema } from './schemas.ts'
 import { findSession } from './session-access.ts'
 
-/** How long one look at the stores answers for: load balancers ask often. */
-const CHECK_FOR_MS = 2_000
 /** So many failures in a row are worth somebody's attention (DESIGN: alert after 3 in a row). */
 export const ALERT_AFTER_ATTEMPTS = 3
 
@@ -157,23 +155,3 @@ export function healthRoutes(app: ControlApp, kit: Kit): void {
 
 export const ratioOf = ({ connectedMs, wantedMs }: { connectedMs: number; wantedMs: number }) =>
   wantedMs === 0 ? null : Math.min(1, connectedMs / wantedMs)
-
-/** `ok`, or the code of what is wrong; the text for the operator goes to the log, not to whoever asks without a key. */
-function rememberedCheck(kit: Kit): () => Promise<string> {
-  let last: { answer: Promise<string>; atMs: number } | undefined
-  return () => {
-    const nowMs = kit.clock.monotonicMs()
-    if (!last || nowMs - last.atMs >= CHECK_FOR_MS) last = { answer: check(kit), atMs: nowMs }
-    return last.answer
-  }
-}
-
-async function check(kit: Kit): Promise<string> {
-  try {
-    await kit.stores.check()
-    return 'ok'
-  } catch (error) {
-    kit.log.warn({ error }, 'the stores are not ready')
-    return hasCode(error, 'config', 'store_unavailable') ? error.code : 'internal'
-  }
-}

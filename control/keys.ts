@@ -81,7 +81,7 @@ export function keyRoutes(app: ControlApp, kit: Kit): void {
       ...(tenant === undefined ? {} : { tenant }),
     }
     await stores.apiKeys.create(record)
-    kit.log.info({ keyPrefix: record.prefix, by: c.get('caller').prefix, tenant }, 'key created')
+    c.get('log').info({ keyPrefix: record.prefix, by: c.get('caller').prefix, tenant }, 'key created')
     return c.json({ ...present(record), key: minted.key }, 201)
   })
 
@@ -149,7 +149,7 @@ export function keyRoutes(app: ControlApp, kit: Kit): void {
   app.openapi(revoke, async (c) => {
     const key = await find(c, c.req.valid('param').id)
     if (key.revokedAt === undefined) await stores.apiKeys.revoke(key.sha256, kit.clock.nowMs())
-    kit.log.info({ keyPrefix: key.prefix, by: c.get('caller').prefix }, 'key revoked')
+    c.get('log').info({ keyPrefix: key.prefix, by: c.get('caller').prefix }, 'key revoked')
     return c.body(null, 204)
   })
 

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi'
-import { sessionKey, splitKey } from '#shared/ids.ts'
+import { sessionKey } from '#shared/ids.ts'
 import type { SessionId, SessionKey, TenantId } from '#shared/ids.ts'
 import type { Owner, Session } from '#shared/session.ts'
 import { noteChange } from './audit.ts'
@@ -124,7 +124,7 @@ export function maintenanceRoutes(app: ControlApp, kit: Kit): void {
       if (isNeeded) continue
       count += 1
       if (!dryRun) await stores.blobs.remove(name)
-      kit.log.debug({ session: splitKey(key).session, dryRun }, 'file of a job that is over')
+      kit.log.debug({ sessionId: key, dryRun }, 'file of a job that is over')
     }
     return count
   }

@@ -165,7 +165,9 @@ export function shownPairing(
 
 function pairingState(session: Session, isShown: boolean, nowMs: number): PairingState {
   const { want } = session
-  const pending = want.pairing !== undefined && want.pairing.expiresAtMs > nowMs
+  const { pairing } = want
+  const pending =
+    pairing !== undefined && pairing.expiresAtMs > nowMs && pairing.id !== session.status?.endedWindowId
   if (isShown) return 'waiting'
   const credentials = credentialsOf(session)
   if ((credentials === 'good' || credentials === 'doubtful') && !(pending && want.pairing?.replace)) {

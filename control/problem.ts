@@ -3,7 +3,7 @@ import { HTTPException } from 'hono/http-exception'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { CodedError, ERRORS } from '#shared/errors.ts'
 import type { ErrorCode } from '#shared/errors.ts'
-import type { ControlContext, Kit } from './context.ts'
+import type { ControlContext } from './context.ts'
 
 /** What a client is told of a bug: nothing but where to look. */
 const INTERNAL_HINT = 'This is a fault of Mooring. Its log has the cause under this request id.'
@@ -36,11 +36,11 @@ export const titleOf = (code: string): string => {
  * Answers any thrown value as a problem document (RFC 9457). Expected failures say what happened; everything else says
  * `internal` and nothing more, because the text of an unknown error may hold anything.
  */
-export function answerError(kit: Kit, error: unknown, c: ControlContext): Response {
+export function answerError(error: unknown, c: ControlContext): Response {
   const known = toCoded(error)
   if (known instanceof CodedError) {
     const { http, hint } = ERRORS[known.code]
-    if (http >= 500) kit.log.warn({ error, requestId: c.get('requestId') }, 'request failed')
+    if (http >= 500) c.get('log').warn({ error }, 'request failed')
     if (known.retryAfterS !== undefined) c.header('Retry-After', String(known.retryAfterS))
     else if (http === 503) c.header('Retry-After', '1')
     if (known.code === 'unauthorized') c.header('WWW-Authenticate', 'Bearer realm="mooring"')
@@ -50,7 +50,7 @@ export function answerError(kit: Kit, error: unknown, c: ControlContext): Respon
       ...(known.field === undefined ? {} : { field: known.field }),
     })
   }
-  kit.log.error({ error, requestId: c.get('requestId') }, 'request failed with an unexpected error')
+  c.get('log').error({ error }, 'request failed with an unexpected error')
   return answer(c, { ...base(c, 'internal', 500, INTERNAL_HINT), detail: 'Something unexpected happened.' })
 }
 

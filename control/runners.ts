@@ -66,7 +66,7 @@ export function runnerRoutes(app: ControlApp, kit: Kit): void {
   app.openapi(drain, async (c) => {
     const id = parseRunnerId(c.req.valid('param').runner)
     await kit.stores.runners.drain(id)
-    kit.log.info({ runnerId: id, by: c.get('caller').prefix }, 'runner asked to drain')
+    c.get('log').info({ runnerId: id, by: c.get('caller').prefix }, 'runner asked to drain')
     return c.json({ id, draining: true } as const, 202)
   })
 }

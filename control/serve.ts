@@ -3,7 +3,6 @@ import type { Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
 import type { HttpBindings } from '@hono/node-server'
-import type { ControlApp } from './context.ts'
 
 /** Requests that are under way get this long once the process is told to end. */
 const GRACE_MS = 3_000
@@ -20,7 +19,7 @@ export interface Serving {
 
 /** Serves the API over HTTP. Resolves once it listens. @throws the system's error when the port can't be had */
 export async function serveControl(ask: {
-  app: ControlApp
+  app: { fetch(request: Request, bindings: unknown): Response | Promise<Response> }
   port: number
   hostname: string
 }): Promise<Serving> {

@@ -211,7 +211,7 @@ export function sessionRoutes(app: ControlApp, kit: Kit): void {
         throw new CodedError('stale', `The session is at generation ${found.session.want.generation}.`)
       }
       await eraseUntouched(stores, found.key)
-      kit.log.info({ session: found.key, keyPrefix: c.get('caller').prefix }, 'session removed')
+      c.get('log').info({ sessionId: found.key, keyPrefix: c.get('caller').prefix }, 'session removed')
       return c.body(null, 204)
     }
     const changed = await changeWant(kit, c, found, 'delete', (want) => {

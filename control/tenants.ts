@@ -124,7 +124,7 @@ export function tenantRoutes(app: ControlApp, kit: Kit): void {
       if (key.revokedAt === undefined) await stores.apiKeys.revoke(key.sha256, kit.clock.nowMs())
     }
     await stores.tenants.remove(id)
-    kit.log.info({ tenant: id, keyPrefix: c.get('caller').prefix }, 'tenant removed')
+    c.get('log').info({ tenant: id, keyPrefix: c.get('caller').prefix }, 'tenant removed')
     return c.body(null, 204)
   })
 

@@ -114,6 +114,7 @@ export function serve(world: World, socket: WebSocket, tcp: Socket, handlers: Ha
     line.device.lastSeen = Date.now()
     if (line.device.line === line) line.device.line = undefined
   })
+  world.log.connections++
   world.lines.add(line)
   if (world.faults.has('freeze', line)) line.freeze()
   return line

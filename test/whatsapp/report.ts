@@ -45,6 +45,8 @@ export interface Report {
     readonly openConnections: number
     readonly pairings: number
     readonly refusedLogins: number
+    /** WebSockets that were opened so far, logged in or not. */
+    readonly connections: number
     readonly refusedUpgrades: number
     readonly logins: number
     readonly replaced: number
@@ -89,6 +91,7 @@ export function report(world: World): Report {
       openConnections: [...world.lines].filter(({ device }) => device).length,
       pairings: world.log.pairings,
       refusedLogins: world.log.refusedLogins,
+      connections: world.log.connections,
       refusedUpgrades: world.log.refusedUpgrades,
       logins: sum('logins'),
       replaced: sum('replaced'),
@@ -149,5 +152,5 @@ export function resetReport(world: World): void {
   world.log.retries.splice(0)
   world.log.troubles.splice(0)
   world.log.unanswered.clear()
-  Object.assign(world.log, { refusedUpgrades: 0, refusedLogins: 0, pairings: 0 })
+  Object.assign(world.log, { connections: 0, refusedUpgrades: 0, refusedLogins: 0, pairings: 0 })
 }

@@ -95,6 +95,7 @@ function emptyWorld(options: WhatsAppOptions): World {
       retries: [],
       troubles: [],
       unanswered: new Map(),
+      connections: 0,
       refusedUpgrades: 0,
       refusedLogins: 0,
       pairings: 0,

@@ -161,6 +161,8 @@ interface Log {
   readonly troubles: string[]
   /** Queries it does not know and answered empty, by xmlns. */
   readonly unanswered: Map<string, number>
+  /** WebSockets that were opened, whoever it was. */
+  connections: number
   refusedUpgrades: number
   refusedLogins: number
   pairings: number

@@ -1,0 +1,33 @@
+import type { Clock } from '#shared/clock.ts'
+import { hasCode } from '#shared/errors.ts'
+import type { Log } from '#shared/log.ts'
+import type { Stores } from '#shared/store/stores.ts'
+
+/** How long one look at the stores answers for: load balancers ask often. */
+const CHECK_FOR_MS = 2_000
+
+interface Deps {
+  stores: Pick<Stores, 'check'>
+  clock: Clock
+  log: Log
+}
+
+/** `ok`, or the code of what is wrong; the text for the operator goes to the log, not to whoever asks without a key. */
+export function rememberedCheck(deps: Deps): () => Promise<string> {
+  let last: { answer: Promise<string>; atMs: number } | undefined
+  return () => {
+    const nowMs = deps.clock.monotonicMs()
+    if (!last || nowMs - last.atMs >= CHECK_FOR_MS) last = { answer: check(deps), atMs: nowMs }
+    return last.answer
+  }
+}
+
+async function check({ stores, log }: Deps): Promise<string> {
+  try {
+    await stores.check()
+    return 'ok'
+  } catch (error) {
+    log.warn({ error }, 'the stores are not ready')
+    return hasCode(error, 'config', 'store_unavailable') ? error.code : 'internal'
+  }
+}

@@ -1,0 +1,63 @@
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+
+/** What a broken disk or a careless hand does to a data directory while no process runs on it. */
+
+/** Flips a byte in every journal entry of a session. */
+export function damageJournal(dataDir: string, key: string): number {
+  return withDatabase(join(dataDir, 'journal.db'), (database) => {
+    const rows = database.prepare('SELECT position, sealed FROM journal WHERE session = ?').all(key)
+    const put = database.prepare('UPDATE journal SET sealed = ? WHERE position = ?')
+    for (const { position, sealed } of rows as { position: number; sealed: Uint8Array }[]) {
+      put.run(flipped(sealed), position)
+    }
+    return rows.length
+  })
+}
+
+/** Flips a byte in the newest snapshots of a session. Answers how many there were. */
+export async function damageSnapshots(dataDir: string, key: string, newest = Infinity): Promise<number> {
+  const paths = await snapshotFiles(dataDir, key)
+  for (const path of paths.slice(-newest)) await writeFile(path, flipped(await readFile(path)))
+  return paths.length
+}
+
+/** Nothing of what a session stored is left; that it exists, and was paired, is. */
+export async function loseEverything(dataDir: string, key: string): Promise<void> {
+  withDatabase(join(dataDir, 'journal.db'), (database) =>
+    database.prepare('DELETE FROM journal WHERE session = ?').run(key),
+  )
+  withDatabase(join(dataDir, 'records.db'), (database) =>
+    database.prepare('DELETE FROM snapshots WHERE session = ?').run(key),
+  )
+  for (const path of await snapshotFiles(dataDir, key)) await rm(path)
+}
+
+/** Oldest first: the names begin with epoch and seq. */
+async function snapshotFiles(dataDir: string, key: string): Promise<string[]> {
+  const folder = join(dataDir, 'blobs', 'objects', 'snapshots', ...key.split('~'))
+  const names = await readdir(folder).catch(() => [])
+  const numbers = (name: string): number[] => name.split('-').slice(0, 2).map(Number)
+  const byAge = names.toSorted((a, b) => {
+    const [[epochA = 0, seqA = 0], [epochB = 0, seqB = 0]] = [numbers(a), numbers(b)]
+    return epochA - epochB || seqA - seqB
+  })
+  return byAge.map((name) => join(folder, name))
+}
+
+function flipped(bytes: Uint8Array): Buffer {
+  const copy = Buffer.from(bytes)
+  const middle = copy.length >> 1
+  copy[middle] = (copy[middle] ?? 0) ^ 0x01
+  return copy
+}
+
+function withDatabase<T>(path: string, work: (database: DatabaseSync) => T): T {
+  const database = new DatabaseSync(path, { timeout: 5_000 })
+  try {
+    return work(database)
+  } finally {
+    database.close()
+  }
+}
