@@ -14,11 +14,11 @@ RUN npm ci --omit=dev --ignore-scripts --no-update-notifier && npm cache clean -
 # The program is text that Node runs as it is. Tests lie beside the files they test and stay behind here.
 FROM ${NODE_IMAGE} AS program
 WORKDIR /app
-COPY mooring.ts ./
+COPY mooring.ts compose.ts bootstrap.ts welcome.ts version.ts start-control.ts start-probes.ts start-runner.ts ./
 COPY shared ./shared
 COPY control ./control
 COPY runner ./runner
-RUN find . -name '*.test.ts' -delete && mkdir -p /owned/data /owned/work
+RUN find . -name '*.test.ts' -delete && mkdir -p /owned/data /owned/scratch
 
 # No shell, no package manager: Node, the C++ library it needs, certificates, and the program. Node is copied from the
 # image that installed the packages, so that what runs is to the patch release what the lock file and the tests name.

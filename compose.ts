@@ -1,21 +1,14 @@
-import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
-import { createControl } from '#control/app.ts'
-import { sha256Hex } from '#control/auth.ts'
-import { serveControl, type Serving } from '#control/serve.ts'
-import { Runner } from '#runner/runner.ts'
-import { runnerSettings } from '#runner/settings.ts'
-import { baileysSockets } from '#runner/whatsapp/baileys-socket.ts'
-import { silenceConsole } from '#runner/whatsapp/quiet.ts'
+import { Registry } from 'prom-client'
+import type { Serving } from '#control/serve.ts'
+import type { Runner } from '#runner/runner.ts'
 import { systemClock } from '#shared/clock.ts'
 import { readConfig, type Config } from '#shared/config.ts'
 import { CodedError, ERRORS, toError } from '#shared/errors.ts'
 import { createLog, type Log } from '#shared/log.ts'
 import { openStores } from '#shared/open-stores.ts'
 import { systemRandom } from '#shared/random.ts'
+import { countOperations } from '#shared/store-metrics.ts'
 import type { Stores } from '#shared/store/stores.ts'
-import { bootstrapKey } from './bootstrap.ts'
-import { welcome } from './welcome.ts'
 import { version } from './version.ts'
 
 /**
@@ -32,70 +25,41 @@ export async function main(): Promise<void> {
     version,
   })
   guardProcess(log)
-  const stores = await openStores(config, { clock: systemClock, random: systemRandom })
-  await stores.check()
-
-  const withControl = config.MOORING_ROLE !== 'runner'
-  const withRunner = config.MOORING_ROLE !== 'control'
-  const serving = await startControl(config, stores, log, withControl)
-  const runner = withRunner ? await startRunner(config, stores, log) : undefined
+  const registry = new Registry()
+  const meter = countOperations(config.MOORING_STORE, registry)
+  const stores = await openStores(config, { clock: systemClock, random: systemRandom, meter })
+  let serving: Serving | undefined
+  let runner: Runner | undefined
+  // Before anything is begun: as PID 1 a process without a handler is deaf to SIGTERM.
   endOnSignals(log, async () => {
     const summary = await runner?.stop()
-    await serving.close()
+    await serving?.close()
     await stores.close()
     return summary?.left ?? 0
   })
+  await stores.check()
+  serving = await serve(config, { stores, log, registry, isRunning: () => runner !== undefined })
+  if (config.MOORING_ROLE !== 'control') {
+    const { startRunner } = await import('./start-runner.ts')
+    runner = await startRunner(config, stores, log)
+  }
 }
 
-/** A runner alone serves health too, with the same app: it has no key of its own, so everything else answers 401. */
-async function startControl(
+/** Each role loads what it needs: control no library of WhatsApp, a runner alone no API. */
+async function serve(
   config: Config,
-  stores: Stores,
-  log: Log,
-  withControl: boolean,
+  deps: { stores: Stores; log: Log; registry: Registry; isRunning: () => boolean },
 ): Promise<Serving> {
-  const key = withControl ? await bootstrapKey(config, config.MOORING_DATA_DIR, randomBytes) : undefined
-  const app = createControl({
-    stores,
-    clock: systemClock,
-    random: systemRandom,
-    log,
-    version,
-    ...(key ? { adminKeySha256: sha256Hex(key.text) } : {}),
-  })
-  const serving = await serveControl({ app, port: config.PORT, hostname: config.MOORING_HOST })
-  log.info({ component: 'control', port: serving.port }, 'listening')
-  if (key) welcome({ port: serving.port, key, pretty: process.stdout.isTTY })
-  return serving
-}
-
-async function startRunner(config: Config, stores: Stores, log: Log): Promise<Runner> {
-  const settings = runnerSettings(config, version)
-  const runner = new Runner({
-    stores,
-    clock: systemClock,
-    random: systemRandom,
-    log: log.child({ component: 'runner' }),
-    openSocket: baileysSockets({
-      settings: settings.baileys,
-      clock: systemClock,
-      log:
-        config.MOORING_BAILEYS_LOG_LEVEL === 'silent'
-          ? undefined
-          : log.child({ component: 'baileys' }, { level: config.MOORING_BAILEYS_LOG_LEVEL }),
-    }),
-    settings: {
-      ...settings.runner,
-      workDir: config.MOORING_WORK_DIR ?? join(config.MOORING_DATA_DIR, 'work'),
-    },
-  })
-  await runner.start()
-  return runner
+  if (config.MOORING_ROLE === 'runner') {
+    const { startProbes } = await import('./start-probes.ts')
+    return startProbes(config, deps)
+  }
+  const { startControl } = await import('./start-control.ts')
+  return startControl(config, deps.stores, deps.log, deps.registry)
 }
 
 /** One session's failure never ends the process: rejections that nobody awaits come from the library's own callbacks. */
 function guardProcess(log: Log): void {
-  silenceConsole(log)
   process.on('unhandledRejection', (reason) =>
     log.error({ error: toError(reason) }, 'a rejection was not handled'),
   )

@@ -120,9 +120,9 @@ test('names only settings that the program knows', () => {
 
 test('owns the directories that volumes and memory are mounted on', () => {
   expect(read('Dockerfile')).toMatch(
-    /mkdir -p \/owned\/data \/owned\/work[\s\S]+COPY --from=program --chown=65532:65532 \/owned \/\n/,
+    /mkdir -p \/owned\/data \/owned\/scratch[\s\S]+COPY --from=program --chown=65532:65532 \/owned \/\n/,
   )
-  expect(read('infra/settings.tf')).toMatch(/work_dir = "\/work"/)
+  expect(read('infra/settings.tf')).toMatch(/work_dir = "\/scratch"/)
 })
 
 test('gives the composed program time to drain and a read-only root', () => {

@@ -65,7 +65,7 @@ if [[ -n "$program" ]]; then
 else
   cp "$root/package.json" "$root/package-lock.json" "$root/.npmrc" "$app/"
   (cd "$app" && npm ci --omit=dev --ignore-scripts --no-update-notifier --loglevel=error)
-  cp "$root/mooring.ts" "$app/"
+  cp "$root"/{mooring,compose,bootstrap,welcome,version,start-control,start-probes,start-runner}.ts "$app/"
   cp -R "$root/shared" "$root/control" "$root/runner" "$app/"
   find "$app" -path "$app/node_modules" -prune -o -name '*.test.ts' -exec rm {} +
   say 'production install' "$(du -sm "$app/node_modules" | cut -f1) MB, $(find "$app/node_modules" -name package.json -not -path '*/node_modules/*/node_modules/*/*/*' | wc -l) package files"
@@ -103,7 +103,7 @@ mount --make-rprivate /
 root=$SCRATCH/root
 mkdir "$root"
 mount -t tmpfs -o mode=0755 tmpfs "$root"
-mkdir -p "$root"/{app,dev,etc,proc,sys/fs/cgroup,tmp,usr,work}
+mkdir -p "$root"/{app,dev,etc,proc,sys/fs/cgroup,tmp,usr,scratch}
 for link in bin lib lib64 sbin; do
   if [[ -L "/$link" ]]; then cp -P "/$link" "$root/$link"; elif [[ -d "/$link" ]]; then mkdir "$root/$link" && mount --bind "/$link" "$root/$link"; fi
 done
@@ -115,12 +115,12 @@ mount -t proc proc "$root/proc"
 # Where a program reads its memory limit; containers have it too.
 mount --rbind /sys/fs/cgroup "$root/sys/fs/cgroup"
 for shared in usr etc app node; do mount -o remount,bind,ro "$root/$shared"; done
-mount -t tmpfs -o "size=256m,mode=0700,uid=$USER_ID,gid=$USER_ID" tmpfs "$root/work"
+mount -t tmpfs -o "size=256m,mode=0700,uid=$USER_ID,gid=$USER_ID" tmpfs "$root/scratch"
 mount -o remount,ro "$root"
 enter=(chroot "$root" /usr/bin/env -i NODE_ENV=production NODE_OPTIONS=--max-old-space-size-percentage=65)
 "${enter[@]}" /node -p '"heap " + Math.round(v8.getHeapStatistics().heap_size_limit / 2 ** 20)'
 exec "${enter[@]}" PORT="$PORT" MOORING_ROLE=all MOORING_STORE=embedded MOORING_RECONCILE=off \
-  MOORING_DATA_DIR=/work/data MOORING_WORK_DIR=/work/copies \
+  MOORING_DATA_DIR=/scratch/data MOORING_WORK_DIR=/scratch/copies \
   /usr/bin/setpriv --reuid="$USER_ID" --regid="$USER_ID" --clear-groups --no-new-privs --bounding-set=-all -- \
   /usr/bin/env --chdir=/app /node mooring.ts
 INSIDE
@@ -157,7 +157,7 @@ inside=(nsenter --target "$inner" --mount --root --)
 for place in /mooring-was-here /app/mooring-was-here /tmp/mooring-was-here; do
   if "${inside[@]}" touch "$place" 2> /dev/null; then fail "$place can be written, even if only by root"; fi
 done
-"${inside[@]}" touch /work/mooring-was-here || fail 'the work directory can not be written'
+"${inside[@]}" touch /scratch/mooring-was-here || fail 'the work directory can not be written'
 say 'read-only root' 'yes; only the work directory takes files'
 heap=$(awk '$1 == "heap" { print $2 }' "$scratch/log")
 if [[ -n "$group" ]]; then

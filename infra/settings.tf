@@ -27,7 +27,7 @@ locals {
     } : name => tostring(value) if value != null
   })
 
-  work_dir = "/work"
+  work_dir = "/scratch"
 
   # Files in memory count against the memory limit. The heap takes up to 65 % of it (see the Dockerfile), the working
   # copies up to 20 %, and the rest is for buffers, code and the sockets themselves.

@@ -211,7 +211,9 @@ test('lists Firestore indexes and fields in the official format', () => {
   const expiring = overrides
     .filter((field) => field['ttl'] === true)
     .map((field) => `${String(field['collectionGroup'])}.${String(field['fieldPath'])}`)
-  expect(expiring).toEqual(expect.arrayContaining(['events.expireAt', 'feedHeads.expireAt', 'signals.expireAt']))
+  expect(expiring).toEqual(
+    expect.arrayContaining(['events.expireAt', 'feedHeads.expireAt', 'signals.expireAt']),
+  )
 })
 
 test('names only outputs, variables and blocks in the documents that exist', async () => {

@@ -113,6 +113,8 @@ export class Passes {
     const owner = claims.standing(key, view.owners.get(key))
     const monotonicMs = clock.monotonicMs()
     const ownerAlive = owner?.runnerId === lease.id || runners.isOwned(owner, view.learnedMs(key))
+    // The grace begins anew whenever it is set free.
+    if (ownerAlive) this.#unownedSince.delete(key)
     const { want, have } = observe({
       key,
       session,
@@ -136,7 +138,8 @@ export class Passes {
   /** The preferred runner claims at once; the others leave it a moment, and nobody takes more than it can hold. */
   #claimAt(key: SessionKey, monotonicMs: number): number {
     const { runners, lease, live } = this.#context
-    if (live.size >= this.#rules.capacity) return monotonicMs + FAILED_PASS_MS
+    // What was just given away is not taken back: its next owner may need a moment.
+    if (live.size >= this.#rules.capacity || this.#rules.isLeaving(key)) return monotonicMs + FAILED_PASS_MS
     const since = this.#unownedSince.get(key) ?? monotonicMs
     this.#unownedSince.set(key, since)
     const preferred = preferredRunner(key, runners.takers())

@@ -1,13 +1,17 @@
 import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'
 import { CodedError } from './errors.ts'
-import { openEmbeddedStores } from './embedded/open.ts'
+import type { Meter } from './google/meter.ts'
 import type { Random } from './random.ts'
 import type { Stores } from './store/stores.ts'
 
-/** The set of stores that the settings name. The Google clients are loaded only where they are used: they take a while. */
-export async function openStores(config: Config, deps: { clock: Clock; random: Random }): Promise<Stores> {
+/** The set of stores that the settings name. Neither set is loaded for the other's sake: the Google clients take a while. */
+export async function openStores(
+  config: Config,
+  deps: { clock: Clock; random: Random; meter?: Meter },
+): Promise<Stores> {
   if (config.MOORING_STORE === 'embedded') {
+    const { openEmbeddedStores } = await import('./embedded/open.ts')
     return openEmbeddedStores({
       dataDir: config.MOORING_DATA_DIR,
       ...deps,

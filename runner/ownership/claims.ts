@@ -26,6 +26,11 @@ export class Claims {
     this.#claims.set(key, { epoch, stretch })
   }
 
+  /** For a release, before it is sent. */
+  forget(key: SessionKey): void {
+    this.#claims.delete(key)
+  }
+
   /** The owner as it stands: what is in our name, and not claimed under the present stretch, is nobody's. */
   standing(key: SessionKey, owner: Owner | undefined): Owner | undefined {
     if (owner?.runnerId !== this.#lease.id) return owner

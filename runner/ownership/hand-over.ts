@@ -44,13 +44,15 @@ const LOOK_MS = 15
 export class HandOver {
   readonly #deps: HandOverDeps
   readonly #leaving = new Set<SessionKey>()
+  /** Of a drain: those that wait for their turn. Everything else has to go at once, also what comes up after it. */
+  #drained: ReadonlySet<SessionKey> | undefined
 
   constructor(deps: HandOverDeps) {
     this.#deps = deps
   }
 
   isLeaving(key: SessionKey): boolean {
-    return this.#leaving.has(key)
+    return this.#leaving.has(key) || (this.#drained !== undefined && !this.#drained.has(key))
   }
 
   /** One session, for a rebalance. Resolves when it is gone from here. */
@@ -67,6 +69,7 @@ export class HandOver {
     const keys = [...live.values()]
       .toSorted((a, b) => (a.lastActivityAt ?? 0) - (b.lastActivityAt ?? 0))
       .map((session) => session.key)
+    this.#drained = new Set(keys)
     const underWay = new Set<Promise<void>>()
     let needsMs = FIRST_GUESS_MS
     for (const [at, key] of keys.entries()) {

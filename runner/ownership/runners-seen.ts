@@ -21,6 +21,8 @@ export class RunnersSeen {
   #seen = new Map<RunnerId, SeenRunner>()
   /** Monotonic time before the last look at the store was sent: a beat counts as unchanged only up to here. */
   #lookedMs = 0
+  /** The store's clock is at most so much ahead of this process's, as far as is known. */
+  #storeAheadMs = Infinity
 
   constructor(deps: { store: RunnerStore; clock: Clock; me: RunnerId }) {
     this.#deps = deps
@@ -31,18 +33,30 @@ export class RunnersSeen {
     const { store, clock, me } = this.#deps
     const sentMs = clock.monotonicMs()
     // The time first: were it the later of two, every renewal in between would seem to be missing.
-    const storeNowMs = await store.nowMs()
+    const storeNowMs = this.#believed(await store.nowMs(), sentMs)
     const records = await store.list()
     const next = new Map<RunnerId, SeenRunner>()
     for (const record of records) {
       const known = this.#seen.get(record.id)
-      const beatSeenMs = known && known.record.beat === record.beat ? known.beatSeenMs : clock.monotonicMs()
-      const ranOut = record.renewedAt + record.leaseForMs < storeNowMs
+      const isSame = known?.record.beat === record.beat
+      const beatSeenMs = isSame ? known.beatSeenMs : clock.monotonicMs()
+      // Whose beat went on since the last look was alive in between, whatever the clocks say.
+      const ranOut = (isSame || !known) && record.renewedAt + record.leaseForMs < storeNowMs
       const voidNow = record.id !== me && (ranOut || (await store.provenDead(record.id)))
       next.set(record.id, { record, beatSeenMs, voidNow })
     }
     this.#seen = next
     this.#lookedMs = sentMs
+  }
+
+  /**
+   * The store's clock may be set ahead; then it would void every lease at once. So it is believed as far as this process's own
+   * clock went on since an earlier look, and what it says beyond that is left to the watching of beats.
+   */
+  #believed(storeNowMs: number, sentMs: number): number {
+    const believedMs = Math.min(storeNowMs, this.#deps.clock.monotonicMs() + this.#storeAheadMs)
+    this.#storeAheadMs = Math.min(this.#storeAheadMs, storeNowMs - sentMs)
+    return believedMs
   }
 
   /** A runner is dead only when somebody looked: a store that could not be asked proves nothing. */

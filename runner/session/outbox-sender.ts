@@ -138,7 +138,7 @@ export class OutboxSender {
     if (message.state === 'queued') await store.advance(key, id, { state: 'sending', nowMs: clock.nowMs() })
     this.#unacknowledged.set(id, clock.monotonicMs() + ACK_WITHIN_MS)
     try {
-      await socket.send({ id, to, text })
+      await socket.send({ id, to, text, again: message.state !== 'queued' })
     } catch (error) {
       const tries = (this.#tries.get(id) ?? 0) + 1
       this.#tries.set(id, tries)

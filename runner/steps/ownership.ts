@@ -88,13 +88,19 @@ export async function release(context: RunnerContext, key: SessionKey): Promise<
   context.live.delete(key)
   context.pacer.done(key)
   if (!owner || owner.runnerId !== lease.id) return
+  const { epoch } = owner
+  const nonce = random.id()
+  const give = async (): Promise<void> => {
+    await stores.owners.release({ key, runnerId: lease.id, epoch, nonce, nowMs: clock.nowMs() })
+    view.noteOwner(key, { epoch, since: clock.nowMs(), nonce })
+  }
+  // Not ours from here on: of a release whose answer is lost nobody knows whether, or when, it is done.
+  context.claims.forget(key)
   try {
-    const nonce = random.id()
-    await stores.owners.release({ key, runnerId: lease.id, epoch: owner.epoch, nonce, nowMs: clock.nowMs() })
-    view.owners.set(key, { epoch: owner.epoch, since: clock.nowMs(), nonce })
+    await give()
   } catch (error) {
-    if (!hasCode(error, 'fenced')) throw error
-    await view.refreshOwner(key)
+    if (hasCode(error, 'fenced')) await view.refreshOwner(key)
+    else context.tell.background(give)
   }
   context.tell.event(key, { kind: 'release', epoch: owner.epoch })
   log.info(

@@ -58,7 +58,7 @@ export async function settleVerdict(
     live.bar = liveBar(
       context,
       'conflict',
-      'another process, not one of ours, uses these credentials',
+      `since ${new Date(live.lastDisconnect?.at ?? context.clock.nowMs()).toISOString()} another process, not one of ours, uses these credentials; stop it, then POST …/resume`,
       undefined,
     )
   }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import {
   Browsers,
+  isJidGroup,
   makeWASocket,
   type BinaryNode,
   type WASocket,
@@ -101,7 +102,8 @@ class BaileysSocket implements WhatsAppSocket {
     return this.#sock.requestPairingCode(phone)
   }
 
-  async send(message: { id: string; to: string; text: string }): Promise<void> {
+  async send(message: { id: string; to: string; text: string; again?: boolean }): Promise<void> {
+    if (message.again) await this.#forgetWhoHasKey(message.to)
     await this.#sock.sendMessage(message.to, { text: message.text }, { messageId: message.id })
   }
 
@@ -215,12 +217,16 @@ class BaileysSocket implements WhatsAppSocket {
       if (frame instanceof Uint8Array || frame.tag !== 'message') return
       this.#messagesIn++
       inbox.note(frame)
+      // rc14 works through what is marked so in the order of arrival, and lets everything else overtake it: a message that
+      // comes while the backlog is in work would be tried before the one that brings its key, and asked for once more.
+      frame.attrs['offline'] ??= '0'
     })
     ws.on('CB:success', () => {
       this.#loggedInAtMs = this.#clock.monotonicMs()
     })
     ws.on('CB:ack,class:message', (node: BinaryNode) => {
-      const { id, error } = node.attrs
+      const { id, from, error } = node.attrs
+      if (from && error !== undefined) void this.#forgetWhoHasKey(from).catch(() => undefined)
       if (id) events.acknowledged(id, error === undefined ? undefined : Number(error))
     })
     ws.on('CB:receipt', (node: BinaryNode) => this.#receipt(node))
@@ -236,6 +242,14 @@ class BaileysSocket implements WhatsAppSocket {
     this.#auth.creds.advSecretKey = randomBytes(32).toString('base64')
     this.#ask.state.journal.credsChanged()
     this.#ask.events.paired()
+  }
+
+  /**
+   * rc14 takes the members of a group for having our sender key as soon as the message that brings it is on the wire. When
+   * that did not arrive, nobody could read what follows; whoever gets the key twice does not mind.
+   */
+  async #forgetWhoHasKey(group: string): Promise<void> {
+    if (isJidGroup(group)) await this.#auth.keys.set({ 'sender-key-memory': { [group]: null } })
   }
 
   #opened(): void {

@@ -12,8 +12,11 @@ import type { SessionState } from '../state/session-state.ts'
 export interface WhatsAppSocket {
   /** Asks for a code to type into the phone. Only before pairing, after the first QR. Digits only. */
   requestPairingCode(phone: string): Promise<string>
-  /** Writes a text; resolves when the bytes are on the wire, which is not yet an acknowledgement. */
-  send(message: { id: string; to: string; text: string }): Promise<void>
+  /**
+   * Writes a text; resolves when the bytes are on the wire, which is not yet an acknowledgement. `again` says that it was
+   * tried before under this id, and that nobody knows whether the server got it.
+   */
+  send(message: { id: string; to: string; text: string; again?: boolean }): Promise<void>
   /** Unlinks this device, and says whether the server confirmed it. The socket closes afterwards. */
   logout(): Promise<'confirmed' | 'unconfirmed'>
   /**

@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 
 /** The project's folder: what `npm start` runs in. */
-export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Of the environment of the tests only this reaches a process under test; every setting is the test's own. */
 const INHERITED = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'CI']
@@ -14,6 +14,12 @@ export interface Ending {
   code: number | null
   signal: NodeJS.Signals | null
 }
+
+/** A test run that is broken off takes its processes with it. */
+const living = new Set<{ kill(signal: NodeJS.Signals): boolean }>()
+process.on('exit', () => {
+  for (const child of living) child.kill('SIGKILL')
+})
 
 /** A process of its own, and every line it wrote. */
 export interface Child {
@@ -40,6 +46,8 @@ export function startChild(args: readonly string[], env: Readonly<Record<string,
     env: { ...Object.fromEntries(inherited), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  living.add(child)
+  child.once('exit', () => living.delete(child))
   const lines: string[] = []
   const read = [child.stdout, child.stderr].map((stream) => {
     const reader = createInterface(stream)

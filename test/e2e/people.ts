@@ -71,7 +71,7 @@ export const textsIn = async (api: Api, session: string): Promise<(string | unde
   (await api.feed(session)).items.map(({ text }) => text)
 
 /** Sends a text from the session to a phone, and waits until its person reads it there. */
-export async function reaches(
+async function reaches(
   api: Api,
   whatsapp: WhatsAppAdmin,
   session: string,
@@ -85,7 +85,7 @@ export async function reaches(
 }
 
 /** Sends a text from a phone to the session's phone, and waits until it is in the session's feed. */
-export async function arrives(
+async function arrives(
   api: Api,
   whatsapp: WhatsAppAdmin,
   linked: Linked,

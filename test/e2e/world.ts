@@ -39,9 +39,9 @@ export function useWorld(): World {
   afterEach(async ({ task }) => {
     inTest = false
     const installations = ofTest.splice(0)
-    if (task.result?.state === 'fail') tellLastWords([...ofFile, ...installations])
-    await standIn?.admin.clearFaults()
+    if (task.result?.state === 'fail') tellLastWords([...ofFile, ...installations], standIn)
     await takeDown(installations)
+    await standIn?.admin.clearFaults()
   })
   afterAll(async () => {
     await takeDown(ofFile.splice(0))
@@ -95,11 +95,13 @@ function answers(port: number): Promise<boolean> {
   return promise.finally(() => socket.destroy())
 }
 
-function tellLastWords(installations: readonly Installation[]): void {
+function tellLastWords(installations: readonly Installation[], standIn: WhatsAppProcess | undefined): void {
   const all: MooringProcess[] = installations.flatMap(({ processes }) => processes)
   for (const mooring of all) {
-    process.stderr.write(
-      `\n--- mooring, pid ${mooring.child.pid}, port ${mooring.port} ---\n${mooring.tail()}\n`,
-    )
+    const { pid, alive } = mooring.child
+    const head = `mooring, pid ${pid}, port ${mooring.port}${alive ? '' : ', has ended'}`
+    process.stderr.write(`\n--- ${head} ---\n${mooring.tail()}\n`)
   }
+  if (standIn && !standIn.child.alive)
+    process.stderr.write(`\n--- the stand-in has ended ---\n${standIn.child.lines.join('\n')}\n`)
 }

@@ -1,0 +1,37 @@
+import { join } from 'node:path'
+import { Runner } from '#runner/runner.ts'
+import { runnerSettings } from '#runner/settings.ts'
+import { baileysSockets } from '#runner/whatsapp/baileys-socket.ts'
+import { silenceConsole } from '#runner/whatsapp/quiet.ts'
+import { systemClock } from '#shared/clock.ts'
+import type { Config } from '#shared/config.ts'
+import type { Log } from '#shared/log.ts'
+import { systemRandom } from '#shared/random.ts'
+import type { Stores } from '#shared/store/stores.ts'
+import { version } from './version.ts'
+
+/** Everything that only a process which holds sockets loads. Resolves when the first passes are queued. */
+export async function startRunner(config: Config, stores: Stores, log: Log): Promise<Runner> {
+  silenceConsole(log)
+  const settings = runnerSettings(config, version)
+  const runner = new Runner({
+    stores,
+    clock: systemClock,
+    random: systemRandom,
+    log: log.child({ component: 'runner' }),
+    openSocket: baileysSockets({
+      settings: settings.baileys,
+      clock: systemClock,
+      log:
+        config.MOORING_BAILEYS_LOG_LEVEL === 'silent'
+          ? undefined
+          : log.child({ component: 'baileys' }, { level: config.MOORING_BAILEYS_LOG_LEVEL }),
+    }),
+    settings: {
+      ...settings.runner,
+      workDir: config.MOORING_WORK_DIR ?? join(config.MOORING_DATA_DIR, 'work'),
+    },
+  })
+  await runner.start()
+  return runner
+}

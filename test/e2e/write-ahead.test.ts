@@ -1,0 +1,185 @@
+import { expect, test } from 'vitest'
+import { dataKeys } from '#runner/state/data-keys.ts'
+import { openEntry } from '#runner/state/journal.ts'
+import { RecordMap } from '#runner/state/record-map.ts'
+import { systemClock } from '#shared/clock.ts'
+import { parseSessionId, parseTenantId, sessionKey } from '#shared/ids.ts'
+import { systemRandom } from '#shared/random.ts'
+import { eventually } from './eventually.ts'
+import { useLocalRunners, type LocalRunner } from './in-process.ts'
+import { TENANT } from './installation.ts'
+import type { MooringProcess } from './mooring-process.ts'
+import { connected, converse, pairByQr, textsIn, type Linked } from './people.ts'
+import { useWorld } from './world.ts'
+
+const world = useWorld()
+const startLocal = useLocalRunners()
+
+const KEY = sessionKey(parseTenantId(TENANT), parseSessionId('shop'))
+/** What must not happen while the store is slow has had that many round trips to happen. */
+const LOOKS = 25
+
+interface Scene {
+  control: MooringProcess
+  local: LocalRunner
+}
+
+async function begin(): Promise<Scene> {
+  return startLocal({ installation: await world.install(), whatsappUrl: world.whatsappUrl })
+}
+
+async function paired(): Promise<Scene & { linked: Linked }> {
+  const scene = await begin()
+  return { ...scene, linked: await pairByQr(scene.control.api, world.whatsapp, 'shop', world.newNumber()) }
+}
+
+/** A person with a phone and a companion, who has written with the session before. */
+async function friend({ control, linked }: Scene & { linked: Linked }): Promise<string> {
+  const phone = world.newNumber()
+  await world.whatsapp.phone(phone)
+  await world.whatsapp.companion(phone)
+  await converse(control.api, world.whatsapp, linked, phone, 'before')
+  return phone
+}
+
+/** Which records each entry changed, and when it was durable. */
+async function entriesOf({ stores, appends }: LocalRunner) {
+  const session = await stores.sessions.get(KEY)
+  if (!session) throw new Error('the session is gone')
+  const ring = await dataKeys({ stores, clock: systemClock, random: systemRandom }).ring(KEY, session)
+  const records = new RecordMap()
+  return appends.map(({ entry, durableAtNs }) => {
+    const body = openEntry(KEY, entry, ring, records)
+    if (body.kind === 'reset') records.clear()
+    for (const [name, value] of body.changes) records.set(name, value)
+    return { names: new Set(body.changes.map(([name]) => name)), durableAtNs }
+  })
+}
+
+/** An entry is on its way to the store. */
+const writing = ({ appends }: LocalRunner): Promise<unknown> =>
+  eventually('an append', () => appends.some(({ durableAtNs }) => durableAtNs === undefined))
+
+/** Looks again and again, and sees the same each time. */
+async function stays<T>(value: T, look: () => Promise<T>): Promise<void> {
+  for (let at = 0; at < LOOKS; at++) expect(await look()).toEqual(value)
+}
+
+/** The moment at which all of these records, as they are from the entry `from` on, were durable. */
+async function durableAt(local: LocalRunner, from: number, names: readonly string[]): Promise<bigint> {
+  const entries = (await entriesOf(local)).slice(from)
+  const times = names.map((name) => {
+    const entry = entries.find((one) => one.names.has(name))
+    expect(entry, `an entry with ${name}`).toBeDefined()
+    return entry?.durableAtNs ?? 0n
+  })
+  return times.reduce((latest, time) => (time > latest ? time : latest), 0n)
+}
+
+const userOf = (jid: string): string => jid.split(/[:@]/)[0] ?? ''
+
+/** The records of the sessions with all devices of a phone. */
+async function sessionsWith(phone: string): Promise<string[]> {
+  const { devices } = await world.whatsapp.report()
+  return Object.values(devices)
+    .filter((device) => device.phone === phone && device.simulated)
+    .map(({ lid, device }) => `session/${userOf(lid)}_1.${device}`)
+}
+
+test('a text to a person reaches the server after the ratchet of every device that it is for is durable', async () => {
+  const scene = await paired()
+  const { control, local, linked } = scene
+  const person = await friend(scene)
+  const from = local.appends.length
+  const release = local.holdAppends()
+  const { id } = await control.api.send('shop', person, 'slowly')
+  await writing(local)
+  await stays([], () => world.whatsapp.accepted(id))
+  release()
+  const [seen] = await eventually(
+    'it to be accepted',
+    () => world.whatsapp.accepted(id),
+    (all) => all[0],
+  )
+  const names = [...(await sessionsWith(person)), ...(await sessionsWith(linked.phone))]
+  expect(names).toHaveLength(3)
+  expect(BigInt(seen?.seenAtNs ?? 0)).toBeGreaterThan(await durableAt(local, from, names))
+})
+
+test('a text to a group reaches the server after our sender key is durable, and so does its first use', async () => {
+  const scene = await paired()
+  const { control, local, linked } = scene
+  const person = await friend(scene)
+  const { id: group } = await world.whatsapp.group('slow', [person, linked.phone])
+  const { lid } = await world.whatsapp.device(linked.jid)
+  for (const text of ['the first brings the key', 'the second only uses it']) {
+    const from = local.appends.length
+    const release = local.holdAppends()
+    const { id } = await control.api.send('shop', group, text)
+    await writing(local)
+    await stays([], () => world.whatsapp.accepted(id))
+    release()
+    const [seen] = await eventually(
+      'it to be accepted',
+      () => world.whatsapp.accepted(id),
+      (all) => all[0],
+    )
+    const own = `sender-key/${group}::${userOf(lid)}_1::1`
+    expect(BigInt(seen?.seenAtNs ?? 0)).toBeGreaterThan(await durableAt(local, from, [own]))
+  }
+})
+
+test('a message is receipted after its ratchet step and its text are durable in one entry', async () => {
+  const scene = await paired()
+  const { control, local, linked } = scene
+  const person = await friend(scene)
+  const receipted = async (): Promise<number> => (await world.whatsapp.device(linked.jid)).receipted
+  const before = await receipted()
+  const from = local.appends.length
+  const release = local.holdAppends()
+  await world.whatsapp.send(person, { to: linked.phone, text: 'slowly' })
+  await writing(local)
+  await stays(before, receipted)
+  expect(await textsIn(control.api, 'shop')).not.toContain('slowly')
+  release()
+  await eventually('the receipt', receipted, (count) => count === before + 1)
+  const entries = (await entriesOf(local)).slice(from)
+  const entry = entries.find(({ names }) => [...names].some((name) => name.startsWith('inbox/')))
+  const { lid } = await world.whatsapp.phone(person)
+  expect([...(entry?.names ?? [])]).toContain(`session/${userOf(lid)}_1.0`)
+  await eventually('the text', async () => (await textsIn(control.api, 'shop')).includes('slowly'))
+})
+
+test('pairing is countersigned after the credentials are durable, pre-keys are offered after they are', async () => {
+  const { control, local } = await begin()
+  const { api } = control
+  const phone = world.newNumber()
+  await world.whatsapp.phone(phone)
+  await api.create('shop')
+  await api.openPairing('shop')
+  const { qr } = await eventually('the QR', () => api.qr('shop'))
+  const linkedDevices = async (): Promise<number> =>
+    (await world.whatsapp.phoneReport(phone)).linkedDevices.length
+
+  let release = local.holdAppends()
+  const scanned = world.whatsapp.scan(phone, qr)
+  await writing(local)
+  await stays(0, linkedDevices)
+  const at = local.appends.length
+  release()
+  const { jid } = await scanned
+  expect([...((await entriesOf(local))[at - 1]?.names ?? [])]).toEqual(['creds/'])
+  expect(await linkedDevices()).toBe(1)
+
+  // The next thing that it writes much of are its first pre-keys.
+  release = local.holdAppends()
+  await writing(local)
+  const uploaded = async (): Promise<number> => (await world.whatsapp.device(jid)).preKeysUploaded
+  await stays(0, uploaded)
+  release()
+  await connected(api, 'shop')
+  const entries = await entriesOf(local)
+  const keys = entries.filter(({ names }) => [...names].some((name) => name.startsWith('pre-key/')))
+  expect(keys.map(({ names }) => names.has('creds/'))).toEqual([true])
+  expect(keys[0]?.names.size).toBe((await uploaded()) + 1)
+})

@@ -1,0 +1,102 @@
+import { expect, test } from 'vitest'
+import { Problem } from '#test/e2e/api.ts'
+import { eventually } from '#test/e2e/eventually.ts'
+import { useWorld } from '#test/e2e/world.ts'
+import { expectPeace, isOwnedBy, startFleet, stopInOrder } from './fleet.ts'
+import type { Fleet, RunnerProcess, RunnerSeen } from './fleet.ts'
+import { useStoreSet } from './store-sets.ts'
+import { startTraffic } from './traffic.ts'
+
+const SESSIONS = 12
+
+const world = useWorld()
+const set = useStoreSet('embedded')
+
+const shown = (fleet: Fleet, { id }: RunnerProcess, fits: (runner: RunnerSeen) => boolean) =>
+  eventually(
+    `GET /v1/runners to show ${id} as it is`,
+    async () => (await fleet.runners()).find((runner) => runner.id === id),
+    (runner) => runner && fits(runner),
+  )
+
+test('B5: a runner that is asked to drain hands everything over, claims nothing more, and says so', async () => {
+  const fleet = await startFleet(world, set, { sessions: SESSIONS })
+  const one = await fleet.startRunner()
+  await fleet.connected(isOwnedBy(one))
+  await shown(fleet, one, ({ alive, draining, held }) => alive && !draining && held === SESSIONS)
+  const other = await fleet.startRunner()
+  const traffic = await startTraffic(world, fleet)
+  await world.whatsapp.resetReport()
+
+  const asked = await fleet.api.call('POST', `/v1/runners/${one.id}/drain`)
+  expect(asked).toMatchObject({ id: one.id, draining: true })
+  expect(await one.says('drained')).toMatchObject({
+    sessions: SESSIONS,
+    left: 0,
+    durationMs: expect.any(Number),
+  })
+  const moved = await fleet.connected(isOwnedBy(other))
+  await shown(fleet, one, ({ alive, draining, held }) => alive && draining && held === 0)
+  await shown(fleet, other, ({ draining, held }) => !draining && held === SESSIONS)
+  await traffic.stop()
+  await expectPeace(world, fleet)
+
+  // Owner and epoch stand in the status, and in every event that tells of them.
+  for (const { id, status } of moved) {
+    const { runnerId, epoch } = status.owner ?? {}
+    expect(runnerId).toBe(other.id)
+    const events = (await fleet.api.events(id)) as { kind: string; by: string; epoch?: number }[]
+    const told = events.filter(({ kind }) => ['claim', 'takeover', 'release', 'phase'].includes(kind))
+    expect(told.filter((event) => event.epoch === undefined)).toEqual([])
+    expect(told).toContainEqual(
+      expect.objectContaining({ kind: 'release', by: one.id, epoch: (epoch ?? 0) - 1 }),
+    )
+    expect(told).toContainEqual(expect.objectContaining({ kind: 'claim', by: other.id, epoch }))
+    expect(told).toContainEqual(
+      expect.objectContaining({ kind: 'phase', by: other.id, to: 'connected', epoch }),
+    )
+  }
+
+  // With nobody left to take them they wait, and the one that drains leaves them alone.
+  await stopInOrder(other)
+  await eventually('every session to wait for a runner', fleet.sessions, (sessions) =>
+    sessions.every(({ status }) => status.phase === 'pending' && status.owner === null),
+  )
+  expect(one.log('session claimed').length + one.log('session taken over').length).toBe(SESSIONS)
+  const third = await fleet.startRunner()
+  await fleet.connected(isOwnedBy(third))
+  expect(one.log('session claimed').length + one.log('session taken over').length).toBe(SESSIONS)
+  expect(await one.stop()).toEqual({ code: 0, signal: null })
+})
+
+test('B5: SIGTERM hands everything over, sums it up in one line, ends with 0 and leaves no lease behind', async () => {
+  const fleet = await startFleet(world, set, { sessions: SESSIONS })
+  const one = await fleet.startRunner()
+  await fleet.connected(isOwnedBy(one))
+  const other = await fleet.startRunner()
+  const { sessions, durationMs } = await stopInOrder(one)
+  console.log(`drain of ${String(sessions)}: ${String(durationMs)} ms`)
+  expect(sessions).toBe(SESSIONS)
+  await fleet.connected(isOwnedBy(other))
+  expect((await fleet.runners()).map(({ id }) => id)).toEqual([other.id])
+  await expect(fleet.api.call('POST', `/v1/runners/${one.id}/drain`)).rejects.toMatchObject({
+    status: 404,
+  } satisfies Partial<Problem>)
+  await expectPeace(world, fleet)
+})
+
+test('B5: a second SIGTERM forces the end with 1; what was not handed over is taken over', async () => {
+  const fleet = await startFleet(world, set, { sessions: SESSIONS })
+  const one = await fleet.startRunner()
+  await fleet.connected(isOwnedBy(one))
+  // Nobody answers the end of a connection any more, so that a hand-over in order takes a while.
+  await world.whatsapp.fault({ kind: 'freeze' })
+  one.child.signal('SIGTERM')
+  await one.says('draining')
+  one.child.signal('SIGTERM')
+  expect(await one.child.ended).toEqual({ code: 1, signal: null })
+  expect(one.log('forced to end')).toHaveLength(1)
+  await world.whatsapp.clearFaults()
+  const other = await fleet.startRunner()
+  await fleet.connected(isOwnedBy(other))
+})

@@ -1,0 +1,74 @@
+import type { SessionKey } from '#shared/ids.ts'
+import type { KeyRing } from '#runner/state/data-keys.ts'
+import { openEntry } from '#runner/state/journal.ts'
+import { dataKeyPlace } from '#runner/state/places.ts'
+import { decodeValue, splitRecordKey } from '#runner/state/record.ts'
+import { RecordMap } from '#runner/state/record-map.ts'
+import { INBOX_TYPE } from '#runner/whatsapp/auth-state.ts'
+import type { MemoryDatabase } from './memory/database.ts'
+import { unwrapNow } from './memory/key-wrapper.ts'
+import { sentOf, type RatchetRecord } from './ratchet.ts'
+
+/**
+ * What a runner that dies in this very moment would leave behind of one session: the state after the newest entry that
+ * the store holds, followed entry by entry as they are accepted.
+ */
+export class DurableState {
+  readonly records = new RecordMap()
+  /** Message ids that were ever kept in the inbox. */
+  readonly kept = new Set<string>()
+  readonly sent = new Map<string, number>()
+  readonly #db: MemoryDatabase
+  readonly #key: SessionKey
+  #seq = 0
+
+  constructor(db: MemoryDatabase, key: SessionKey) {
+    this.#db = db
+    this.#key = key
+  }
+
+  get seq(): number {
+    return this.#seq
+  }
+
+  /** Takes in what was accepted since. Answers what is wrong with it, if anything. */
+  follow(): string | undefined {
+    const journal = this.#db.journals.get(this.#key)
+    for (let entry = journal?.get(this.#seq + 1); entry; entry = journal?.get(this.#seq + 1)) {
+      const body = openEntry(this.#key, entry, this.#ring(), this.records)
+      if (body.kind === 'reset' || body.kind === 'jump')
+        return `entry ${entry.seq} puts another state in the place of the whole one, and nobody asked for that`
+      for (const [name, value] of body.changes) {
+        const wrong = this.#learn(name, value)
+        if (wrong) return wrong
+      }
+      this.#seq = entry.seq
+    }
+    return undefined
+  }
+
+  #learn(name: string, value: Uint8Array | null): string | undefined {
+    this.records.set(name, value)
+    const { type } = splitRecordKey(name)
+    if (!value) return undefined
+    if (type === INBOX_TYPE) this.kept.add((decodeValue(value) as { id: string }).id)
+    if (type !== 'session') return undefined
+    for (const [chain, sent] of sentOf(decodeValue(value) as RatchetRecord)) {
+      const before = this.sent.get(chain) ?? 0
+      if (sent < before) return `a sending ratchet goes back from ${before} to ${sent}`
+      this.sent.set(chain, sent)
+    }
+    return undefined
+  }
+
+  #ring(): KeyRing {
+    const dataKeys = this.#db.sessions.get(this.#key)?.session.dataKeys ?? []
+    const find = (keyId: string) => {
+      const found = dataKeys.find(({ id }) => id === keyId)
+      return found && { id: keyId, bytes: unwrapNow(found.wrapped, dataKeyPlace(this.#key, keyId)) }
+    }
+    const last = find(dataKeys.at(-1)?.id ?? '')
+    if (!last) throw new Error('a session that writes has a data key')
+    return { current: last, ids: dataKeys.map(({ id }) => id), find }
+  }
+}

@@ -1,0 +1,86 @@
+import { systemClock } from '#shared/clock.ts'
+import { seededRandom, type Random } from '#shared/random.ts'
+import type { Installation } from '../e2e/installation.ts'
+import type { MooringProcess } from '../e2e/mooring-process.ts'
+import { eventually } from '../e2e/eventually.ts'
+import { connected, pairByQr } from '../e2e/people.ts'
+import type { WhatsAppAdmin } from '../whatsapp/client.ts'
+import { Correspondence } from './correspondence.ts'
+import { judge, type Figures } from './judge.ts'
+
+export interface SoakOptions {
+  kills: number
+  seed: number
+  sessions: number
+  whatsapp: WhatsAppAdmin
+  installation: Installation
+  newNumber: () => string
+  /** After each kill. */
+  progress?: (kills: number, texts: number) => Promise<void> | void
+}
+
+/** The moment of a kill, after a burst began. */
+const KILL_MIN_MS = 20
+const KILL_MAX_MS = 400
+/** So many rounds do not wait until the sessions are at rest: the kill comes while they catch up. */
+const EARLY_SHARE = 0.4
+/** A burst may be over before the kill, or go on after it. */
+const SPAN_MIN = 0.4
+const SPAN_MAX = 1.4
+
+/**
+ * Kills Mooring again and again while everybody writes to everybody, with an empty disk every second time, and counts what
+ * that did to anybody. The seed decides the moments; what the operating system makes of them it does not.
+ */
+export async function soak(options: SoakOptions): Promise<Figures> {
+  const { kills, seed, sessions, whatsapp, installation, newNumber, progress } = options
+  const dice = seededRandom(seed)
+  let mooring = await installation.start()
+  const all: Correspondence[] = []
+  for (let at = 0; at < sessions; at++) {
+    const linked = await pairByQr(mooring.api, whatsapp, `soak${at}`, newNumber())
+    all.push(await Correspondence.begin(whatsapp, linked, [newNumber(), newNumber()], dice))
+  }
+  for (let kill = 1; kill <= kills; kill++) {
+    await killInTraffic(mooring, all, `${kill}`, { dice, whatsapp })
+    if (kill % 2 === 0) await installation.wipeWorkDir()
+    mooring = await installation.start()
+    await progress?.(kill, textsOf(all))
+  }
+  for (const { linked } of all) await connected(mooring.api, linked.session)
+  for (const one of all) await one.repeatUnanswered(mooring.api)
+  return judge({ api: mooring.api, whatsapp, all, kills, processes: installation.processes })
+}
+
+async function killInTraffic(
+  mooring: MooringProcess,
+  all: readonly Correspondence[],
+  name: string,
+  { dice, whatsapp }: { dice: Random; whatsapp: WhatsAppAdmin },
+): Promise<void> {
+  const waitMs = KILL_MIN_MS + dice.next() * (KILL_MAX_MS - KILL_MIN_MS)
+  const spanMs = waitMs * (SPAN_MIN + dice.next() * (SPAN_MAX - SPAN_MIN))
+  if (dice.next() < EARLY_SHARE) await loggedIn(whatsapp, all)
+  else for (const { linked } of all) await connected(mooring.api, linked.session)
+  const bursts = all.map(async (one) => {
+    await one.repeatUnanswered(mooring.api)
+    await one.burst(mooring.api, { name, spanMs })
+  })
+  await systemClock.sleep(waitMs)
+  await mooring.kill()
+  await Promise.all(bursts)
+}
+
+/** The first of them has a connection, and what it missed is just on its way. */
+async function loggedIn(whatsapp: WhatsAppAdmin, all: readonly Correspondence[]): Promise<void> {
+  const [first] = all
+  if (!first) return
+  await eventually(
+    'a login',
+    () => whatsapp.device(first.linked.jid),
+    ({ open }) => open > 0,
+  )
+}
+
+const textsOf = (all: readonly Correspondence[]): number =>
+  all.reduce((sum, { incoming, outgoing }) => sum + incoming.size + outgoing.length, 0)
