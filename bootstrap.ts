@@ -35,13 +35,35 @@ export async function bootstrapKey(
   return { text: (await readKey(path)) ?? text, from: 'file', path }
 }
 
+/**
+ * What marks API keys: of the settings, or for the embedded stores made at the first start and kept like the admin key.
+ * `undefined` for the Google stores without the setting.
+ * @throws CodedError `config` when the file holds nothing
+ */
+export async function keyPepper(
+  config: Pick<Config, 'MOORING_KEY_PEPPER' | 'MOORING_STORE'>,
+  dataDir: string,
+  randomBytes: (size: number) => Buffer,
+): Promise<string | undefined> {
+  if (config.MOORING_KEY_PEPPER !== undefined) return config.MOORING_KEY_PEPPER
+  if (config.MOORING_STORE !== 'embedded') return undefined
+  const path = join(dataDir, 'key-pepper')
+  const kept = await readKey(path, 'key pepper')
+  if (kept !== undefined) return kept
+  const text = randomBytes(KEY_BYTES).toString('base64url')
+  await makeFolder(dataDir)
+  const scratch = `${path}.${randomBytes(8).toString('hex')}`
+  if (await createFile(path, scratch, [Buffer.from(`${text}\n`)])) return text
+  return (await readKey(path, 'key pepper')) ?? text
+}
+
 /** `undefined` when there is no file. */
-async function readKey(path: string): Promise<string | undefined> {
+async function readKey(path: string, what = 'admin key'): Promise<string | undefined> {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined
-    throw new CodedError('config', `the admin key ${path} can't be read`, { cause: error })
+    throw new CodedError('config', `the ${what} ${path} can't be read`, { cause: error })
   })
   if (text?.trim() === '')
-    throw new CodedError('config', `the admin key ${path} is empty: remove it, and a new one is made`)
+    throw new CodedError('config', `the ${what} ${path} is empty: remove it, and a new one is made`)
   return text?.trim()
 }

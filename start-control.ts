@@ -8,7 +8,7 @@ import type { Config } from '#shared/config.ts'
 import type { Log } from '#shared/log.ts'
 import { systemRandom } from '#shared/random.ts'
 import type { Stores } from '#shared/store/stores.ts'
-import { bootstrapKey } from './bootstrap.ts'
+import { bootstrapKey, keyPepper } from './bootstrap.ts'
 import { version } from './version.ts'
 import { welcome } from './welcome.ts'
 
@@ -20,6 +20,12 @@ export async function startControl(
   registry: Registry,
 ): Promise<Serving> {
   const key = await bootstrapKey(config, config.MOORING_DATA_DIR, randomBytes)
+  const pepper = await keyPepper(config, config.MOORING_DATA_DIR, randomBytes)
+  if (pepper === undefined)
+    log.warn(
+      { component: 'control' },
+      'without MOORING_KEY_PEPPER whoever writes the database can make API keys',
+    )
   const project = config.GOOGLE_CLOUD_PROJECT
   const app = createControl({
     stores,
@@ -29,6 +35,7 @@ export async function startControl(
     version,
     registry,
     adminKeySha256: sha256Hex(key.text),
+    ...(pepper === undefined ? {} : { keyPepper: pepper }),
     ...(project === undefined ? {} : { project }),
   })
   const serving = await serveControl({ app, port: config.PORT, hostname: config.MOORING_HOST })

@@ -18,7 +18,7 @@ export default defineConfig({
             '{control,runner,shared,infra}/**/*.test.ts',
             'test/{contract,golden,simulation}/**/*.test.ts',
           ],
-          testTimeout: 20_000,
+          testTimeout: 90_000,
         },
       },
       {

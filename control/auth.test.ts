@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest'
+import type { ApiKeyStore } from '#shared/store/api-key-store.ts'
+import { mintKey } from './auth.ts'
 import { controlWorld } from './control.fixture.ts'
 
 test('E5 refuses a request without credentials with 401, and says how to send them', async () => {
@@ -143,4 +145,29 @@ test('refuses a hasty key with 429 and Retry-After, and nobody else', async () =
   expect((await world.ask('GET', '/v1/sessions', { key: calm })).status).toBe(200)
   world.clock.advance(1000)
   expect((await world.ask('GET', '/v1/sessions', { key: hasty })).status).toBe(200)
+})
+
+test('accepts no key that a record was made or changed for without the pepper of control', async () => {
+  const keyPepper = 'the pepper that only control has, 32+'
+  await using world = await controlWorld({ keyPepper })
+  const { stores } = world
+  const key = await world.keyOf('acme', 'read')
+  expect((await world.ask('GET', '/v1/sessions', { key })).status).toBe(200)
+
+  // A runner can write every record. It makes one for a key of its own …
+  const own = mintKey('a guess', 'abcdefghij', { scopes: ['admin'] })
+  const record = { id: 'abcdefghij', name: 'mine', scopes: ['admin'] as const, createdAt: 1 }
+  await stores.apiKeys.create({ ...record, prefix: own.prefix, sha256: own.sha256 })
+  expect((await world.ask('GET', '/v1/tenants', { key: own.key })).status).toBe(401)
+
+  // … and changes one, so that a good key would be more than it was made for.
+  const find: ApiKeyStore['find'] = async (sha256) => {
+    const { tenant: _left, ...found } = (await stores.apiKeys.find(sha256)) ?? { ...record, ...own }
+    return { ...found, scopes: ['admin'] }
+  }
+  await using changed = await controlWorld({
+    keyPepper,
+    stores: { ...stores, apiKeys: { ...stores.apiKeys, find } },
+  })
+  expect((await changed.ask('GET', '/v1/tenants', { key })).status).toBe(401)
 })

@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { MiddlewareHandler } from 'hono'
 import { CodedError } from '#shared/errors.ts'
 import { parseTenantId } from '#shared/ids.ts'
@@ -9,28 +9,51 @@ import { createRateLimit } from './rate-limit.ts'
 
 /** A use is noted at most this often: the date is for people, and every note is a write. */
 const TOUCH_EVERY_MS = 60_000
-const SECRET_LENGTH = 43 // 62^43 > 2^256
+const RANDOM_LENGTH = 22 // 62^22 > 2^130
+const MARK_LENGTH = 21 // 62^21 > 2^125
 const BASE62 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
 
 export const sha256Hex = (text: string): string => createHash('sha256').update(text, 'utf8').digest('hex')
 
-/** A new key: `moor_{id}_{256 bits}`. The id in front lets people and audit trails tell keys apart. */
-export function mintKey(id: string): { key: string; prefix: string; sha256: string } {
+/** What a key may do. The key itself is marked with it. */
+interface Grant {
+  tenant?: TenantId
+  scopes: readonly Scope[]
+}
+
+/**
+ * A new key: `moor_{id}_{random}{mark}`. The id in front lets people and audit trails tell keys apart. The mark is a MAC over
+ * the rest, the tenant and the scopes, under a pepper that control alone has: runners can write every record of the
+ * database, and a record that one of them made or changed is of no use without a key that carries the right mark.
+ */
+export function mintKey(
+  pepper: string,
+  id: string,
+  grant: Grant,
+): { key: string; prefix: string; sha256: string } {
   const prefix = `moor_${id}`
-  const key = `${prefix}_${base62(SECRET_LENGTH)}`
+  let random = ''
+  while (random.length < RANDOM_LENGTH) random += base62(randomBytes(RANDOM_LENGTH))
+  const unmarked = `${prefix}_${random.slice(0, RANDOM_LENGTH)}`
+  const key = unmarked + markOf(pepper, unmarked, grant)
   return { key, prefix, sha256: sha256Hex(key) }
 }
 
-/** Bytes of 248 and more are thrown away, so that every character is equally likely. */
-function base62(length: number): string {
-  let text = ''
-  while (text.length < length) {
-    for (const byte of randomBytes(length)) {
-      if (byte < 248 && text.length < length) text += BASE62[byte % 62]
-    }
-  }
-  return text
+/** Whether control made this key for this tenant and these scopes. */
+function isMarked(pepper: string, key: string, grant: Grant): boolean {
+  const mark = markOf(pepper, key.slice(0, -MARK_LENGTH), grant)
+  const given = Buffer.from(key.slice(-MARK_LENGTH))
+  return given.length === mark.length && timingSafeEqual(given, Buffer.from(mark))
 }
+
+function markOf(pepper: string, unmarked: string, { tenant, scopes }: Grant): string {
+  const text = JSON.stringify([unmarked, tenant ?? null, scopes.toSorted()])
+  return base62(createHmac('sha512', pepper).update(text).digest()).slice(0, MARK_LENGTH)
+}
+
+/** Bytes of 248 and more are thrown away, so that every character is equally likely. */
+const base62 = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => (byte < 248 ? BASE62[byte % 62] : '')).join('')
 
 /** Finds out who asks, and how often. Every route below `/v1` and `/metrics` passes through here. */
 export function authenticate(kit: Kit): MiddlewareHandler<ControlEnv> {
@@ -41,7 +64,8 @@ export function authenticate(kit: Kit): MiddlewareHandler<ControlEnv> {
     const key = presentedKey(c)
     if (key === undefined) throw new CodedError('unauthorized', 'This request carries no API key.')
     const caller = await findCaller(kit, sha256Hex(key))
-    if (!caller) throw new CodedError('unauthorized', 'This API key is not known, or was revoked.')
+    if (!caller || !(isBootstrap(kit, caller.sha256) || isMarked(kit.keyPepper, key, caller)))
+      throw new CodedError('unauthorized', 'This API key is not known, or was revoked.')
     limit.take(caller.sha256)
     noteUse(caller)
     c.set('caller', caller)

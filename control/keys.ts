@@ -70,7 +70,8 @@ export function keyRoutes(app: ControlApp, kit: Kit): void {
         `This Idempotency-Key has made the key ${id} already, which can't be shown again.`,
       )
     }
-    const minted = mintKey(id)
+    const bound = tenant === undefined ? {} : { tenant }
+    const minted = mintKey(kit.keyPepper, id, { ...bound, scopes: asked.scopes })
     const record: ApiKey = {
       id,
       sha256: minted.sha256,
@@ -78,7 +79,7 @@ export function keyRoutes(app: ControlApp, kit: Kit): void {
       scopes: asked.scopes,
       name: asked.name,
       createdAt: kit.clock.nowMs(),
-      ...(tenant === undefined ? {} : { tenant }),
+      ...bound,
     }
     await stores.apiKeys.create(record)
     c.get('log').info({ keyPrefix: record.prefix, by: c.get('caller').prefix, tenant }, 'key created')

@@ -53,6 +53,16 @@ resource "google_cloud_run_v2_service" "control" {
         }
       }
 
+      env {
+        name = "MOORING_KEY_PEPPER"
+        value_source {
+          secret_key_ref {
+            secret  = google_secret_manager_secret.pepper.secret_id
+            version = google_secret_manager_secret_version.pepper.version
+          }
+        }
+      }
+
       resources {
         limits = {
           cpu    = tostring(var.control.cpu)
@@ -92,6 +102,8 @@ resource "google_cloud_run_v2_service" "control" {
     google_project_iam_member.database,
     google_kms_crypto_key_iam_member.control_seals,
     google_secret_manager_secret_iam_member.control_reads_bootstrap,
+    google_secret_manager_secret_iam_member.control_reads_pepper,
+    google_storage_bucket_iam_member.control_transfers,
   ]
 
   lifecycle {

@@ -59,3 +59,26 @@ resource "google_secret_manager_secret_iam_member" "control_reads_bootstrap" {
   role      = "roles/secretmanager.secretAccessor"
   member    = google_service_account.control.member
 }
+
+resource "google_secret_manager_secret_iam_member" "control_reads_pepper" {
+  project   = var.project
+  secret_id = google_secret_manager_secret.pepper.secret_id
+  role      = "roles/secretmanager.secretAccessor"
+  member    = google_service_account.control.member
+}
+
+# An import waits for a runner under imports/, an export for whoever asked under exports/: sealed, and gone within a day.
+# Snapshots are beside them and stay out of reach; the second half of the condition is what a listing is judged by.
+resource "google_storage_bucket_iam_member" "control_transfers" {
+  bucket = google_storage_bucket.snapshots.name
+  role   = "roles/storage.objectUser"
+  member = google_service_account.control.member
+
+  condition {
+    title = "imports and exports only"
+    expression = join(" || ", flatten([for prefix in ["imports/", "exports/"] : [
+      "resource.name.startsWith(\"projects/_/buckets/${google_storage_bucket.snapshots.name}/objects/${prefix}\")",
+      "api.getAttribute(\"storage.googleapis.com/objectListPrefix\", \"\").startsWith(\"${prefix}\")",
+    ]]))
+  }
+}

@@ -21,3 +21,27 @@ resource "google_secret_manager_secret_version" "bootstrap" {
   secret_data_wo         = "moor_${ephemeral.random_password.bootstrap.result}"
   secret_data_wo_version = 1
 }
+
+# What marks API keys (docs/security.md): runners write to the same database, and this is what they lack. A new version makes
+# every key invalid but the bootstrap key, so it is raised only when the pepper has leaked.
+ephemeral "random_password" "pepper" {
+  length  = 43
+  special = false
+}
+
+resource "google_secret_manager_secret" "pepper" {
+  project   = var.project
+  secret_id = "${var.name}-key-pepper"
+
+  replication {
+    auto {}
+  }
+
+  depends_on = [google_project_service.api]
+}
+
+resource "google_secret_manager_secret_version" "pepper" {
+  secret                 = google_secret_manager_secret.pepper.id
+  secret_data_wo         = ephemeral.random_password.pepper.result
+  secret_data_wo_version = 1
+}

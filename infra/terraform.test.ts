@@ -167,7 +167,12 @@ test('gives each account what it needs and nothing else', () => {
     'roles/cloudkms.cryptoKeyEncrypter on google_kms_crypto_key',
     'roles/datastore.user on google_project',
     'roles/secretmanager.secretAccessor on google_secret_manager_secret',
+    'roles/secretmanager.secretAccessor on google_secret_manager_secret',
+    'roles/storage.objectUser on google_storage_bucket',
   ])
+  // Imports and exports, not the snapshots beside them.
+  const transfers = resources.find(({ name }) => name === 'control_transfers')
+  expect(JSON.stringify(transfers?.body['condition'])).toMatch(/imports\/.*exports\//)
   expect(of('runner')).toEqual([
     'roles/cloudkms.cryptoKeyDecrypter on google_kms_crypto_key',
     'roles/cloudkms.cryptoKeyEncrypter on google_kms_crypto_key',

@@ -24,9 +24,9 @@ interface Row {
 }
 
 /** Unknown causes are tried like server trouble, five times (facts: meaning and reaction, rules). */
-export const UNKNOWN_TRIES = 5
+const UNKNOWN_TRIES = 5
 /** "Account or configuration" causes: retrying can't help and may look abusive. */
-export const REFUSED_TRIES = 3
+const REFUSED_TRIES = 3
 /** How long a temporary ban is taken to last when the server does not say. */
 const BAN_UNKNOWN_MS = 3_600_000
 

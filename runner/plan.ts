@@ -50,7 +50,7 @@ export const REST_REASONS = [
   'fleet_stopped',
   'as_wanted',
 ] as const
-export type RestReason = (typeof REST_REASONS)[number]
+type RestReason = (typeof REST_REASONS)[number]
 
 /** The one thing that a pass does. */
 export type Step =

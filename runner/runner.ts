@@ -127,6 +127,7 @@ export class Runner {
         stores,
         state: { stores, dataKeys: keys, workingCopies, clock, random, log, soon },
         openSocket: deps.openSocket,
+        mayWrite: () => lease.isGood,
         clock,
         log,
         dice: () => random.next(),

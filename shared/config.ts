@@ -22,6 +22,7 @@ const schema = z
         'must begin with "moor_" and go on with at least 32 of A-Z a-z 0-9 _ -',
       )
       .optional(),
+    MOORING_KEY_PEPPER: z.string().min(32, 'must hold at least 32 characters of secret').optional(),
     MOORING_KEY: z.string().min(32, 'must hold at least 32 characters of secret').optional(),
     MOORING_WHATSAPP_URL: z
       .string()

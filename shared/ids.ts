@@ -11,7 +11,7 @@ export type RunnerId = string & { readonly brand: 'RunnerId' }
 
 /** `~` is left out on purpose: it separates tenant and session in a `SessionKey`. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
-export const NAME_RULE = '1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or a digit'
+const NAME_RULE = '1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or a digit'
 
 /** @throws CodedError `invalid_field` naming `field` when the text is no name. */
 function parseName(text: string, field: string): string {

@@ -48,7 +48,7 @@ export interface Want {
   metadata: Record<string, string>
 }
 
-export interface LastDisconnect {
+interface LastDisconnect {
   /** The status code of the close, absent when the library gave none. */
   code?: number
   /** A word of the close-reason table. */

@@ -108,7 +108,8 @@ export class HandOver {
     this.#leave(key)
     const untilMs = clock.monotonicMs() + withinMs
     while (live.has(key) && clock.monotonicMs() < untilMs + SLOT_MS) await clock.sleep(LOOK_MS)
-    while (wasConnected && clock.monotonicMs() < untilMs) {
+    if (!wasConnected) return
+    while (clock.monotonicMs() < untilMs) {
       try {
         const status = (await sessions.get(key))?.status
         if (status && status.epoch > epoch && status.phase === 'connected') return

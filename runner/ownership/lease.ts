@@ -14,7 +14,7 @@ export interface LeaseTimes {
   leaseForMs: number
 }
 
-export interface LeaseFacts {
+interface LeaseFacts {
   capacity: number
   version: string
   held: () => number

@@ -15,6 +15,7 @@ async function begin(world: Awaited<ReturnType<typeof openWorld>>) {
     {
       stores,
       state: deps(),
+      mayWrite: () => true,
       openSocket: ({ events }) => {
         connections.push(events)
         return socketOf()

@@ -17,6 +17,8 @@ export interface LiveSessionDeps {
   stores: Stores
   state: StateDeps
   openSocket: OpenSocket
+  /** Whether the lease is good in this very moment. */
+  mayWrite: () => boolean
   clock: Clock
   log: Log
   dice: () => number
@@ -143,6 +145,7 @@ export class LiveSession {
       inbox,
       events: this.#events(pairing),
       sentText: async (id) => this.#outbox?.sentText(id),
+      mayWrite: this.#deps.mayWrite,
     })
   }
 

@@ -131,6 +131,20 @@ describe('an outbox', () => {
     await sender.closed()
   })
 
+  test('what was tried before is marked so, since nobody knows whether the server has it', async () => {
+    const { clock, sender, make, ids } = await begin(2)
+    const tries: (readonly [id: string, again: boolean | undefined])[] = []
+    const noting = socketOf({ send: async ({ id, again }) => void tries.push([id, again]) })
+    sender.opened(noting)
+    await clock.settle()
+    await sender.closed()
+    const next = make()
+    next.opened(noting)
+    await clock.settle()
+    await next.closed()
+    expect(tries).toEqual([...ids.map((id) => [id, false]), ...ids.map((id) => [id, true])])
+  })
+
   test('another process goes on where this one was killed, under the same ids', async () => {
     const { clock, sender, make, ids, wire, connection, stateOf } = await begin(2)
     sender.opened(connection())

@@ -9,6 +9,7 @@ import {
 } from '@whiskeysockets/baileys'
 import type { WebSocket } from 'ws'
 import type { Clock } from '#shared/clock.ts'
+import { CodedError } from '#shared/errors.ts'
 import type { Log } from '#shared/log.ts'
 import { connectionAuth, type ConnectionAuth } from './auth-state.ts'
 import { closeReport } from './close-report.ts'
@@ -167,23 +168,26 @@ class BaileysSocket implements WhatsAppSocket {
 
   /**
    * Nothing leaves before all that was stored until then is durable: not a message before its ratchet, not the answer to a
-   * pairing before its credentials, not an upload before its pre-keys. With nothing waiting it costs a comparison.
+   * pairing before its credentials, not an upload before its pre-keys. And nothing at all once the lease has run out. With
+   * nothing waiting it costs two comparisons.
    */
   #guardWire(): void {
     const raw = this.#raw
     if (!raw) return
+    const { mayWrite } = this.#ask
     const { journal } = this.#ask.state
     const send = raw.send.bind(raw) as (data: Uint8Array, done?: (error?: Error) => void) => void
     let order: Promise<void> | undefined
     raw.send = (data: unknown, ...rest: unknown[]): void => {
       const done = rest.at(-1) as ((error?: Error) => void) | undefined
-      if (!order && journal.isDurable) return send(data as Uint8Array, done)
+      const put = (): void => {
+        if (mayWrite()) send(data as Uint8Array, done)
+        else done?.(new CodedError('lease_lost', 'write to WhatsApp'))
+      }
+      if (!order && journal.isDurable) return put()
       const held: Promise<void> = (order ?? Promise.resolve())
         .then(() => journal.durable())
-        .then(
-          () => send(data as Uint8Array, done),
-          (error: Error) => done?.(error),
-        )
+        .then(put, (error: Error) => done?.(error))
         .finally(() => {
           if (order === held) order = undefined
         })

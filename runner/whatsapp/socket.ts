@@ -79,6 +79,11 @@ export interface OpenSocketAsk {
   events: SocketEvents
   /** Answers the text of a message that was sent, also long ago: peers ask for it again when they can't read it. */
   sentText(id: string): Promise<string | undefined>
+  /**
+   * False once the lease has run out, noticed or not: from then on not a byte may leave. A process that slept through its lease
+   * may find bytes to answer before it finds its timers due, and a login would replace the connection of the new owner.
+   */
+  mayWrite: () => boolean
 }
 
 /** Starts a connection; answers at once. */

@@ -12,6 +12,9 @@ interface Probe {
   away: string
 }
 
+/** Control may look at imports and exports only (infra/iam.tf), so nothing else is asked for. */
+const CHECKED = 'imports/'
+
 const MISSING = new Set<number | undefined>([404, GRPC.notFound])
 const REFUSED = new Set<number | undefined>([401, 403, GRPC.permissionDenied, GRPC.unauthenticated])
 
@@ -32,7 +35,9 @@ export async function checkGoogle(options: {
     },
     {
       ask: () =>
-        db.calls.within('check the bucket', () => bucket.getFiles({ maxResults: 1, autoPaginate: false })),
+        db.calls.within('check the bucket', () =>
+          bucket.getFiles({ prefix: CHECKED, maxResults: 1, autoPaginate: false }),
+        ),
       missing: `There is no Cloud Storage bucket "${names.bucket}"; create it or correct MOORING_BUCKET.`,
       refused: `Cloud Storage refuses this service account; give it roles/storage.objectUser on bucket "${names.bucket}".`,
       away: `Cloud Storage bucket "${names.bucket}" does not answer.`,

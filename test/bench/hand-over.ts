@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { whatsappAdmin, type WhatsAppAdmin } from '../whatsapp/client.ts'
 import { prepareDataDir } from './prepare.ts'
-import { Program, startMooring, startStandIn, withTempDir } from './processes.ts'
+import { startMooring, startStandIn, withTempDir, type Program } from './processes.ts'
 import { percentile, type Figure } from './report.ts'
 
 const started = (line: Record<string, unknown>): boolean => line['message'] === 'runner started'

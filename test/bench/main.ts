@@ -1,7 +1,12 @@
 import { Command } from 'commander'
+import { fullPassCpuMs } from '../simulation/full-pass.ts'
+import { benchColdStart } from './cold-start.ts'
+import { benchGoogleCosts, benchGoogleRestart } from './google.ts'
 import { benchHandOver } from './hand-over.ts'
 import { benchMessages } from './messages.ts'
 import { benchRestart } from './restart.ts'
+import { benchStores } from './stores.ts'
+import { benchTakeover } from './takeover.ts'
 import { benchRehydrate, benchSet } from './state.ts'
 import { table, type Figure } from './report.ts'
 
@@ -12,9 +17,26 @@ const BENCHES: Record<string, () => Promise<readonly Figure[]>> = {
   restart1000: () => benchRestart(1000, 1),
   handover: () => benchHandOver(60, 3),
   drain500: () => benchHandOver(500, 1),
+  takeover: () => benchTakeover(40),
+  fullpass: benchFullPass,
+  coldstart: () => benchColdStart(),
+  stores: () => benchStores(),
+  google: async () => [...(await benchGoogleRestart(50)), ...(await benchGoogleCosts())],
   set: () => benchSet(),
   messages: () => benchMessages(),
   rehydrate: async () => [...(await benchRehydrate(1)), ...(await benchRehydrate(20))],
+}
+
+async function benchFullPass(): Promise<readonly Figure[]> {
+  const pass = await fullPassCpuMs()
+  return [
+    {
+      name: 'full pass over 10,000 sessions with nothing to do',
+      value: `${JSON.stringify(pass)}`,
+      goal: '< 250 ms of CPU',
+      note: 'in-memory stores',
+    },
+  ]
 }
 
 const program = new Command('bench')

@@ -66,7 +66,7 @@ async function measureSets(keys: SignalKeyStore, alone: number, writers: number,
 }
 
 /** Opens a state of a new session in these stores. */
-export async function openState(stores: Stores, dir: string, name: string): Promise<SessionState> {
+async function openState(stores: Stores, dir: string, name: string): Promise<SessionState> {
   const log = createLog({ level: 'silent', pretty: false, service: 'bench', version: '0' })
   const tenant = parseTenantId('bench')
   const id = parseSessionId(name)

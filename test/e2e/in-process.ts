@@ -17,10 +17,17 @@ import type { Installation } from './installation.ts'
 import type { MooringProcess } from './mooring-process.ts'
 
 /** One attempt to append, and when the store had it for good, on the clock of `process.hrtime`. */
-export interface Append {
+interface Append {
   readonly key: SessionKey
   readonly entry: JournalEntry
   durableAtNs: bigint | undefined
+}
+
+export interface Hold {
+  /** Those that wait go to the store; those that come then wait again. */
+  pass(): void
+  /** Nothing waits any more. */
+  release(): void
 }
 
 /** A runner of this very process, whose journal does what the test says. */
@@ -30,8 +37,8 @@ export interface LocalRunner {
   readonly appends: readonly Append[]
   /** Faults of the journal, read at each call. */
   readonly journal: Script<JournalStore>
-  /** From here on appends wait, until the answer is called. */
-  holdAppends(): () => void
+  /** From here on appends wait. */
+  holdAppends(): Hold
   stop(): Promise<void>
 }
 
@@ -40,7 +47,6 @@ export interface LocalOptions {
   readonly whatsappUrl: string
   /** Of the runner alone. */
   readonly clock?: Clock
-  readonly workDir?: string
 }
 
 /** Starts a runner here on the data of an installation whose API is a process of its own. All ends with the test. */
@@ -60,11 +66,11 @@ export function useLocalRunners(): (
 }
 
 async function startLocalRunner(options: LocalOptions): Promise<LocalRunner> {
-  const { installation, whatsappUrl, clock = systemClock, workDir = installation.workDir } = options
+  const { installation, whatsappUrl, clock = systemClock } = options
   const { log, lines } = recordedLog()
   trustStandIn()
   silenceConsole(log)
-  const { dataDir } = installation
+  const { dataDir, workDir } = installation
   const stores = await openEmbeddedStores({ dataDir, clock: systemClock, random: systemRandom })
   const journal: Script<JournalStore> = {}
   const appends: Append[] = []
@@ -92,11 +98,20 @@ async function startLocalRunner(options: LocalOptions): Promise<LocalRunner> {
     appends,
     journal,
     holdAppends() {
-      const held = Promise.withResolvers<void>()
-      journal.append = { kind: 'delay', until: held.promise }
-      return () => {
-        delete journal.append
-        held.resolve()
+      let held = Promise.withResolvers<void>()
+      const hold = (): void => void (journal.append = { kind: 'delay', until: held.promise })
+      hold()
+      return {
+        pass() {
+          const waiting = held
+          held = Promise.withResolvers<void>()
+          hold()
+          waiting.resolve()
+        },
+        release() {
+          delete journal.append
+          held.resolve()
+        },
       }
     },
     stop: () =>

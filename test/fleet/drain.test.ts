@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Problem } from '#test/e2e/api.ts'
+import type { Problem } from '#test/e2e/api.ts'
 import { eventually } from '#test/e2e/eventually.ts'
 import { useWorld } from '#test/e2e/world.ts'
 import { expectPeace, isOwnedBy, startFleet, stopInOrder } from './fleet.ts'

@@ -53,7 +53,7 @@ export interface Fleet {
   /** Starts a process that only runs; resolves when it has begun. Each has a working directory of its own. */
   startRunner(env?: Readonly<Record<string, string>>): Promise<RunnerProcess>
   /** The paired ones that it began with. */
-  sessions(): Promise<readonly Session[]>
+  readonly sessions: () => Promise<readonly Session[]>
   runners(): Promise<readonly RunnerSeen[]>
   /** Waits until every session is connected, as the stand-in and as the API see it; `fits` may ask for more. */
   connected(fits?: (session: Session) => unknown, withinMs?: number): Promise<readonly Session[]>

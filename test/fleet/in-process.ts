@@ -44,8 +44,11 @@ export interface LocalFleet {
   readonly stores: Stores
   readonly keys: readonly SessionKey[]
   /** `through` may put faults between the runner and the stores. */
-  start(through?: (stores: Stores) => Stores, settings?: Partial<RunnerSettings>): Promise<LocalRunner>
-  owners(): Promise<(Owner | undefined)[]>
+  readonly start: (
+    through?: (stores: Stores) => Stores,
+    settings?: Partial<RunnerSettings>,
+  ) => Promise<LocalRunner>
+  readonly owners: () => Promise<(Owner | undefined)[]>
 }
 
 /** Runners in this process on embedded stores, whose connections come up at once; all ends with the test. */

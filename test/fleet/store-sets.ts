@@ -1,5 +1,4 @@
-import { join } from 'node:path'
-import { afterAll, beforeAll } from 'vitest'
+import { afterAll, beforeAll, describe } from 'vitest'
 import { systemClock } from '#shared/clock.ts'
 import { openEmbeddedStores } from '#shared/embedded/open.ts'
 import { openGoogleStores } from '#shared/google/open.ts'
@@ -8,7 +7,7 @@ import type { Stores } from '#shared/store/stores.ts'
 import { KEY, skipReason, startCloud, type Cloud } from '#test/cloud/google-subject.ts'
 
 /** Where one fleet keeps everything: what its processes are told, and the same stores for a test that looks for itself. */
-export interface Place {
+interface Place {
   readonly env: Readonly<Record<string, string>>
   open(): Promise<Stores>
 }
@@ -22,11 +21,15 @@ export interface StoreSet {
   place(dataDir: string): Place
 }
 
-/** For `describe.each`: a row of the Google set is skipped, with the reason printed, where the emulator can't be had. */
-export const STORE_SETS = [
-  { name: 'embedded', isSkipped: false },
-  { name: 'google', isSkipped: skipReason !== undefined },
-] as const
+/** The same tests on both sets; that of Google is skipped, with the reason printed, where the emulator can't be had. */
+export function describeEachSet(tests: (name: StoreSet['name']) => void): void {
+  describe('embedded', () => {
+    tests('embedded')
+  })
+  describe.skipIf(skipReason !== undefined)('google', () => {
+    tests('google')
+  })
+}
 
 const BUCKET = 'mooring'
 /** A cold JVM. */
@@ -55,7 +58,7 @@ export function useStoreSet(name: StoreSet['name']): StoreSet {
     place(dataDir) {
       if (name === 'embedded') {
         const deps = { clock: systemClock, random: systemRandom }
-        return { env: {}, open: () => openEmbeddedStores({ dataDir: join(dataDir), ...deps }) }
+        return { env: {}, open: () => openEmbeddedStores({ dataDir: dataDir, ...deps }) }
       }
       return placeIn(running(), `fleet-${systemRandom.id().toLowerCase()}-${++projects}`)
     },

@@ -33,7 +33,7 @@ export async function startTraffic(world: World, fleet: Fleet): Promise<Traffic>
     said: [] as string[],
   }))
   type Talk = (typeof talks)[number]
-  let isOn = true
+  const over = new AbortController()
   let count = 0
 
   const tell = async (talk: Talk): Promise<void> => {
@@ -47,7 +47,7 @@ export async function startTraffic(world: World, fleet: Fleet): Promise<Traffic>
     talk.said.push(text)
   }
   const keepOn = async (write: (talk: Talk) => Promise<void>, stride: number): Promise<void> => {
-    for (let at = 0; isOn; at += stride) {
+    for (let at = 0; !over.signal.aborted; at += stride) {
       await write(talks[at % talks.length] as Talk)
       await systemClock.sleep(PAUSE_MS)
     }
@@ -60,7 +60,7 @@ export async function startTraffic(world: World, fleet: Fleet): Promise<Traffic>
         (seen) => seen.length >= heard.length,
         SETTLE_WITHIN_MS,
       )
-      expect(read.toSorted()).toEqual(heard.toSorted())
+      expect(read.map(String).toSorted()).toEqual(heard.toSorted())
     }
   }
   const allRead = async (): Promise<void> => {
@@ -91,7 +91,7 @@ export async function startTraffic(world: World, fleet: Fleet): Promise<Traffic>
       return count
     },
     async stop() {
-      isOn = false
+      over.abort()
       await writing
       await allHeard()
       await allRead()

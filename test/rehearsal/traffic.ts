@@ -37,13 +37,13 @@ export async function startTraffic(
   first: Api,
 ): Promise<Traffic> {
   let api = first
-  let isOn = true
+  const stopping = new AbortController()
   const received = new Map<string, string[]>()
   const sent: string[] = []
   await admin.phone(PEER)
 
   const write = async (one: (device: Device, count: number) => Promise<void>): Promise<void> => {
-    for (let count = 0; isOn; count++) {
+    for (let count = 0; !stopping.signal.aborted; count++) {
       const device = devices[count % devices.length]
       if (device) await one(device, count)
       await systemClock.sleep(EVERY_MS)
@@ -75,7 +75,7 @@ export async function startTraffic(
       api = next
     },
     async stop() {
-      isOn = false
+      stopping.abort()
       await writing
       const lost: string[] = []
       const doubled: string[] = []

@@ -9,7 +9,7 @@ import type { World } from './host.ts'
 
 const TENANT = 't' as TenantId
 
-export const keyOf = (number: number): SessionKey => sessionKey(TENANT, `s${number}` as SessionId)
+const keyOf = (number: number): SessionKey => sessionKey(TENANT, `s${number}` as SessionId)
 const jidOf = (number: number): string => `49170${String(number).padStart(6, '0')}:1@s.whatsapp.net`
 
 /**

@@ -154,6 +154,7 @@ export class SimulatedSocket implements WhatsAppSocket, WhatsAppClient {
     const { journal } = this.#ask.state
     const put = (): void => {
       if (this.#closed) throw new Error('Connection Closed')
+      if (!this.#ask.mayWrite()) throw new Error('the lease ran out')
       this.#link.toServer(task)
     }
     if (!this.#order && journal.isDurable) return handled(Promise.try(put))

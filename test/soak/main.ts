@@ -13,7 +13,8 @@ const wholeNumber = (text: string): number => {
 const program = new Command('soak')
   .description(
     'Kills Mooring again and again under two-way traffic, its disk wiped every second time, against the WhatsApp ' +
-      'stand-in. Ends with 1 when a text was lost or doubled, a QR was asked for, or a peer needed a retry.',
+      'stand-in. Ends with 1 when a text was lost or doubled, a QR was asked for, or a peer needed a retry. ' +
+      'Ctrl-C ends it early, and what was done so far is judged.',
   )
   .option('--kills <count>', 'how many SIGKILLs', wholeNumber, 200)
   .option('--seed <number>', 'decides who writes when, and when the kill comes', wholeNumber)
@@ -34,6 +35,8 @@ async function run({ kills, seed = Date.now() % 1_000_000, sessions, store }: As
   console.log(`seed ${seed}`)
   const startedMs = performance.now()
   const seconds = (): string => ((performance.now() - startedMs) / 1000).toFixed(0)
+  const early = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => early.abort())
   await using setting = await openSetting(store)
   const standIn = await startWhatsApp()
   let installation: Installation | undefined
@@ -46,6 +49,7 @@ async function run({ kills, seed = Date.now() % 1_000_000, sessions, store }: As
       sessions,
       whatsapp: standIn.admin,
       installation,
+      signal: early.signal,
       newNumber: () => `49151${String(++numbers).padStart(8, '0')}`,
       progress: async (done, texts) => {
         const { totals } = await standIn.admin.report()

@@ -15,6 +15,8 @@ export interface SoakOptions {
   whatsapp: WhatsAppAdmin
   installation: Installation
   newNumber: () => string
+  /** Ends it early: what was done so far is judged. */
+  signal?: AbortSignal
   /** After each kill. */
   progress?: (kills: number, texts: number) => Promise<void> | void
 }
@@ -33,7 +35,7 @@ const SPAN_MAX = 1.4
  * that did to anybody. The seed decides the moments; what the operating system makes of them it does not.
  */
 export async function soak(options: SoakOptions): Promise<Figures> {
-  const { kills, seed, sessions, whatsapp, installation, newNumber, progress } = options
+  const { seed, sessions, whatsapp, installation, newNumber, progress, signal } = options
   const dice = seededRandom(seed)
   let mooring = await installation.start()
   const all: Correspondence[] = []
@@ -41,11 +43,13 @@ export async function soak(options: SoakOptions): Promise<Figures> {
     const linked = await pairByQr(mooring.api, whatsapp, `soak${at}`, newNumber())
     all.push(await Correspondence.begin(whatsapp, linked, [newNumber(), newNumber()], dice))
   }
-  for (let kill = 1; kill <= kills; kill++) {
-    await killInTraffic(mooring, all, `${kill}`, { dice, whatsapp })
-    if (kill % 2 === 0) await installation.wipeWorkDir()
+  let kills = 0
+  while (kills < options.kills && !signal?.aborted) {
+    kills++
+    await killInTraffic(mooring, all, `${kills}`, { dice, whatsapp })
+    if (kills % 2 === 0) await installation.wipeWorkDir()
     mooring = await installation.start()
-    await progress?.(kill, textsOf(all))
+    await progress?.(kills, textsOf(all))
   }
   for (const { linked } of all) await connected(mooring.api, linked.session)
   for (const one of all) await one.repeatUnanswered(mooring.api)
