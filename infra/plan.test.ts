@@ -59,7 +59,7 @@ test.skipIf(skip)('plans everything from the project alone', async () => {
     MOORING_STORE: 'google',
     MOORING_FIRESTORE_DATABASE: 'mooring',
     MOORING_BUCKET: 'my-project-mooring-snapshots',
-    MOORING_WORK_DIR: '/work',
+    MOORING_WORK_DIR: '/scratch',
     MOORING_RECONCILE: 'on',
     PORT: '8080',
   })

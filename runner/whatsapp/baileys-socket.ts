@@ -17,6 +17,7 @@ import { makeFailedTriesHarmless } from './harmless-tries.ts'
 import { baileysLog } from './quiet.ts'
 import { callOffers, deviceLists, placeholderResends, retryCounters } from './shared-cache.ts'
 import { TRANSACTION, writeAheadRepository } from './signal-repository.ts'
+import { keepPreKeyReady } from './spare-pre-key.ts'
 import { verifySignatures } from './verified-curve.ts'
 import type { OpenSocket, OpenSocketAsk, SocketHealth, WhatsAppSocket } from './socket.ts'
 
@@ -202,6 +203,7 @@ class BaileysSocket implements WhatsAppSocket {
     ev.on('creds.update', () => {
       state.journal.credsChanged()
       this.#staysUnavailable()
+      this.#keepPreKeyReady()
     })
     ev.on('messages.upsert', ({ messages }) => {
       this.#messagesHandled += messages.length
@@ -260,6 +262,12 @@ class BaileysSocket implements WhatsAppSocket {
     const { me } = this.#auth.creds
     this.#openedAtMs = this.#clock.monotonicMs()
     this.#ask.events.open({ jid: me?.id ?? '', lid: me?.lid })
+    this.#keepPreKeyReady()
+  }
+
+  #keepPreKeyReady(): void {
+    if (this.#openedAtMs === undefined || this.#closed) return
+    void keepPreKeyReady(this.#sock, this.#auth, this.#ask.state.journal).catch(() => undefined)
   }
 
   #receipt(node: BinaryNode): void {

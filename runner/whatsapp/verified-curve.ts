@@ -28,7 +28,7 @@ export function verifySignatures(): void {
 function check(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
   const typed = publicKey.length === 33 ? Buffer.from(publicKey) : Buffer.concat([Buffer.of(5), publicKey])
   try {
-    return verifySignature(typed, Buffer.from(message), Buffer.from(signature)) === true
+    return verifySignature(typed, Buffer.from(message), Buffer.from(signature))
   } catch {
     return false
   }

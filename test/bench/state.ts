@@ -154,7 +154,7 @@ export async function benchRehydrate(mebibytes: number): Promise<readonly Figure
       const contacts = Math.ceil((mebibytes * 1024 * 1024) / each)
       for (let at = 0; at < contacts; at += 200) {
         const sets = Array.from({ length: Math.min(200, contacts - at) }, (_, more) =>
-          keys.set(change(at + more, at)),
+          Promise.resolve(keys.set(change(at + more, at))),
         )
         await Promise.all(sets)
       }

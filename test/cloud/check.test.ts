@@ -10,6 +10,14 @@ import { startStorageServer } from './storage-server.ts'
 const PROJECT = 'harbour'
 const BUCKET = 'harbour-snapshots'
 const KEY = 'projects/harbour/locations/eu/keyRings/mooring/cryptoKeys/kek'
+const NAMES = {
+  project: PROJECT,
+  database: 'mooring',
+  bucket: BUCKET,
+  kmsKey: KEY,
+  clock: systemClock,
+  random: systemRandom,
+}
 
 /** The whole of Google Cloud in order (Firestore answers with an empty list), but for what the test spoils. */
 async function check(spoilt: {
@@ -25,15 +33,10 @@ async function check(spoilt: {
   if (spoilt.forbidden === true) storage.buckets.forbid(BUCKET)
   if (spoilt.kms) kms.refuse({ ...spoilt.kms, times: 100 })
   const stores = await openGoogleStores({
-    project: PROJECT,
-    database: 'mooring',
-    bucket: BUCKET,
-    kmsKey: KEY,
+    ...NAMES,
     firestoreEmulatorHost: firestore.host,
     storageEmulatorHost: storage.url,
     kmsEndpoint: kms.endpoint,
-    clock: systemClock,
-    random: systemRandom,
   })
   const found: unknown = await stores.check().catch((error: unknown) => error)
   await stores.close()
@@ -97,4 +100,21 @@ test.concurrent.for(rows)('%s', async ([, spoilt, code, message], { expect }) =>
 
 test('finds nothing wrong where nothing is', async () => {
   expect(await check({})).toBeUndefined()
+})
+
+test('looks in the bucket only where control may look too', async () => {
+  const storage = await startStorageServer({ buckets: [BUCKET] })
+  const firestore = await startRefusingFirestore(0, '')
+  const kms = await startKmsServer()
+  const stores = await openGoogleStores({
+    ...NAMES,
+    firestoreEmulatorHost: firestore.host,
+    storageEmulatorHost: storage.url,
+    kmsEndpoint: kms.endpoint,
+  })
+  await stores.check()
+  await stores.close()
+  await Promise.all([firestore.close(), storage.close(), kms.close()])
+  expect(storage.requests).toHaveLength(1)
+  expect(storage.requests[0]).toContain('prefix=imports')
 })

@@ -13,6 +13,7 @@ export function cloudEnvironment(
     MOORING_FIRESTORE_DATABASE: name,
     MOORING_BUCKET: name,
     MOORING_KMS_KEY: KEY,
+    MOORING_KEY_PEPPER: 'for tests only, and long enough for a pepper',
     MOORING_KMS_ENDPOINT: cloud.kms.endpoint,
     FIRESTORE_EMULATOR_HOST: cloud.emulator.host,
     STORAGE_EMULATOR_HOST: cloud.storage.url,

@@ -15,11 +15,11 @@ export interface World {
    * A new installation. One that a test makes ends with that test, one of `beforeAll` with the file; then no process of it
    * is alive, no port of it answers, nothing of it is left on the disk.
    */
-  install(env?: Readonly<Record<string, string>>): Promise<Installation>
+  readonly install: (env?: Readonly<Record<string, string>>) => Promise<Installation>
   /** Puts an installation that was made otherwise (a copy) under the same care. */
   adopt(installation: Installation): Installation
   /** A phone number that nobody in this file has. */
-  newNumber(): string
+  readonly newNumber: () => string
 }
 
 /** Starts the stand-in for the tests of a file, takes everything down behind them, and fails whoever leaves something. */

@@ -1,6 +1,8 @@
+import type { AuthenticationCreds } from '@whiskeysockets/baileys'
 import { expect, test } from 'vitest'
 import { dataKeys } from '#runner/state/data-keys.ts'
 import { openEntry } from '#runner/state/journal.ts'
+import { CREDS_KEY, decodeValue, encodeValue } from '#runner/state/record.ts'
 import { RecordMap } from '#runner/state/record-map.ts'
 import { systemClock } from '#shared/clock.ts'
 import { parseSessionId, parseTenantId, sessionKey } from '#shared/ids.ts'
@@ -52,7 +54,8 @@ async function entriesOf({ stores, appends }: LocalRunner) {
     const body = openEntry(KEY, entry, ring, records)
     if (body.kind === 'reset') records.clear()
     for (const [name, value] of body.changes) records.set(name, value)
-    return { names: new Set(body.changes.map(([name]) => name)), durableAtNs }
+    const creds = decodeValue(records.get(CREDS_KEY) ?? encodeValue({})) as Partial<AuthenticationCreds>
+    return { names: new Set(body.changes.map(([name]) => name)), durableAtNs, creds }
   })
 }
 
@@ -190,4 +193,33 @@ test('pairing is countersigned after the credentials are durable, pre-keys are o
   await connected(api, 'shop')
   expect(preKeys).toContain('creds/')
   expect(preKeys.size).toBe((await uploaded()) + 1)
+})
+
+test('the key that a retry receipt offers is durable before it is offered', async () => {
+  const scene = await paired()
+  const { local, linked } = scene
+  const person = await friend(scene)
+  const next = (await entriesOf(local)).at(-1)?.creds.firstUnuploadedPreKeyId
+  const id = '3A0000000000UNREADABLE'
+  const t = String(Math.floor(Date.now() / 1000))
+  const unreadable = {
+    tag: 'message',
+    attrs: { id, from: `${person}@s.whatsapp.net`, type: 'text', t },
+    content: [{ tag: 'enc', attrs: { type: 'msg', v: '2' }, content: 'nobody has a key to this' }],
+  }
+  const asked = async (): Promise<number> =>
+    (await world.whatsapp.report()).retries.filter((retry) => retry.id === id).length
+  // The first request has no keys.
+  await world.whatsapp.push(linked.jid, unreadable)
+  await eventually('the first request', asked, (times) => times === 1)
+  const hold = local.holdAppends()
+  await world.whatsapp.push(linked.jid, unreadable)
+  const passing = async (): Promise<number> => {
+    hold.pass()
+    return asked()
+  }
+  await eventually('the second request', passing, (times) => times === 2)
+  const durable = (await entriesOf(local)).filter(({ durableAtNs }) => durableAtNs !== undefined)
+  hold.release()
+  expect(durable.some(({ names }) => names.has(`pre-key/${next}`))).toBe(true)
 })

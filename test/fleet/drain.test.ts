@@ -3,7 +3,7 @@ import type { Problem } from '#test/e2e/api.ts'
 import { eventually } from '#test/e2e/eventually.ts'
 import { useWorld } from '#test/e2e/world.ts'
 import { expectPeace, isOwnedBy, startFleet, stopInOrder } from './fleet.ts'
-import type { Fleet, RunnerProcess, RunnerSeen } from './fleet.ts'
+import { sightOf } from './sight.ts'
 import { useStoreSet } from './store-sets.ts'
 import { startTraffic } from './traffic.ts'
 
@@ -12,18 +12,12 @@ const SESSIONS = 12
 const world = useWorld()
 const set = useStoreSet('embedded')
 
-const shown = (fleet: Fleet, { id }: RunnerProcess, fits: (runner: RunnerSeen) => boolean) =>
-  eventually(
-    `GET /v1/runners to show ${id} as it is`,
-    async () => (await fleet.runners()).find((runner) => runner.id === id),
-    (runner) => runner && fits(runner),
-  )
-
 test('B5: a runner that is asked to drain hands everything over, claims nothing more, and says so', async () => {
   const fleet = await startFleet(world, set, { sessions: SESSIONS })
+  const see = sightOf(world, fleet)
   const one = await fleet.startRunner()
   await fleet.connected(isOwnedBy(one))
-  await shown(fleet, one, ({ alive, draining, held }) => alive && !draining && held === SESSIONS)
+  await see.shown(one, ({ alive, draining, held }) => alive && !draining && held === SESSIONS)
   const other = await fleet.startRunner()
   const traffic = await startTraffic(world, fleet)
   await world.whatsapp.resetReport()
@@ -36,8 +30,8 @@ test('B5: a runner that is asked to drain hands everything over, claims nothing 
     durationMs: expect.any(Number),
   })
   const moved = await fleet.connected(isOwnedBy(other))
-  await shown(fleet, one, ({ alive, draining, held }) => alive && draining && held === 0)
-  await shown(fleet, other, ({ draining, held }) => !draining && held === SESSIONS)
+  await see.shown(one, ({ alive, draining, held }) => alive && draining && held === 0)
+  await see.shown(other, ({ draining, held }) => !draining && held === SESSIONS)
   await traffic.stop()
   await expectPeace(world, fleet)
 

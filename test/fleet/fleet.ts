@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { expect } from 'vitest'
+import { parseSessionId, parseTenantId, sessionKey } from '#shared/ids.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import { prepareStores } from '#test/bench/prepare.ts'
 import type { Api, Session } from '#test/e2e/api.ts'
@@ -46,6 +47,7 @@ export interface RunnerSeen {
 
 /** Paired sessions in one set of stores, one process of control, and as many runners as a test starts. */
 export interface Fleet {
+  readonly stores: StoreSet['name']
   readonly control: MooringProcess
   readonly api: Api
   readonly linked: readonly Linked[]
@@ -54,7 +56,7 @@ export interface Fleet {
   startRunner(env?: Readonly<Record<string, string>>): Promise<RunnerProcess>
   /** The paired ones that it began with. */
   readonly sessions: () => Promise<readonly Session[]>
-  runners(): Promise<readonly RunnerSeen[]>
+  readonly runners: () => Promise<readonly RunnerSeen[]>
   /** Waits until every session is connected, as the stand-in and as the API see it; `fits` may ask for more. */
   connected(fits?: (session: Session) => unknown, withinMs?: number): Promise<readonly Session[]>
   /** Looks into the stores as one more process does. */
@@ -88,6 +90,7 @@ export async function startFleet(world: World, set: StoreSet, wish: FleetWish): 
   const names = new Set(linked.map(({ session }) => session))
   const sessions = async () => (await api.list()).items.filter(({ id }) => names.has(id))
   return {
+    stores: set.name,
     control,
     api,
     linked,
@@ -160,7 +163,10 @@ export async function expectFenced(fleet: Fleet): Promise<void> {
       const epochs: number[] = []
       let from = 0
       for (;;) {
-        const entries = await stores.journal.read(`${TENANT}~${session}` as never, from)
+        const entries = await stores.journal.read(
+          sessionKey(parseTenantId(TENANT), parseSessionId(session)),
+          from,
+        )
         if (entries.length === 0) break
         epochs.push(...entries.map(({ epoch }) => epoch))
         from = (entries.at(-1)?.seq ?? 0) + 1

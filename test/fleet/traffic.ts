@@ -5,8 +5,8 @@ import { textsIn } from '#test/e2e/people.ts'
 import type { World } from '#test/e2e/world.ts'
 import type { Fleet } from './fleet.ts'
 
-/** A text every so often in each direction: enough that every hand-over meets some. */
-const PAUSE_MS = 30
+/** After each text, in each direction: enough that every hand-over meets some, and what an emulator of a store can bear. */
+const PAUSE_MS = { embedded: 30, google: 300 } as const
 const SETTLE_WITHIN_MS = 60_000
 
 /** People who write to the sessions, and sessions that write to them, all the time. */
@@ -49,7 +49,7 @@ export async function startTraffic(world: World, fleet: Fleet): Promise<Traffic>
   const keepOn = async (write: (talk: Talk) => Promise<void>, stride: number): Promise<void> => {
     for (let at = 0; !over.signal.aborted; at += stride) {
       await write(talks[at % talks.length] as Talk)
-      await systemClock.sleep(PAUSE_MS)
+      await systemClock.sleep(PAUSE_MS[fleet.stores])
     }
   }
   const allHeard = async (): Promise<void> => {

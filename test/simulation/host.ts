@@ -108,7 +108,7 @@ export class Host {
     })
     this.#process = process
     this.#runner = runner
-    witness.began(process, runner.id)
+    witness.incarnations.began(process, runner.id)
     trace.note(process.name, 'starts', { runnerId: runner.id })
     process.atEnd(() => this.#ended(process, runner.id as RunnerId))
     // What cannot start ends, and is started again: by the supervisor.
@@ -135,13 +135,13 @@ export class Host {
           byAddress,
           freshChain: () => dice.random.id(),
           noticedAfterMs: () => (dice.chance(faults().halfOpen) ? undefined : dice.between(0, 3_000)),
-          unreadable: (key, message) => witness.unreadable(key, message),
-          ended: (ended) => witness.closed(ended),
-          replacedByForeigner: (heard) => witness.replacedByForeigner(heard),
+          unreadable: (key, message) => witness.atWhatsApp.unreadable(key, message),
+          ended: (ended) => witness.incarnations.closed(ended),
+          replacedByForeigner: (heard) => witness.atWhatsApp.replacedByForeigner(heard),
         },
         ask,
       )
-      witness.opened(socket)
+      witness.incarnations.opened(socket)
       return socket
     }
     return sabotage.openSocket?.(open) ?? open

@@ -95,7 +95,9 @@ export class Incarnations {
 
   #watch(one: Incarnation): void {
     const { time } = this.#deps
-    time.at(Math.max(one.leaseUntilMs, one.process.thawedAtMs, time.nowMs) + AT_ONCE_MS, () => this.#look(one))
+    time.at(Math.max(one.leaseUntilMs, one.process.thawedAtMs, time.nowMs) + AT_ONCE_MS, () =>
+      this.#look(one),
+    )
   }
 
   #look({ process, leaseUntilMs, sockets }: Incarnation): void {

@@ -28,7 +28,7 @@ function ofSession({ db, whatsapp, witness }: World, key: SessionKey): string[] 
   must(status?.phase === 'connected', `is ${status?.phase}`)
   must(status?.observedGeneration === want?.generation, `does not answer to generation ${want?.generation}`)
   must(status?.epoch === owner?.epoch, `has a status of epoch ${status?.epoch}, not ${owner?.epoch}`)
-  const live = witness.incarnations.find(({ runnerId }) => runnerId === owner?.runnerId)
+  const live = witness.incarnations.withRunner(owner?.runnerId)
   must(live !== undefined, 'is owned by no live runner')
   must(
     device.current?.isOpen && device.current.client.process === live?.process,
@@ -51,7 +51,7 @@ function ofHosts({ witness }: World, hosts: readonly Host[], keys: readonly Sess
   const lacks: string[] = []
   const held = hosts.reduce((sum, host) => sum + (host.runner?.held ?? 0), 0)
   if (held !== keys.length) lacks.push(`${held} sessions are held, not ${keys.length}`)
-  const sockets = witness.incarnations.reduce((sum, { sockets }) => sum + sockets.size, 0)
+  const sockets = witness.incarnations.all.reduce((sum, { sockets }) => sum + sockets.size, 0)
   if (sockets !== keys.length) lacks.push(`${sockets} connections are kept, not ${keys.length}`)
   return lacks
 }

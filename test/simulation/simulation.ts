@@ -12,7 +12,7 @@ import { StoreNetwork } from './store-network.ts'
 import { Trace } from './trace.ts'
 import { VirtualTime } from './virtual-time.ts'
 import { Weather } from './weather.ts'
-import { WhatsApp } from './whatsapp.ts'
+import { WhatsApp, type Device } from './whatsapp.ts'
 import { Witness } from './witness.ts'
 
 export interface SimulationOptions {
@@ -66,16 +66,22 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const trace = new Trace(time)
   const storeClock = { offMs: 0, setAtMs: -Infinity }
   const db = new MemoryDatabase(() => wallMs(time) + storeClock.offMs)
-  const witness = new Witness({ time, trace, db, renewWithinMs: LEASE.renewWithinMs })
-  const whatsapp = new WhatsApp({ time, dice: dice.for('whatsapp'), faults: () => faults, witness })
-  witness.deviceOf = (key) => whatsapp.deviceOf(key)
+  const { renewWithinMs } = LEASE
+  const deviceOf = (key: SessionKey): Device => whatsapp.deviceOf(key)
+  const witness = new Witness({ time, trace, db, renewWithinMs, deviceOf })
+  const whatsapp = new WhatsApp({
+    time,
+    dice: dice.for('whatsapp'),
+    faults: () => faults,
+    witness: witness.atWhatsApp,
+  })
   const control = memoryStores(db)
   const network = new StoreNetwork({
     time,
     dice: dice.for('store'),
     faults: () => faults,
     stores: control,
-    auditor: witness,
+    auditor: witness.atStores,
   })
   const { resyncEveryMs, rebalancePerMinute, provesDead } = drawn
   const world: World = {

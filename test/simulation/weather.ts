@@ -63,7 +63,7 @@ export class Weather {
     time.after(forMs, () => {
       trace.note(process.name, 'thaws')
       process.thaw(this.#dice.chance(0.5) ? 'timer' : 'io')
-      witness.thawed(process)
+      witness.incarnations.thawed(process)
     })
   }
 
