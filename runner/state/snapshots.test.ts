@@ -69,7 +69,7 @@ describe('taking snapshots', () => {
     }
     const records = await world.stores.snapshots.list(KEY)
     expect(records).toHaveLength(6)
-    expect(records.at(-1)).toMatchObject({ label: 'first', reason: 'demand', epoch: 1, clean: false })
+    expect(records.at(-1)).toMatchObject({ label: 'first', reason: 'demand', epoch: 1, clean: true })
     const objects = await world.stores.blobs.list('snapshots/')
     expect(objects.toSorted()).toEqual(records.map(({ object }) => object).toSorted())
   })
