@@ -16,10 +16,10 @@ export async function keepPreKeyReady(
   const { creds, keys } = auth
   await sock.authState.keys.transaction(async () => {
     if (creds.nextPreKeyId > creds.firstUnuploadedPreKeyId) return
-    const id = creds.nextPreKeyId++
-    const stored = keys.set({ 'pre-key': { [id]: Curve.generateKeyPair() } })
-    // In the same turn, and so in the same entry.
+    const id = creds.nextPreKeyId
+    await keys.set({ 'pre-key': { [id]: Curve.generateKeyPair() } })
+    // Only now: a counter without its key would be a hole, a key above the counter is jumped over at the next start.
+    creds.nextPreKeyId = id + 1
     journal.credsChanged()
-    await stored
   }, creds.me?.id ?? '')
 }

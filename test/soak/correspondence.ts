@@ -93,9 +93,11 @@ export class Correspondence {
     await Promise.all(timed.map(({ act, atMs }) => systemClock.sleep(atMs).then(act)))
   }
 
-  /** Asks once more for what a kill left without an answer. */
-  async repeatUnanswered(api: Api): Promise<void> {
-    for (const message of this.outgoing) if (message.id === undefined) await this.#try(api, message)
+  /** Asks once more for what a kill left without an answer. Answers how many still have none. */
+  async repeatUnanswered(api: Api): Promise<number> {
+    const unanswered = this.outgoing.filter(({ id }) => id === undefined)
+    for (const message of unanswered) await this.#try(api, message)
+    return unanswered.filter(({ id }) => id === undefined).length
   }
 
   async #phoneWrites(from: string, text: string): Promise<void> {
@@ -133,7 +135,8 @@ export class Correspondence {
       () => undefined,
     )
     const body = await answer?.text().catch(() => undefined)
-    if (!answer || body === undefined || answer.status >= 500) return
+    // A server that is busy or asks for patience will have it later, under the same key.
+    if (!answer || body === undefined || answer.status >= 500 || answer.status === 429) return
     if (!answer.ok) throw new Problem(answer.status, 'refused', body)
     message.id = (JSON.parse(body) as SentMessage).id
   }

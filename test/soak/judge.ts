@@ -95,7 +95,6 @@ async function count(api: Api, whatsapp: WhatsAppAdmin, one: Correspondence): Pr
   const feed = await wholeFeed(api, linked.session)
   const times = new Map<string, number>()
   for (const { id, text } of feed) times.set(id, (times.get(id) ?? 0) + (incoming.get(id) === text ? 1 : 2))
-  const sent = await sentStates(api, linked.session)
   const readers = [...new Set(outgoing.flatMap((message) => message.readers))]
   const copies = new Map<string, number>()
   for (const reader of readers) {
@@ -111,11 +110,16 @@ async function count(api: Api, whatsapp: WhatsAppAdmin, one: Correspondence): Pr
   return {
     lostIn: [...incoming.keys()].filter((id) => !times.has(id)).length,
     lostOut: readings.filter((read) => read === 0).length,
-    unacknowledged: outgoing.filter(({ id }) => !ACKNOWLEDGED.includes(sent.get(id ?? '') ?? 'failed'))
-      .length,
+    unacknowledged: await unacknowledged(api, one),
     doubledIn: [...times.values()].filter((often) => often > 1).length,
     doubledOut: readings.filter((read) => read > 1).length,
   }
+}
+
+/** How many texts the server has not acknowledged. */
+export async function unacknowledged(api: Api, { linked, outgoing }: Correspondence): Promise<number> {
+  const sent = await sentStates(api, linked.session)
+  return outgoing.filter(({ id }) => !ACKNOWLEDGED.includes(sent.get(id ?? '') ?? 'failed')).length
 }
 
 async function wholeFeed(api: Api, session: string): Promise<ReceivedMessage[]> {

@@ -6,7 +6,7 @@ import { eventually } from '../e2e/eventually.ts'
 import { connected, pairByQr } from '../e2e/people.ts'
 import type { WhatsAppAdmin } from '../whatsapp/client.ts'
 import { Correspondence } from './correspondence.ts'
-import { judge, type Figures } from './judge.ts'
+import { judge, unacknowledged, type Figures } from './judge.ts'
 
 export interface SoakOptions {
   kills: number
@@ -26,6 +26,9 @@ const KILL_MIN_MS = 20
 const KILL_MAX_MS = 400
 /** So many rounds do not wait until the sessions are at rest: the kill comes while they catch up. */
 const EARLY_SHARE = 0.4
+/** A life between two kills is too short for all that is asked for; once in a while everything is sent. */
+const REST_EVERY = 10
+const REST_WITHIN_MS = 120_000
 /** A burst may be over before the kill, or go on after it. */
 const SPAN_MIN = 0.4
 const SPAN_MAX = 1.4
@@ -46,13 +49,13 @@ export async function soak(options: SoakOptions): Promise<Figures> {
   let kills = 0
   while (kills < options.kills && !signal?.aborted) {
     kills++
+    if (kills % REST_EVERY === 0) await comesToRest(mooring, all)
     await killInTraffic(mooring, all, `${kills}`, { dice, whatsapp })
     if (kills % 2 === 0) await installation.wipeWorkDir()
     mooring = await installation.start()
     await progress?.(kills, textsOf(all))
   }
-  for (const { linked } of all) await connected(mooring.api, linked.session)
-  for (const one of all) await one.repeatUnanswered(mooring.api)
+  await comesToRest(mooring, all)
   return judge({ api: mooring.api, whatsapp, all, kills, processes: installation.processes })
 }
 
@@ -73,6 +76,17 @@ async function killInTraffic(
   await systemClock.sleep(waitMs)
   await mooring.kill()
   await Promise.all(bursts)
+}
+
+/** Everything that was asked for is accepted and acknowledged. */
+async function comesToRest({ api }: MooringProcess, all: readonly Correspondence[]): Promise<void> {
+  for (const one of all) {
+    await connected(api, one.linked.session)
+    const left = (): Promise<number> => one.repeatUnanswered(api)
+    await eventually('every text to be accepted', left, (count) => count === 0, REST_WITHIN_MS)
+    const waiting = (): Promise<number> => unacknowledged(api, one)
+    await eventually('every text to be sent', waiting, (count) => count === 0, REST_WITHIN_MS)
+  }
 }
 
 /** The first of them has a connection, and what it missed is just on its way. */
