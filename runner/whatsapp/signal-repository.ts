@@ -10,6 +10,7 @@ import {
 } from '@whiskeysockets/baileys'
 import { makeKeyedMutex } from '@whiskeysockets/baileys/lib/Utils/make-mutex.js'
 import { INBOX_TYPE } from './auth-state.ts'
+import { withoutUnused } from './unused-sessions.ts'
 
 /**
  * libsignal's job queue is one per process and keyed by the peer's address alone, so two sessions that talk to the same
@@ -96,7 +97,14 @@ export function writeAheadRepository(
         ),
       encryptMessage: (opts) => alone(opts.jid, (jid) => stock.encryptMessage({ ...opts, jid })),
       encryptGroupMessage: (opts) => byAddress.mutex(opts.group, () => stock.encryptGroupMessage(opts)),
-      injectE2ESession: (opts) => alone(opts.jid, (jid) => stock.injectE2ESession({ ...opts, jid })),
+      injectE2ESession: (opts) =>
+        alone(opts.jid, (jid, place) =>
+          keys.transaction(async () => {
+            await stock.injectE2ESession({ ...opts, jid })
+            const { [place]: record } = await keys.get('session', [place])
+            if (record) await keys.set({ session: { [place]: withoutUnused(record) } })
+          }, place),
+        ),
     }
     return repository
   }

@@ -31,8 +31,6 @@ const program = new Command('simulate')
   .option('--minutes <count>', 'virtual minutes with faults (default: 1 to 4, drawn)', whole)
   .option('--lines <count>', 'lines of the trace to show of a run that fails', whole, 120)
 
-await main(program.parse().opts<Options>())
-
 async function main(options: Options): Promise<void> {
   const { seeds, runners, sessions, minutes, lines } = options
   const first = options.seed ?? Date.now() % 1_000_000_000
@@ -63,3 +61,5 @@ function fail(result: SimulationResult, lines: number): void {
   console.log(`seed ${result.seed}: ${result.violation}`)
   process.exitCode = 1
 }
+
+await main(program.parse().opts<Options>())
