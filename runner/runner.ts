@@ -111,7 +111,7 @@ export class Runner {
       log,
       lease,
       claims: new Claims(lease),
-      runners: new RunnersSeen({ store: stores.runners, clock, me: id }),
+      runners: new RunnersSeen({ store: stores.runners, clock, me: id, times: settings.lease }),
       view: new View(stores, clock),
       live,
       dataKeys: keys,

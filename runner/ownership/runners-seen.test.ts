@@ -13,6 +13,10 @@ import { RunnersSeen } from './runners-seen.ts'
 const ME = runner('me')
 const OTHER = runner('other')
 const LEASE_MS = 10_000
+const TIMES = { renewWithinMs: 6_500, leaseForMs: LEASE_MS }
+/** Half-way between the two. */
+const SURELY_OVER_MS = 8_250
+const DAY_MS = 24 * 3_600_000
 
 function begin() {
   const clock = fakeClock()
@@ -21,7 +25,7 @@ function begin() {
   const db = new MemoryDatabase(() => store.stoppedAtMs ?? clock.monotonicMs() + store.offsetMs)
   const script: Script<RunnerStore> = {}
   const { runners } = memoryStores(db)
-  const seen = new RunnersSeen({ store: faulty(runners, script), clock, me: ME })
+  const seen = new RunnersSeen({ store: faulty(runners, script), clock, me: ME, times: TIMES })
   const beats = new Map<RunnerId, number>()
   const renew = (id: RunnerId = OTHER, more: Partial<RunnerRecord> = {}) => {
     const beat = (beats.get(id) ?? 0) + 1
@@ -49,6 +53,28 @@ describe('another runner', () => {
     const { renew, after } = begin()
     await renew()
     expect(await after(LEASE_MS + 1)).toBe(false)
+  })
+
+  test('E7 is not dead because the store’s clock was set while its beat was fresh, in whatever order', async () => {
+    const { store, renew, after } = begin()
+    store.offsetMs = DAY_MS
+    await renew()
+    expect(await after(0)).toBe(true)
+    // Back, a renewal, and ahead again between two looks: the stamp alone is as old as one likes.
+    store.offsetMs = 0
+    await renew()
+    store.offsetMs = DAY_MS
+    expect(await after(1_000)).toBe(true)
+    expect(await after(SURELY_OVER_MS - 1)).toBe(true)
+    expect(await after(1)).toBe(false)
+  })
+
+  test('that appears between two looks is alive, whatever its stamp says', async () => {
+    const { store, renew, after } = begin()
+    await after(0)
+    await renew()
+    store.offsetMs = DAY_MS
+    expect(await after(1_000)).toBe(true)
   })
 
   test('is dead when its beat did not change for as long as its lease, whatever the store’s clock says', async () => {

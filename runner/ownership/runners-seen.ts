@@ -2,6 +2,7 @@ import type { Clock } from '#shared/clock.ts'
 import type { RunnerId } from '#shared/ids.ts'
 import type { Owner, RunnerRecord } from '#shared/session.ts'
 import type { RunnerStore } from '#shared/store/runner-store.ts'
+import type { LeaseTimes } from './lease.ts'
 
 /** One runner as this process has watched it. */
 export interface SeenRunner {
@@ -12,19 +13,29 @@ export interface SeenRunner {
   voidNow: boolean
 }
 
+interface RunnersSeenDeps {
+  store: RunnerStore
+  clock: Clock
+  me: RunnerId
+  times: Pick<LeaseTimes, 'renewWithinMs' | 'leaseForMs'>
+}
+
 /**
  * Judges other runners' leases by the store's clock (both times are the store's) and by watching beats against this
  * process's monotonic clock; never by comparing two machines' clocks.
+ *
+ * The store's clock may be set, and then a lease that was renewed a moment ago looks as if it had run out. So its word counts
+ * only for a beat that was watched for longer than its runner itself would count on it; it saves the time between
+ * the beat and the first look at it. A process that has only just begun to look has nothing else to go by.
  */
 export class RunnersSeen {
-  readonly #deps: { store: RunnerStore; clock: Clock; me: RunnerId }
-  #seen = new Map<RunnerId, SeenRunner>()
+  readonly #deps: RunnersSeenDeps
+  /** Absent before the first look. */
+  #seen: Map<RunnerId, SeenRunner> | undefined
   /** Monotonic time before the last look at the store was sent: a beat counts as unchanged only up to here. */
   #lookedMs = 0
-  /** The store's clock is at most so much ahead of this process's, as far as is known. */
-  #storeAheadMs = Infinity
 
-  constructor(deps: { store: RunnerStore; clock: Clock; me: RunnerId }) {
+  constructor(deps: RunnersSeenDeps) {
     this.#deps = deps
   }
 
@@ -33,15 +44,17 @@ export class RunnersSeen {
     const { store, clock, me } = this.#deps
     const sentMs = clock.monotonicMs()
     // The time first: were it the later of two, every renewal in between would seem to be missing.
-    const storeNowMs = this.#believed(await store.nowMs(), sentMs)
+    const storeNowMs = await store.nowMs()
     const records = await store.list()
+    const seenBefore = this.#seen
     const next = new Map<RunnerId, SeenRunner>()
     for (const record of records) {
-      const known = this.#seen.get(record.id)
+      const known = seenBefore?.get(record.id)
       const isSame = known?.record.beat === record.beat
       const beatSeenMs = isSame ? known.beatSeenMs : clock.monotonicMs()
-      // Whose beat went on since the last look was alive in between, whatever the clocks say.
-      const ranOut = (isSame || !known) && record.renewedAt + record.leaseForMs < storeNowMs
+      const isJudged = !seenBefore || sentMs >= beatSeenMs + this.#surelyOverMs(record)
+      const ranOut =
+        (isSame && known.voidNow) || (isJudged && record.renewedAt + record.leaseForMs < storeNowMs)
       const voidNow = record.id !== me && (ranOut || (await store.provenDead(record.id)))
       next.set(record.id, { record, beatSeenMs, voidNow })
     }
@@ -49,31 +62,25 @@ export class RunnersSeen {
     this.#lookedMs = sentMs
   }
 
-  /**
-   * The store's clock may be set ahead; then it would void every lease at once. So it is believed as far as this process's own
-   * clock went on since an earlier look, and what it says beyond that is left to the watching of beats.
-   */
-  #believed(storeNowMs: number, sentMs: number): number {
-    const believedMs = Math.min(storeNowMs, this.#deps.clock.monotonicMs() + this.#storeAheadMs)
-    this.#storeAheadMs = Math.min(this.#storeAheadMs, storeNowMs - sentMs)
-    return believedMs
+  /** Half-way between the time that a runner gives itself (taken to be as long as ours) and the time that others give it. */
+  #surelyOverMs({ leaseForMs }: RunnerRecord): number {
+    const { times } = this.#deps
+    return (leaseForMs * (1 + times.renewWithinMs / times.leaseForMs)) / 2
   }
 
   /** A runner is dead only when somebody looked: a store that could not be asked proves nothing. */
   isAlive(id: RunnerId): boolean {
-    const seen = this.#seen.get(id)
+    const seen = this.#seen?.get(id)
     return seen !== undefined && !seen.voidNow && this.#lookedMs < seen.beatSeenMs + seen.record.leaseForMs
   }
 
   /** Runners that may take sessions. */
   takers(): readonly RunnerRecord[] {
-    return [...this.#seen.values()].flatMap(({ record }) =>
-      !record.draining && this.isAlive(record.id) ? [record] : [],
-    )
+    return this.all.flatMap(({ record }) => (!record.draining && this.isAlive(record.id) ? [record] : []))
   }
 
   get all(): readonly SeenRunner[] {
-    return [...this.#seen.values()]
+    return [...(this.#seen?.values() ?? [])]
   }
 
   /**
@@ -95,7 +102,7 @@ export class RunnersSeen {
 
   /** When the lease of an owner that is alive now runs out, if its beat does not change. */
   runsOutMs(id: RunnerId): number {
-    const seen = this.#seen.get(id)
+    const seen = this.#seen?.get(id)
     return seen ? seen.beatSeenMs + seen.record.leaseForMs : 0
   }
 }

@@ -26,8 +26,9 @@ test('a stop keeps the credentials, a start needs no QR, and both may be repeate
   const linked = await pair()
   await api.act(linked.session, 'stop')
   await api.act(linked.session, 'stop')
-  const stopped = await inPhase(api, linked.session, 'stopped')
-  expect(stopped.status).toMatchObject({ jid: linked.jid, owner: null })
+  // The status is told first, then the ownership is given back.
+  const stopped = await inPhase(api, linked.session, 'stopped', ({ status }) => status.owner === null)
+  expect(stopped.status).toMatchObject({ jid: linked.jid })
   expect(await api.health(linked.session)).toMatchObject({ healthy: true, credentials: { state: 'good' } })
   await noConnection(linked)
   await api.act(linked.session, 'start')
