@@ -32,6 +32,9 @@ export async function runJob(
   } catch (thrown) {
     if (hasCode(thrown, 'store_unavailable', 'overloaded', 'fenced', 'lease_lost', 'sealed')) throw thrown
     const error = toError(thrown)
+    // Whoever owns it by now does the job again, and may have been the reason why it failed here.
+    if (context.live.get(key) !== live || !context.lease.isGood)
+      throw new CodedError('lease_lost', `do the job ${job.kind}`, { cause: error })
     const code: ErrorCode | 'internal' = error instanceof CodedError ? error.code : 'internal'
     const detail =
       error instanceof CodedError
