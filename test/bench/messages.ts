@@ -6,11 +6,11 @@ import { systemRandom } from '#shared/random.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import { whatsappAdmin } from '../whatsapp/client.ts'
 import { prepareDataDir, TENANT } from './prepare.ts'
-import { KEY, startMooring, startStandIn, withTempDir } from './processes.ts'
+import { KEY, startMooring, startStandIn, withTempDir, type Program } from './processes.ts'
 import { type Figure } from './report.ts'
 
 const SESSIONS = 10
-const TEXTS = 30
+const TEXTS = 60
 
 const keyOf = (at: number): SessionKey => sessionKey(parseTenantId(TENANT), parseSessionId(`s${at}`))
 
@@ -93,10 +93,12 @@ export async function benchMessages(): Promise<readonly Figure[]> {
       // The first contact sets up sessions and look-ups; what counts is the talk after it.
       await receive()
       await send()
-      const received = await measure(stores, receive)
-      const sent = await measure(stores, send)
+      const received = await measure(stores, mooring, receive)
+      const sent = await measure(stores, mooring, send)
       await stores.close()
       const messages = SESSIONS * TEXTS
+      const perCore = ({ cpuMs }: { cpuMs: number }): string =>
+        `${((1000 * messages) / cpuMs).toFixed(0)} a second and core`
       return [
         {
           name: 'journal appends per message received',
@@ -110,6 +112,18 @@ export async function benchMessages(): Promise<readonly Figure[]> {
           goal: '≤ 1.2',
           note: `${(sent.bytes / messages).toFixed(0)} bytes a message`,
         },
+        {
+          name: 'messages received, by CPU',
+          value: perCore(received),
+          goal: '–',
+          note: `${(received.cpuMs / messages).toFixed(1)} ms of CPU each, control and runner in one process`,
+        },
+        {
+          name: 'messages sent, by CPU',
+          value: perCore(sent),
+          goal: '–',
+          note: `${(sent.cpuMs / messages).toFixed(1)} ms of CPU each, the request that asked for it included`,
+        },
       ]
     } finally {
       await mooring.kill('SIGKILL')
@@ -120,11 +134,14 @@ export async function benchMessages(): Promise<readonly Figure[]> {
 
 async function measure(
   stores: Stores,
+  mooring: Program,
   work: () => Promise<void>,
-): Promise<{ entries: number; bytes: number }> {
+): Promise<{ entries: number; bytes: number; cpuMs: number }> {
   const before = await headsOf(stores)
+  const { cpuMs } = await mooring.usage()
   await work()
-  return grownSince(stores, before)
+  const grown = await grownSince(stores, before)
+  return { ...grown, cpuMs: (await mooring.usage()).cpuMs - cpuMs }
 }
 
 /** Bounded: a run that does not come to rest is told of instead of going on for ever. */
