@@ -1,6 +1,6 @@
 import { Command } from 'commander'
-import { fullPassCpuMs } from '../simulation/full-pass.ts'
 import { benchColdStart } from './cold-start.ts'
+import { benchFullPass } from './full-pass.ts'
 import { benchGoogleCosts, benchGoogleRestart } from './google.ts'
 import { benchHandOver } from './hand-over.ts'
 import { benchMessages } from './messages.ts'
@@ -18,25 +18,13 @@ const BENCHES: Record<string, () => Promise<readonly Figure[]>> = {
   handover: () => benchHandOver(60, 3),
   drain500: () => benchHandOver(500, 1),
   takeover: () => benchTakeover(40),
-  fullpass: benchFullPass,
+  fullpass: () => benchFullPass(10_000),
   coldstart: () => benchColdStart(),
   stores: () => benchStores(),
   google: async () => [...(await benchGoogleRestart(50)), ...(await benchGoogleCosts())],
   set: () => benchSet(),
   messages: () => benchMessages(),
   rehydrate: async () => [...(await benchRehydrate(1)), ...(await benchRehydrate(20))],
-}
-
-async function benchFullPass(): Promise<readonly Figure[]> {
-  const pass = await fullPassCpuMs()
-  return [
-    {
-      name: 'full pass over 10,000 sessions with nothing to do',
-      value: `${pass.cpuMs.toFixed(0)} ms of CPU`,
-      goal: '< 250 ms of CPU',
-      note: `in-memory stores, heap grew by ${(pass.heapGrowthBytes / 1024 / 1024).toFixed(1)} MiB`,
-    },
-  ]
 }
 
 const program = new Command('bench')

@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { sessionKey, type RunnerId, type SessionId, type TenantId } from '#shared/ids.ts'
 import { unseenStatus } from '#shared/session.ts'
+import type { Stores } from '#shared/store/stores.ts'
 import { Runner } from '#runner/runner.ts'
 import { WATCHDOG_TIMES } from '#runner/watchdog.ts'
 import { Disk, workingCopiesOn } from './disk.ts'
@@ -31,7 +32,7 @@ export async function fullPassCpuMs(sessions = 10_000, passes = 5): Promise<Full
   const time = new VirtualTime()
   const db = new MemoryDatabase(() => wallMs(time))
   const stores = memoryStores(db)
-  await fill(db, sessions)
+  await fillWithNothingToDo(stores, sessions)
   const simulated = new SimulatedProcess(time, 'one')
   const runner = new Runner({
     stores,
@@ -94,34 +95,42 @@ const lease = (beat: number) => ({
   startedAt: 0,
 })
 
-async function fill(db: MemoryDatabase, sessions: number): Promise<void> {
-  const { sessions: store, owners, runners } = memoryStores(db)
-  const tenant = 't' as TenantId
-  await runners.renew(lease(1))
-  for (let number = 0; number < sessions; number++) {
-    const id = `s${number}` as SessionId
-    const key = sessionKey(tenant, id)
-    const isRunning = number % 2 === 0
-    await store.create({
-      tenant,
-      id,
-      want: { state: isRunning ? 'running' : 'stopped', metadata: { name: `number ${number}` } },
-      createdAt: 1,
-    })
-    const owner = await owners.claim({ key, runnerId: OTHER, expectEpoch: 0, nonce: 'n', nowMs: 1 })
-    if (!isRunning) await owners.release({ key, runnerId: OTHER, epoch: owner.epoch, nonce: 'n', nowMs: 2 })
-    const status = {
-      ...unseenStatus(owner.epoch),
-      phase: isRunning ? ('connected' as const) : ('stopped' as const),
-      observedGeneration: 1,
-      authenticatedAt: 1,
-      jid: `49170${number}:1@s.whatsapp.net`,
-    }
-    await store.reportStatus(key, status, 3)
+/** How many sessions are written at the same time: a store that commits in groups takes them together. */
+const FILLED_AT_ONCE = 250
+
+/** Sessions that need nothing of a second runner: half are connected at another one, half are stopped as they are wanted. */
+export async function fillWithNothingToDo(stores: Stores, sessions: number): Promise<void> {
+  await stores.runners.renew(lease(1))
+  for (let first = 0; first < sessions; first += FILLED_AT_ONCE) {
+    const count = Math.min(FILLED_AT_ONCE, sessions - first)
+    await Promise.all(Array.from({ length: count }, (_, more) => addSession(stores, first + more)))
   }
 }
 
-async function cpuOf(work: () => Promise<void>): Promise<number> {
+async function addSession({ sessions, owners }: Stores, number: number): Promise<void> {
+  const tenant = 't' as TenantId
+  const id = `s${number}` as SessionId
+  const key = sessionKey(tenant, id)
+  const isRunning = number % 2 === 0
+  await sessions.create({
+    tenant,
+    id,
+    want: { state: isRunning ? 'running' : 'stopped', metadata: { name: `number ${number}` } },
+    createdAt: 1,
+  })
+  const owner = await owners.claim({ key, runnerId: OTHER, expectEpoch: 0, nonce: 'n', nowMs: 1 })
+  if (!isRunning) await owners.release({ key, runnerId: OTHER, epoch: owner.epoch, nonce: 'n', nowMs: 2 })
+  const status = {
+    ...unseenStatus(owner.epoch),
+    phase: isRunning ? ('connected' as const) : ('stopped' as const),
+    observedGeneration: 1,
+    authenticatedAt: 1,
+    jid: `49170${number}:1@s.whatsapp.net`,
+  }
+  await sessions.reportStatus(key, status, 3)
+}
+
+export async function cpuOf(work: () => Promise<void>): Promise<number> {
   const before = process.cpuUsage()
   await work()
   const { user, system } = process.cpuUsage(before)
