@@ -133,7 +133,6 @@ export class Runner {
         dice: () => random.next(),
         wake: (key) => queue.add(key),
         background: (work) => out.background(work),
-        fleet: () => undefined,
       },
     }
     const { view, runners } = this.#context

@@ -25,7 +25,6 @@ async function begin(world: Awaited<ReturnType<typeof openWorld>>) {
       dice: () => 0,
       wake: () => void woken++,
       background: (work) => void work(),
-      fleet: () => undefined,
     },
     KEY,
   )

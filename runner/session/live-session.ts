@@ -26,8 +26,6 @@ export interface LiveSessionDeps {
   wake: (key: SessionKey) => void
   /** Runs a write in the background until it succeeded. */
   background: (work: () => Promise<void>) => void
-  /** A close that concerns the whole fleet. */
-  fleet: (kind: 'outdated' | 'trouble', key: SessionKey) => void
 }
 
 export interface ShownPairing {

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { CodedError } from '#shared/errors.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import { openEntry } from './journal.ts'
+import { dataKeyPlace } from './places.ts'
 import { CREDS_KEY, decodeValue } from './record.ts'
 import { RecordMap } from './record-map.ts'
 import { SessionState } from './session-state.ts'
@@ -325,6 +326,29 @@ describe('a state', () => {
     }
     expect(openEntry(KEY, last, onlyNew, new RecordMap()).changes).toEqual([['b', bytes('B')]])
     expect(contentOf((await world.open(2)).records)).toEqual({ a: 'A', b: 'B' })
+  })
+
+  test('C7 a key that an earlier rotation stored late does not make this one fail', async () => {
+    await using world = await openWorld()
+    const { stores } = world
+    const late = { id: 'late-key', keyVersion: '1', createdAt: 1 }
+    const { wrapped } = await stores.keys.wrap(new Uint8Array(32).fill(9), dataKeyPlace(KEY, late.id))
+    let reads = 0
+    const sessions: Stores['sessions'] = {
+      ...stores.sessions,
+      get: async (key) => {
+        const found = await stores.sessions.get(key)
+        // The second read is the one of the rotation; the first opened the state.
+        if (++reads === 2) await stores.sessions.putDataKey(KEY, { ...late, wrapped })
+        return found
+      },
+    }
+    const state = await world.open(1, world.deps({ stores: { ...stores, sessions } }))
+    await write(state, { a: 'A' })
+    await state.rotate(await world.session())
+    expect(state.ring.ids).toHaveLength(3)
+    expect(state.ring.ids[1]).toBe('late-key')
+    expect(contentOf((await world.open(2)).records)).toEqual({ a: 'A' })
   })
 
   test('C7 an old data key is destroyed once no snapshot is sealed with it, and not before', async () => {

@@ -21,6 +21,9 @@ import {
 } from './snapshots.ts'
 import type { WorkingCopies } from './working-copy.ts'
 
+/** Late writes of earlier tries come one by one, and each adds one key. */
+const ROTATE_TRIES = 5
+
 /** The credentials as a record. */
 export type CredsChange = readonly [key: string, value: Uint8Array]
 
@@ -243,14 +246,29 @@ export class SessionState {
     )
   }
 
-  /** A new data key for all that follows, and a snapshot under it. Durable when it resolves. */
+  /**
+   * A new data key for all that follows, and a snapshot under it. Durable when it resolves; a repeat makes one more key, and
+   * those that nothing needs are destroyed later.
+   */
   async rotate(session: Session): Promise<void> {
-    const { dataKeys, stores } = this.#deps
-    // Read anew: an earlier try may have stored a key and lost the answer.
-    const now = (await stores.sessions.get(this.key)) ?? session
-    this.#ring = await dataKeys.rotate(this.key, await dataKeys.ring(this.key, now), now.dataKeys)
+    const now = await this.#addDataKey(session)
     await this.snapshot('rotate')
-    await dataKeys.rewrap(this.key, this.#ring, now.dataKeys)
+    await this.#deps.dataKeys.rewrap(this.key, this.#ring, now.dataKeys)
+  }
+
+  /** Answers the session as it was read before the key was added. */
+  async #addDataKey(session: Session): Promise<Session> {
+    const { dataKeys, stores } = this.#deps
+    for (let triesLeft = ROTATE_TRIES; ; triesLeft--) {
+      const now = (await stores.sessions.get(this.key)) ?? session
+      try {
+        this.#ring = await dataKeys.rotate(this.key, await dataKeys.ring(this.key, now), now.dataKeys)
+        return now
+      } catch (error) {
+        // An earlier try, of ours or of the owner before, whose answer was lost came to be stored after this was read.
+        if (!hasCode(error, 'conflict') || triesLeft === 1) throw error
+      }
+    }
   }
 
   /** The opened data keys of the session. */
