@@ -76,6 +76,21 @@ export class Incarnations {
     this.#watch(one)
   }
 
+  /**
+   * Its record is gone by its own word, so nobody waits for its lease: it must be through with everything. A claim whose
+   * answer was lost may still stand in its name.
+   */
+  gaveUp(process: SimulatedProcess): void {
+    const one = this.of(process)
+    if (!one) return
+    one.leaseUntilMs = -Infinity
+    const [socket] = one.sockets
+    if (socket)
+      this.#deps.violate(
+        `anytime_ no socket outlives its lease: ${process.name} gave its lease back and has one of ${socket.key}`,
+      )
+  }
+
   thawed(process: SimulatedProcess): void {
     const one = this.of(process)
     if (one) this.#watch(one)
