@@ -12,10 +12,14 @@ const START_WITHIN_MS = 90_000
 const SESSIONS = 3
 /** Between two texts of one person. */
 const PAUSE_MS = 150
+/** The fault itself, and no wait for anything: three leases, so that every call that was under way has long been given up. */
+const HANGS_FOR_MS = 30_000
 /** Calls that hang are given up after ten seconds, and are then asked again. */
 const AFTER_A_HANG_MS = 60_000
+/** The hang, and a start before and after it. */
+const TIMEOUT = { timeout: 240_000 }
 
-describe.skipIf(skipReason !== undefined)('while Firestore hangs under traffic', () => {
+describe.skipIf(skipReason !== undefined)('while Firestore hangs for 30 s under traffic', TIMEOUT, () => {
   const world = useWorld()
   let cloud: Cloud
   beforeAll(async () => {
@@ -34,12 +38,15 @@ describe.skipIf(skipReason !== undefined)('while Firestore hangs under traffic',
 
     const traffic = await keepWriting(first.api, fleet)
     await eventually('traffic to flow', () => traffic.accepted() >= 2 * SESSIONS)
+    const hang = systemClock.sleep(HANGS_FOR_MS)
     cloud.emulator.pause()
     try {
       await first.says('lease lost; every socket is dropped')
       await eventually('every socket to be gone', async () =>
         (await devices()).every(({ open }) => open === 0),
       )
+      await hang
+      expect((await devices()).map(({ open }) => open)).toEqual(fleet.map(() => 0))
     } finally {
       cloud.emulator.resume()
     }
