@@ -4,27 +4,25 @@ import { percentile } from '#test/bench/report.ts'
 import { useWorld } from '#test/e2e/world.ts'
 import { expectFenced, expectPeace, isOwnedBy, startFleet, stopInOrder } from './fleet.ts'
 import type { Fleet, RunnerProcess } from './fleet.ts'
+import { fleetSize } from './size.ts'
 import { describeEachSet, useStoreSet } from './store-sets.ts'
 import { startTraffic } from './traffic.ts'
 
-/** The emulator answers for all of them with one core or two, which three runners and the stand-in want too. */
-const SESSIONS = { embedded: 60, google: 24 } as const
-const RUNNERS = 3
-/** Of the emulator every restart costs some seconds of the one machine that all share. */
-const RESTARTS = { embedded: 10, google: 3 } as const
-const KILLS = { embedded: 3, google: 1 } as const
+/** Of full size, on the emulator. */
+const START_WITHIN_MS = 300_000
 
 describeEachSet((name) => {
   const world = useWorld()
   const set = useStoreSet(name)
+  const size = fleetSize(name)
   let fleet: Fleet
   let runners: RunnerProcess[] = []
 
   beforeAll(async () => {
-    fleet = await startFleet(world, set, { sessions: SESSIONS[name] })
-    runners = await Promise.all(Array.from({ length: RUNNERS }, () => fleet.startRunner()))
+    fleet = await startFleet(world, set, { sessions: size.sessions })
+    runners = await Promise.all(Array.from({ length: size.runners }, () => fleet.startRunner()))
     await fleet.connected()
-  })
+  }, START_WITHIN_MS)
 
   /** What the stand-in measured since it was last asked: from the close of a connection to the next login. */
   async function tellGaps(what: string): Promise<void> {
@@ -36,10 +34,10 @@ describeEachSet((name) => {
     )
   }
 
-  test(`B5 E7: ${RESTARTS[name]} rolling restarts in a row under traffic: no conflict, never two connections, nothing lost`, async () => {
+  test(`B5 E7: ${size.restarts} rolling restarts in a row under traffic: no conflict, never two connections, nothing lost`, async () => {
     const traffic = await startTraffic(world, fleet)
     await world.whatsapp.resetReport()
-    for (let round = 0; round < RESTARTS[name]; round++) {
+    for (let round = 0; round < size.restarts; round++) {
       const next = await fleet.startRunner()
       const [oldest] = runners.splice(0, 1)
       if (oldest) await stopInOrder(oldest)
@@ -47,13 +45,13 @@ describeEachSet((name) => {
     }
     await fleet.connected(isOwnedBy(...runners))
     const texts = await traffic.stop()
-    await tellGaps(`${RESTARTS[name]} rolling restarts, ${texts} texts`)
+    await tellGaps(`${size.restarts} rolling restarts, ${texts} texts`)
     await expectPeace(world, fleet)
     await expectFenced(fleet)
   })
 
   test('B5 E7: a runner that is killed is taken over by the others, with nothing lost and nobody asked to write again', async () => {
-    for (let round = 0; round < KILLS[name]; round++) {
+    for (let round = 0; round < size.kills; round++) {
       await fleet.connected(isOwnedBy(...runners))
       const traffic = await startTraffic(world, fleet)
       await world.whatsapp.resetReport()

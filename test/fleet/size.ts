@@ -1,0 +1,31 @@
+import type { StoreSet } from './store-sets.ts'
+
+/** How large a fleet is, and how often it is restarted and killed. */
+export interface FleetSize {
+  sessions: number
+  runners: number
+  restarts: number
+  kills: number
+}
+
+/** What is promised, and measured by `npm run fleet`. */
+export const FULL_SIZE: FleetSize = { sessions: 60, runners: 3, restarts: 10, kills: 10 }
+
+/**
+ * What every run of the tests can afford. The emulator answers for all of them with one core or two, which three runners and
+ * the stand-in want too; and nothing proves a killed process dead there, so that each kill costs a lease.
+ */
+const TEST_SIZE: Record<StoreSet['name'], FleetSize> = {
+  embedded: { sessions: 60, runners: 3, restarts: 10, kills: 10 },
+  google: { sessions: 24, runners: 3, restarts: 3, kills: 1 },
+}
+/** Where `npm run fleet` says what it was asked for. */
+export const SIZE_VARIABLE = 'FLEET_SIZE'
+
+export function fleetSize(
+  name: StoreSet['name'],
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): FleetSize {
+  const asked = env[SIZE_VARIABLE]
+  return asked === undefined ? TEST_SIZE[name] : (JSON.parse(asked) as FleetSize)
+}
