@@ -39,7 +39,7 @@ export function createFleet(stores: Pick<Stores, 'runners'>, clock: Clock): Flee
 }
 
 async function look(stores: Pick<Stores, 'runners'>): Promise<FleetView> {
-  const [records, nowMs] = await Promise.all([stores.runners.list(), stores.runners.nowMs()])
+  const { records, nowMs } = await stores.runners.look()
   const runners = await Promise.all(
     records.map(async (record) => ({
       ...record,

@@ -127,12 +127,12 @@ describe('another runner', () => {
     const { clock, script, renew, seen, after } = begin()
     await renew()
     await after(0)
-    script.list = { kind: 'fail_before', error: new CodedError('store_unavailable', 'scripted') }
+    script.look = { kind: 'fail_before', error: new CodedError('store_unavailable', 'scripted') }
     await clock.advance(10 * LEASE_MS)
     await expect(seen.refresh()).rejects.toMatchObject({ code: 'store_unavailable' })
     expect(seen.isAlive(OTHER)).toBe(true)
     // What the store says when it is back decides: it renewed all the time, or it did not.
-    delete script.list
+    delete script.look
     await renew()
     expect(await after(0)).toBe(true)
   })
@@ -143,7 +143,7 @@ describe('another runner', () => {
     await renew()
     await after(0)
     const slow = Promise.withResolvers<void>()
-    script.list = [{ kind: 'delay', when: 'after', until: slow.promise }]
+    script.look = [{ kind: 'delay', when: 'after', until: slow.promise }]
     const looking = seen.refresh()
     await clock.advance(2 * LEASE_MS)
     slow.resolve()

@@ -43,9 +43,7 @@ export class RunnersSeen {
   async refresh(): Promise<void> {
     const { store, clock, me } = this.#deps
     const sentMs = clock.monotonicMs()
-    // The time first: were it the later of two, every renewal in between would seem to be missing.
-    const storeNowMs = await store.nowMs()
-    const records = await store.list()
+    const { records, nowMs: storeNowMs } = await store.look()
     const seenBefore = this.#seen
     const next = new Map<RunnerId, SeenRunner>()
     for (const record of records) {

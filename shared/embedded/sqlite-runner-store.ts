@@ -81,12 +81,11 @@ export function sqliteRunnerStore(
       })
     },
 
-    list: () =>
-      file.read('list the runners', () =>
-        file.all<Row>('SELECT beat, draining, body FROM runners ORDER BY id').map(toRecord),
-      ),
-
-    nowMs: async () => clock.nowMs(),
+    look: () =>
+      file.read('look at the runners', () => ({
+        nowMs: clock.nowMs(),
+        records: file.all<Row>('SELECT beat, draining, body FROM runners ORDER BY id').map(toRecord),
+      })),
 
     drain: (id) =>
       file.write('ask a runner to drain', () => {

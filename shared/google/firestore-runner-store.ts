@@ -4,7 +4,7 @@ import type { RunnerId } from '../ids.ts'
 import type { RunnerRecord } from '../session.ts'
 import type { RunnerStore } from '../store/runner-store.ts'
 import { dataOf, type Database } from './database.ts'
-import { serverNowMs, type Signals } from './signals.ts'
+import type { Signals } from './signals.ts'
 
 type Renewal = Omit<RunnerRecord, 'renewedAt'>
 
@@ -13,7 +13,8 @@ type Renewal = Omit<RunnerRecord, 'renewedAt'>
  * server time. `draining` is only ever written as true after the first renewal, so that nothing can undo a drain.
  *
  * A renewal is conditional on the record as the last one left it: one that was given up and lands late is refused, and
- * can't take the beat back or keep a dead runner's lease alive.
+ * can't take the beat back or keep a dead runner's lease alive. And when it is taken, nobody has asked for a drain in
+ * between; so it is one call, and answers with what it wrote.
  */
 interface RunnerDocument extends Renewal {
   renewedAt: Timestamp
@@ -29,8 +30,8 @@ const WHAT = 'renew a lease'
 
 export function firestoreRunnerStore(db: Database, signals: Signals): RunnerStore {
   const collection = db.collection('runners')
-  /** When this process last saw its own records; a renewal then needs no read before its write. */
-  const seenAt = new Map<RunnerId, Timestamp>()
+  /** Its own records as this process last saw or wrote them. */
+  const seen = new Map<RunnerId, { draining: boolean; at: Timestamp }>()
   /** Runners whose drain this process has told of. */
   const told = new Set<RunnerId>()
 
@@ -44,7 +45,7 @@ export function firestoreRunnerStore(db: Database, signals: Signals): RunnerStor
     const snapshot = await db.get(WHAT, collection.doc(id), RENEW_CALL_MS)
     const stored = dataOf<RunnerDocument>(snapshot)
     if (!stored || !snapshot.updateTime) throw lost(id)
-    seenAt.set(id, snapshot.updateTime)
+    seen.set(id, { draining: stored.draining, at: snapshot.updateTime })
     return { stored, at: snapshot.updateTime }
   }
 
@@ -60,7 +61,9 @@ export function firestoreRunnerStore(db: Database, signals: Signals): RunnerStor
     return outcome.done
   }
 
-  async function goOn({ draining, ...rest }: Renewal, unchangedSince: Timestamp): Promise<boolean> {
+  /** What is stored then; `undefined` when the record is another by now. `renewedAt` is the time of the commit. */
+  async function goOn(record: Renewal, unchangedSince: Timestamp): Promise<RunnerRecord | undefined> {
+    const { draining, ...rest } = record
     const tell = draining && !told.has(rest.id)
     const fields = { ...rest, renewedAt: FieldValue.serverTimestamp(), ...(draining && { draining }) }
     const outcome = await db.commit(
@@ -71,16 +74,21 @@ export function firestoreRunnerStore(db: Database, signals: Signals): RunnerStor
       },
       RENEW_CALL_MS,
     )
-    if (outcome.done && tell) told.add(rest.id)
-    return outcome.done
+    const at = outcome.done ? outcome.times[0] : undefined
+    if (!at) return undefined
+    if (tell) told.add(rest.id)
+    const stored = { ...record, draining: draining || seen.get(rest.id)?.draining === true }
+    seen.set(rest.id, { draining: stored.draining, at })
+    return { ...stored, renewedAt: at.toMillis() }
   }
 
   async function renew(record: Renewal): Promise<RunnerRecord> {
     const { id, beat } = record
-    let at = seenAt.get(id)
+    let at = seen.get(id)?.at
     if (beat <= 1 && (await begin(record))) return plain((await look(id)).stored)
     for (;;) {
-      if (at && (await goOn(record, at))) return plain((await look(id)).stored)
+      const renewed = at && (await goOn(record, at))
+      if (renewed) return renewed
       // A drain came in between, or this very renewal was written and its answer lost.
       const now = await look(id)
       if (now.stored.beat >= beat) return plain(now.stored)
@@ -91,13 +99,14 @@ export function firestoreRunnerStore(db: Database, signals: Signals): RunnerStor
   return {
     renew: (record) => db.calls.within(WHAT, () => renew(record), RENEW_TIMEOUT_MS),
 
-    async list() {
-      const found = await db.query('list runners', collection)
+    async look() {
+      const found = await db.query('look at the runners', collection)
       const records = found.docs.map((doc) => plain(doc.data() as RunnerDocument))
-      return records.toSorted((a, b) => (a.id < b.id ? -1 : 1))
+      return {
+        nowMs: found.readTime.toMillis(),
+        records: records.toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+      }
     },
-
-    nowMs: () => serverNowMs(db),
 
     async drain(id) {
       const outcome = await db.commit('drain a runner', (writes) => {
@@ -109,7 +118,7 @@ export function firestoreRunnerStore(db: Database, signals: Signals): RunnerStor
 
     async remove(id) {
       told.delete(id)
-      seenAt.delete(id)
+      seen.delete(id)
       await db.commit('remove a runner', (writes) => {
         writes.delete(collection.doc(id))
         signals.mark(writes, 'runner', id)

@@ -82,7 +82,7 @@ export function createSignals(db: Database): Signals {
 }
 
 /** The server's clock: the time at which it read a document that need not exist. */
-export async function serverNowMs(db: Database, timeoutMs?: number): Promise<number> {
-  const snapshot = await db.get('ask for the time', db.collection('signals').doc('now'), timeoutMs)
+async function serverNowMs(db: Database): Promise<number> {
+  const snapshot = await db.get('ask for the time', db.collection('signals').doc('now'))
   return (snapshot.readTime ?? Timestamp.now()).toMillis()
 }

@@ -12,11 +12,11 @@ export interface RunnerStore {
    */
   renew(record: Omit<RunnerRecord, 'renewedAt'>): Promise<RunnerRecord>
 
-  /** All records, also those that ran out, by id. */
-  list(): Promise<readonly RunnerRecord[]>
-
-  /** The store's clock now, to compare `renewedAt` with. */
-  nowMs(): Promise<number>
+  /**
+   * All records, also those that ran out, by id; and the store's clock when they were read, to compare `renewedAt` with:
+   * never later than that, or every renewal in between would seem to be missing.
+   */
+  look(): Promise<{ records: readonly RunnerRecord[]; nowMs: number }>
 
   /** Asks a runner to drain. @throws CodedError `not_found` */
   drain(id: RunnerId): Promise<void>

@@ -18,7 +18,7 @@ import type { Figure } from './report.ts'
 const PRE_KEYS = 100
 const RESTORED_WITHIN_MS = 300_000
 /** What a runner is billed for whatever its sessions do. */
-const RUNNERS_OWN = ['renew a lease', 'list runners', 'ask for the time', 'watch runners']
+const RUNNERS_OWN = ['renew a lease', 'look at the runners', 'ask for the time', 'watch runners']
 const FULL_PASS = [
   'scan sessions',
   'scan owners',

@@ -52,7 +52,7 @@ async function askEverything(stores: Stores): Promise<void> {
     stores.sessions.list({ ...page, tenant: tenant('t') }),
     gather(stores.sessions.scan()),
     gather(stores.owners.scan()),
-    stores.runners.list(),
+    stores.runners.look(),
     stores.journal.read(key, 1),
     stores.journal.head(key),
     stores.snapshots.list(key),

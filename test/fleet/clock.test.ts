@@ -35,7 +35,7 @@ test.each([
 
   clock.turnWall(stepMs)
   // Each has looked at the other under the new time, and has renewed under it.
-  const beats = async () => (await stores.runners.list()).map(({ beat }) => beat)
+  const beats = async () => (await stores.runners.look()).records.map(({ beat }) => beat)
   const then = await beats()
   await eventually('both to have renewed twice', beats, (now) =>
     now.every((beat, at) => beat >= (then[at] ?? 0) + 2),

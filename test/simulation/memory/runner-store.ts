@@ -16,9 +16,10 @@ export function memoryRunnerStore(client: MemoryClient): RunnerStore {
       return record
     },
 
-    list: async () => [...client.open().runners.values()].toSorted((a, b) => byText(a.id, b.id)),
-
-    nowMs: async () => client.open().nowMs(),
+    async look() {
+      const { runners, nowMs } = client.open()
+      return { nowMs: nowMs(), records: [...runners.values()].toSorted((a, b) => byText(a.id, b.id)) }
+    },
 
     async drain(id) {
       const { runners } = client.open()
