@@ -9,8 +9,14 @@ import type { Passes } from './passes.ts'
 /** infra/alerts.tf counts these lines: five minutes without one wake somebody. */
 const BEAT_EVERY_MS = 60_000
 
+/** How often to ask whether a snapshot has become due, and to tell of the progress of a start. */
+const TICK_MS = 1_000
+/** A store that could not be asked is asked again after this. */
+const FAILED_LOOK_MS = 1_000
+
 export interface HousekeepingSettings {
-  lookEveryMs: number
+  /** How long the other runners are not looked at, at the most; without it their leases decide. */
+  lookEveryMs: number | undefined
   resyncEveryMs: number
   rebalancePerMinute: number
   mayRebalance: () => boolean
@@ -35,11 +41,11 @@ export class Housekeeping {
   }
 
   start(): void {
-    const { lookEveryMs, resyncEveryMs, rebalancePerMinute } = this.#settings
-    this.#every('look', lookEveryMs, async () => {
+    const { resyncEveryMs, rebalancePerMinute } = this.#settings
+    this.#lookAgain(this.#context.runners.nextLookInMs())
+    this.#every('tick', TICK_MS, async () => {
       this.#context.boot.tick(this.#context.clock.monotonicMs())
       this.#queueDueSnapshots()
-      await this.look()
     })
     this.#every('resync', resyncEveryMs, () => this.resync())
     this.#beat()
@@ -75,16 +81,27 @@ export class Housekeeping {
     for (const { key, state } of live.values()) if (state?.snapshotDue(clock.nowMs())) queue.add(key)
   }
 
-  /** Looks at the other runners; sessions whose owner is gone are queued, the most recently active first. */
+  /** Looks at the other runners, and again in time; sessions whose owner is gone are queued, the most recently active first. */
   async look(): Promise<void> {
     try {
       const { runners } = this.#context
       const before = runners.picture
       await runners.refresh()
       if (runners.picture !== before) this.#passes.sweep()
+      this.#lookAgain(runners.nextLookInMs())
     } catch (error) {
       this.#context.log.warn({ error: toError(error) }, 'the other runners could not be looked at')
+      this.#lookAgain(FAILED_LOOK_MS)
     }
+  }
+
+  /** What was seen decides when to look next, also when it was a watch that asked for the look. */
+  #lookAgain(inMs: number): void {
+    if (this.#stopped) return
+    const waitMs = Math.min(inMs, this.#settings.lookEveryMs ?? Infinity)
+    this.#timers.get('look')?.()
+    const cancel = this.#context.clock.after(waitMs, () => void this.look())
+    this.#timers.set('look', cancel)
   }
 
   /** The full pass: the truth, whatever the watches missed. */

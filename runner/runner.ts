@@ -32,6 +32,8 @@ export interface RunnerSettings {
   lease: LeaseTimes
   watchdog: WatchdogTimes
   resyncEveryMs: number
+  /** Where looking at the other runners costs nothing and may prove a death; elsewhere their leases decide when to. */
+  lookEveryMs?: number | undefined
   connectsPerSecond: number
   connectingMax: number
   capacity: number
@@ -152,7 +154,7 @@ export class Runner {
       isLeaving: (key) => this.#handOver.isLeaving(key),
     })
     this.#housekeeping = new Housekeeping(this.#context, this.#passes, this.#handOver, {
-      lookEveryMs: Math.min(settings.lease.renewEveryMs, LOOK_EVERY_MS),
+      lookEveryMs: settings.lookEveryMs,
       resyncEveryMs: settings.resyncEveryMs,
       rebalancePerMinute: settings.rebalancePerMinute,
       mayRebalance: () => settings.reconcile && !this.#isDraining,
@@ -264,5 +266,3 @@ export class Runner {
     if (lease.draining && !this.#isDraining) void this.drain()
   }
 }
-
-const LOOK_EVERY_MS = 1_000

@@ -19,6 +19,18 @@ test('without any setting a runner works as the design says', () => {
   expect(baileys).toMatchObject({ url: undefined, version: undefined, keepAliveEveryMs: 30_000 })
 })
 
+test('the other runners are looked at every second where a look is free, else when their leases ask for it', () => {
+  expect(settings().runner.lookEveryMs).toBe(1_000)
+  const google = {
+    MOORING_STORE: 'google',
+    MOORING_ADMIN_KEY: `moor_${'a'.repeat(40)}`,
+    GOOGLE_CLOUD_PROJECT: 'p',
+    MOORING_BUCKET: 'b',
+    MOORING_KMS_KEY: 'projects/p/locations/l/keyRings/r/cryptoKeys/k',
+  }
+  expect(settings(google).runner.lookEveryMs).toBeUndefined()
+})
+
 test('E6 a switch turns the monitor off', () => {
   for (const word of ['off', 'false', '0', 'no', 'OFF'])
     expect(settings({ MOORING_RECONCILE: word }).runner.reconcile).toBe(false)

@@ -7,6 +7,9 @@ import type { BaileysSettings } from './whatsapp/baileys-socket.ts'
 /** Shorter than Baileys' minute: a query on a healthy line takes well under a second (facts: options, 20–30 s). */
 const QUERY_TIMEOUT_MS = 25_000
 
+/** The operating system tells of a dead process at the next look, and the look is a read of a local file. */
+const LOOK_EVERY_MS = 1_000
+
 /** What the settings of the process mean for its runner. Pure. */
 export function runnerSettings(
   config: Config,
@@ -29,6 +32,7 @@ export function runnerSettings(
         silenceMs: 3 * keepAliveEveryMs,
         connectMs: Math.max(2 * config.MOORING_CONNECT_TIMEOUT_MS, keepAliveEveryMs),
       },
+      lookEveryMs: config.MOORING_STORE === 'embedded' ? LOOK_EVERY_MS : undefined,
       resyncEveryMs: config.MOORING_RESYNC_EVERY_MS,
       connectsPerSecond: config.MOORING_CONNECTS_PER_SECOND,
       connectingMax: config.MOORING_CONNECTING_MAX,

@@ -20,6 +20,9 @@ interface RunnersSeenDeps {
   times: Pick<LeaseTimes, 'renewWithinMs' | 'leaseForMs'>
 }
 
+/** However soon a lease may run out, a store that is slow is not asked more often. */
+const LOOK_GAP_MS = 100
+
 /**
  * Judges other runners' leases by the store's clock (both times are the store's) and by watching beats against this
  * process's monotonic clock; never by comparing two machines' clocks.
@@ -34,6 +37,8 @@ export class RunnersSeen {
   #seen: Map<RunnerId, SeenRunner> | undefined
   /** Monotonic time before the last look at the store was sent: a beat counts as unchanged only up to here. */
   #lookedMs = 0
+  /** The store's clock at that look, less this process's monotonic one when the answer came. */
+  #storeAheadMs = 0
 
   constructor(deps: RunnersSeenDeps) {
     this.#deps = deps
@@ -44,6 +49,7 @@ export class RunnersSeen {
     const { store, clock, me } = this.#deps
     const sentMs = clock.monotonicMs()
     const { records, nowMs: storeNowMs } = await store.look()
+    this.#storeAheadMs = storeNowMs - clock.monotonicMs()
     const seenBefore = this.#seen
     const next = new Map<RunnerId, SeenRunner>()
     for (const record of records) {
@@ -64,6 +70,31 @@ export class RunnersSeen {
   #surelyOverMs({ leaseForMs }: RunnerRecord): number {
     const { times } = this.#deps
     return (leaseForMs * (1 + times.renewWithinMs / times.leaseForMs)) / 2
+  }
+
+  /**
+   * How long from now the next look can wait. To be judged when its lease runs out, a beat must have been seen early enough;
+   * between such looks one is due only where a lease may have run out. Of a runner that appears a watch tells: whoever is
+   * alone looks rarely.
+   */
+  nextLookInMs(): number {
+    const { clock, me, times } = this.#deps
+    const nowMs = clock.monotonicMs()
+    const others = this.all.filter(({ record }) => record.id !== me && this.isAlive(record.id))
+    const due = others.map((other) =>
+      Math.min(
+        this.#lookedMs + other.record.leaseForMs - this.#surelyOverMs(other.record),
+        this.#judgedMs(other),
+      ),
+    )
+    return Math.max(LOOK_GAP_MS, Math.min(this.#lookedMs + times.leaseForMs, ...due) - nowMs)
+  }
+
+  /** The first moment at which a look may find that its lease has run out. */
+  #judgedMs({ record, beatSeenMs }: SeenRunner): number {
+    const ranOutMs = record.renewedAt + record.leaseForMs - this.#storeAheadMs + 1
+    const byStampMs = Math.max(ranOutMs, beatSeenMs + this.#surelyOverMs(record))
+    return Math.min(byStampMs, beatSeenMs + record.leaseForMs)
   }
 
   /** A runner is dead only when somebody looked: a store that could not be asked proves nothing. */
