@@ -176,7 +176,10 @@ export class Runner {
     await lease.start(() => this.#leaseChanged())
     this.#watches.push(
       stores.sessions.watch((key) => void this.#hint(key, () => view.refreshSession(key))),
-      stores.owners.watch((key) => void this.#hint(key, () => view.refreshOwner(key))),
+      stores.owners.watch(
+        (key, owner) =>
+          void this.#hint(key, async () => (owner ? view.noteOwner(key, owner) : view.refreshOwner(key))),
+      ),
       stores.jobs.watch((key) => void this.#hint(key, () => view.refreshJobs(key))),
       stores.outbox.watch((key) => this.#context.live.get(key)?.pokeOutbox()),
       stores.runners.watch(() => void this.#housekeeping.look()),

@@ -1,12 +1,14 @@
-import { FieldPath, FieldValue } from '@google-cloud/firestore'
+import { FieldPath, FieldValue, type DocumentSnapshot } from '@google-cloud/firestore'
+import { LRUCache } from 'lru-cache'
 import { CodedError } from '../errors.ts'
 import type { SessionKey } from '../ids.ts'
 import type { Owner } from '../session.ts'
 import type { OwnerStore } from '../store/owner-store.ts'
-import { change } from './change.ts'
+import { change, type Seen } from './change.ts'
 import { dataOf, type Database } from './database.ts'
 import { spread } from './document-id.ts'
 import type { Signals } from './signals.ts'
+import type { Writes } from './writes.ts'
 
 /** `owners/{hash}~{key}`: the owner and the session's key. A mass takeover writes them all at once, so names spread. */
 interface OwnerDocument extends Owner {
@@ -15,10 +17,20 @@ interface OwnerDocument extends Owner {
 
 /** 100 bytes each. */
 const SCAN_PAGE = 1000
+/** Only to save a read: a claim mostly follows a look at the owner, and a release the claim. 200 bytes each. */
+const KNOWN_MAX = 10_000
 
 export function firestoreOwnerStore(db: Database, signals: Signals): OwnerStore {
   const collection = db.collection('owners')
   const refOf = (key: SessionKey) => collection.doc(spread(key))
+  /** Owners as this process last saw or wrote them. */
+  const known = new LRUCache<SessionKey, Seen<OwnerDocument>>({ max: KNOWN_MAX })
+  const note = (key: SessionKey, doc: DocumentSnapshot): OwnerDocument | undefined => {
+    const data = dataOf<OwnerDocument>(doc)
+    if (data && doc.updateTime) known.set(key, { data, at: doc.updateTime })
+    else known.delete(key)
+    return data
+  }
   const plain = ({ runnerId, epoch, since, nonce }: OwnerDocument): Owner => ({
     ...(runnerId !== undefined && { runnerId }),
     epoch,
@@ -28,7 +40,7 @@ export function firestoreOwnerStore(db: Database, signals: Signals): OwnerStore 
 
   return {
     async get(key) {
-      const stored = dataOf<OwnerDocument>(await db.get('get an owner', refOf(key)))
+      const stored = note(key, await db.get('get an owner', refOf(key)))
       return stored && plain(stored)
     },
 
@@ -36,23 +48,26 @@ export function firestoreOwnerStore(db: Database, signals: Signals): OwnerStore 
       const all = collection.orderBy(FieldPath.documentId())
       for await (const page of db.pages('scan owners', all, SCAN_PAGE)) {
         for (const doc of page.docs) {
-          const stored = doc.data() as OwnerDocument
-          yield [stored.key, plain(stored)] as const
+          const { key } = doc.data() as OwnerDocument
+          const stored = note(key, doc)
+          if (stored) yield [key, plain(stored)] as const
         }
       }
     },
 
     async claim({ key, runnerId, expectEpoch, nonce, nowMs }) {
       const ours: Owner = { runnerId, epoch: expectEpoch + 1, since: nowMs, nonce }
-      const mark = (writes: Parameters<Signals['mark']>[0]) => signals.mark(writes, 'owner', key)
+      const mark = (writes: Writes) => signals.mark(writes, 'owner', key, ours)
       if (expectEpoch === 0) {
         const outcome = await db.commit('claim a session', (writes) => {
           writes.create(refOf(key), { key, ...ours })
           mark(writes)
         })
+        const [at] = outcome.done ? outcome.times : []
+        if (at) known.set(key, { data: { key, ...ours }, at })
         if (outcome.done) return ours
       }
-      const seen = await change<OwnerDocument>(db, 'claim a session', refOf(key), (stored) => {
+      const decide = (stored: OwnerDocument | undefined) => {
         if (stored?.nonce === nonce && stored.runnerId === runnerId && stored.epoch === ours.epoch) {
           return undefined
         }
@@ -60,13 +75,15 @@ export function firestoreOwnerStore(db: Database, signals: Signals): OwnerStore 
           throw new CodedError('owner_changed', `${key} has epoch ${stored?.epoch ?? 0}, not ${expectEpoch}`)
         }
         return { fields: { ...ours }, also: mark }
-      })
+      }
+      const seen = await change(db, 'claim a session', refOf(key), decide, known.get(key))
       if (!seen) throw new CodedError('owner_changed', `${key} has no owner record`)
+      known.set(key, seen)
       return plain(seen.data)
     },
 
     async release({ key, runnerId, epoch, nonce, nowMs }) {
-      await change<OwnerDocument>(db, 'release a session', refOf(key), (stored) => {
+      const decide = (stored: OwnerDocument | undefined) => {
         // Nothing is left to release when the session was deleted.
         if (!stored) return undefined
         if (stored.epoch !== epoch || (stored.runnerId !== undefined && stored.runnerId !== runnerId)) {
@@ -75,18 +92,28 @@ export function firestoreOwnerStore(db: Database, signals: Signals): OwnerStore 
         if (stored.runnerId === undefined) return undefined
         return {
           fields: { runnerId: FieldValue.delete(), since: nowMs, nonce },
-          also: (writes) => signals.mark(writes, 'owner', key),
+          also: (writes: Writes) => signals.mark(writes, 'owner', key, { epoch, since: nowMs, nonce }),
         }
-      })
+      }
+      await change(db, 'release a session', refOf(key), decide, known.get(key))
+      known.delete(key)
     },
 
     async remove(key) {
+      known.delete(key)
       await db.commit('remove an owner record', (writes) => {
         writes.delete(refOf(key))
         signals.mark(writes, 'owner', key)
       })
     },
 
-    watch: (changed) => signals.watch('owner', (name) => changed(name as SessionKey)),
+    watch: (changed) =>
+      signals.watch('owner', (name, told) => {
+        const key = name as SessionKey
+        if (!told) return changed(key)
+        const owner = told.data as Owner
+        known.set(key, { data: { key, ...owner }, at: told.at })
+        changed(key, owner)
+      }),
   }
 }

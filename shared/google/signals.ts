@@ -1,4 +1,4 @@
-import { FieldValue, Timestamp } from '@google-cloud/firestore'
+import { FieldValue, Timestamp, type DocumentData } from '@google-cloud/firestore'
 import type { Watch } from '../store/watch.ts'
 import { timestampOf, type Database } from './database.ts'
 import { spread } from './document-id.ts'
@@ -6,9 +6,22 @@ import { listen } from './listen.ts'
 import type { Writes } from './writes.ts'
 
 type SignalKind = 'session' | 'owner' | 'runner'
+interface SignalDocument {
+  kind: SignalKind
+  name: string
+  told?: DocumentData
+}
+type Changed = (name: string, told: Told | undefined) => void
+
+/** What a signal tells along, and when both were written. */
+interface Told {
+  data: DocumentData
+  at: Timestamp
+}
 
 /**
- * `signals/{hash}~{kind}~{name}` {kind, name, at: server time, expireAt: TTL}: "look at this again".
+ * `signals/{hash}~{kind}~{name}` {kind, name, told?, at: server time, expireAt: TTL}: "look at this again". What is small is
+ * told along, so that nobody need look.
  *
  * A listener on the records themselves would be billed for every status, renewal and first read of every session by
  * every process. A signal is written in the same atomic group as the change it tells of, so that it costs no time; one
@@ -16,8 +29,8 @@ type SignalKind = 'session' | 'owner' | 'runner'
  */
 export interface Signals {
   /** Adds the signal to a group of writes. */
-  mark(writes: Writes, kind: SignalKind, name: string): void
-  watch(kind: SignalKind, changed: (name: string) => void): Watch
+  mark(writes: Writes, kind: SignalKind, name: string, told?: DocumentData): void
+  watch(kind: SignalKind, changed: Changed): Watch
   close(): Promise<void>
 }
 
@@ -31,7 +44,7 @@ const KEEP_MS = 24 * 3_600_000
 
 export function createSignals(db: Database): Signals {
   const collection = db.collection('signals')
-  const watchers = new Map<SignalKind, Set<(name: string) => void>>()
+  const watchers = new Map<SignalKind, Set<Changed>>()
   let listener: Watch | undefined
 
   const subscribe = async (lastMs: number | undefined) => {
@@ -43,8 +56,10 @@ export function createSignals(db: Database): Signals {
     listen(db, 'watch signals', subscribe, (snapshot) => {
       for (const { type, doc } of snapshot.docChanges()) {
         if (type === 'removed') continue
-        const { kind, name } = doc.data() as { kind: SignalKind; name: string }
-        for (const changed of watchers.get(kind) ?? []) changed(name)
+        const { kind, name, told: data } = doc.data() as SignalDocument
+        // All writes of a group bear the same time.
+        const told = data && { data, at: doc.updateTime }
+        for (const changed of watchers.get(kind) ?? []) changed(name, told)
       }
     })
 
@@ -56,14 +71,20 @@ export function createSignals(db: Database): Signals {
   }
 
   return {
-    mark(writes, kind, name) {
+    mark(writes, kind, name, told) {
       const at = FieldValue.serverTimestamp()
       const expireAt = timestampOf(db.clock.nowMs() + KEEP_MS)
-      writes.set(collection.doc(spread(`${kind}~${name}`)), { kind, name, at, expireAt })
+      writes.set(collection.doc(spread(`${kind}~${name}`)), {
+        kind,
+        name,
+        ...(told && { told }),
+        at,
+        expireAt,
+      })
     },
     watch(kind, changed) {
       // A function of its own, so that one callback may be given twice and closed once.
-      const watcher = (name: string): void => changed(name)
+      const watcher: Changed = (name, told) => changed(name, told)
       const set = watchers.get(kind) ?? new Set()
       watchers.set(kind, set.add(watcher))
       listener ??= open()

@@ -42,6 +42,6 @@ export interface OwnerStore {
   /** Forgets the record of a session that was deleted. Harmless when there is none. */
   remove(key: SessionKey): Promise<void>
 
-  /** Calls with the key of every session whose owner changed. */
-  watch(changed: (key: SessionKey) => void): Watch
+  /** Calls with the key of every session whose owner changed, and with the record where the store tells it along. */
+  watch(changed: (key: SessionKey, owner?: Owner) => void): Watch
 }

@@ -72,7 +72,7 @@ export class StoreNetwork {
   #method(process: SimulatedProcess, what: string, method: (...args: never[]) => unknown) {
     const run = method as (...args: unknown[]) => unknown
     if (what.endsWith('.watch'))
-      return (changed: (key: unknown) => void) => this.#watch(process, run, changed)
+      return (changed: (...told: unknown[]) => void) => this.#watch(process, run, changed)
     if (what === 'blobs.read')
       return (...args: unknown[]) =>
         later(() =>
@@ -166,17 +166,17 @@ export class StoreNetwork {
   #watch(
     process: SimulatedProcess,
     run: (...args: unknown[]) => unknown,
-    changed: (key: unknown) => void,
+    changed: (...told: unknown[]) => void,
   ): Watch {
     const { time, dice } = this.#deps
-    const watch = run((key: unknown) => {
+    const watch = run((...told: unknown[]) => {
       const faults = this.#deps.faults()
       if (dice.chance(faults.loseHint)) return
       const copies = dice.chance(0.05) ? 2 : 1
       for (let copy = 0; copy < copies; copy++) {
         const delayMs = dice.chance(faults.lateHint) ? dice.between(0, SLOW_MS) : dice.between(1, 30)
         time.after(delayMs, () => {
-          if (!this.#partitioned.has(process)) process.deliver(() => changed(key))
+          if (!this.#partitioned.has(process)) process.deliver(() => changed(...told))
         })
       }
     }) as Watch

@@ -41,6 +41,8 @@ export function memoryOwnerStore(client: MemoryClient): OwnerStore {
       if (client.open().owners.delete(key)) client.db.note('owner', key)
     },
 
-    watch: (changed) => client.db.watch('owner', (key) => changed(key as SessionKey)),
+    /** Tells the record along, as it is when the hint is sent; it may be another when it comes. */
+    watch: (changed) =>
+      client.db.watch('owner', (key) => changed(key as SessionKey, client.db.owners.get(key as SessionKey))),
   }
 }
