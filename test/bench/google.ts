@@ -11,7 +11,7 @@ import { eventually } from '../e2e/eventually.ts'
 import { whatsappAdmin, type WhatsAppAdmin } from '../whatsapp/client.ts'
 import type { SeededSession } from '../whatsapp/seed.ts'
 import { billOf, callsOf, difference, quietBill, sum } from './billed.ts'
-import { prepareStores, TENANT } from './prepare.ts'
+import { prepareDataDir, prepareStores, TENANT } from './prepare.ts'
 import { KEY, startMooring, startStandIn, withTempDir, type Program } from './processes.ts'
 import type { Figure } from './report.ts'
 
@@ -68,9 +68,28 @@ async function withSessions<T>(sessions: number, work: (place: Place) => Promise
   })
 }
 
-/** Process start → all connected on an empty disk, over the emulator; and what that is billed for. */
+/** Process start → all connected, on an empty disk. */
+async function embeddedRestart(sessions: number): Promise<number> {
+  return withTempDir(async (dir) => {
+    const standIn = await startStandIn()
+    try {
+      const seeded = await whatsappAdmin(standIn.adminUrl).seed({ count: sessions, preKeys: PRE_KEYS })
+      const at = { dataDir: join(dir, 'data'), workDir: join(dir, 'work'), url: standIn.url }
+      await prepareDataDir(at.dataDir, seeded)
+      const runner = startMooring(at, { MOORING_ROLE: 'runner' })
+      const { ms } = await runner.line((one) => one.message === 'sessions restored', RESTORED_WITHIN_MS)
+      await runner.kill('SIGKILL')
+      return ms
+    } finally {
+      await standIn.program.kill('SIGTERM')
+    }
+  })
+}
+
+/** The same restart on both sets of stores in one run; and what it is billed for. */
 export async function benchGoogleRestart(sessions: number): Promise<readonly Figure[]> {
   if (skipReason !== undefined) return [SKIPPED]
+  const embeddedMs = await embeddedRestart(sessions)
   return withSessions(sessions, async ({ start }) => {
     const runner = start('runner')
     const { line, ms } = await runner.line((one) => one.message === 'sessions restored', RESTORED_WITHIN_MS)
@@ -79,8 +98,8 @@ export async function benchGoogleRestart(sessions: number): Promise<readonly Fig
       (sum(bill, kind, RUNNERS_OWN) / sessions).toFixed(1)
     return [
       {
-        name: `restart of ${sessions} on an empty disk, google (emulator)`,
-        value: `${(ms / 1000).toFixed(2)} s`,
+        name: `restart of ${sessions} on an empty disk: embedded | google (emulator)`,
+        value: `${(embeddedMs / 1000).toFixed(2)} s | ${(ms / 1000).toFixed(2)} s`,
         goal: '–',
         note: `${String(line['restored'])} restored, ${String(line['failed'])} failed; the emulator is one JVM on the same two cores`,
       },

@@ -22,6 +22,7 @@ const BENCHES: Record<string, () => Promise<readonly Figure[]>> = {
   coldstart: () => benchColdStart(),
   stores: () => benchStores(),
   google: async () => [...(await benchGoogleRestart(50)), ...(await benchGoogleCosts())],
+  google500: () => benchGoogleRestart(500),
   set: () => benchSet(),
   messages: () => benchMessages(),
   rehydrate: async () => [...(await benchRehydrate(1)), ...(await benchRehydrate(20))],
