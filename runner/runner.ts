@@ -105,6 +105,7 @@ export class Runner {
     const workingCopies = deps.workingCopies ?? fileWorkingCopies(settings.workDir, log)
     const keys = dataKeys({ stores, clock, random })
     const soon = deps.soon ?? ((task: () => void): void => void setImmediate(task))
+    const claims = new Claims(lease)
     const out = new Tell({ stores, clock, random, log, me: id, fenced: (key) => queue.add(key) })
     this.#context = {
       stores,
@@ -112,7 +113,7 @@ export class Runner {
       random,
       log,
       lease,
-      claims: new Claims(lease),
+      claims,
       runners: new RunnersSeen({ store: stores.runners, clock, me: id, times: settings.lease }),
       view: new View(stores, clock),
       live,
@@ -145,6 +146,7 @@ export class Runner {
       live,
       epochOf: (key) => view.owners.get(key)?.epoch ?? 0,
       hasSuccessor: () => runners.takers().some((taker) => taker.id !== id),
+      isClaiming: () => claims.underWay > 0,
       wake: (key) => queue.add(key),
     })
     this.#passes = new Passes(this.#context, {

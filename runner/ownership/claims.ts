@@ -16,9 +16,25 @@ interface Claim {
 export class Claims {
   readonly #lease: RunnerLease
   readonly #claims = new Map<SessionKey, Claim>()
+  #underWay = 0
 
   constructor(lease: RunnerLease) {
     this.#lease = lease
+  }
+
+  /** Counts a claim from before it is sent until it is known, and noted, what became of it. */
+  async counted(claim: () => Promise<void>): Promise<void> {
+    this.#underWay++
+    try {
+      await claim()
+    } finally {
+      this.#underWay--
+    }
+  }
+
+  /** What may still become ours. */
+  get underWay(): number {
+    return this.#underWay
   }
 
   /** `stretch` is what the lease said before the claim was sent. */

@@ -26,6 +26,7 @@ function begin(count: number, world: { successor?: boolean; connectMs?: number }
   const elsewhere = new Set<SessionKey>()
   const left: SessionKey[] = []
   const faults = { store: false, stuck: new Set<SessionKey>() }
+  const claiming = { count: 0 }
   let without = 0
   let withoutMax = 0
   const wake = (key: SessionKey): void => {
@@ -46,6 +47,7 @@ function begin(count: number, world: { successor?: boolean; connectMs?: number }
     log: silent,
     live,
     wake,
+    isClaiming: () => claiming.count > 0,
     epochOf: () => EPOCH,
     hasSuccessor: () => successor,
     sessions: {
@@ -63,7 +65,7 @@ function begin(count: number, world: { successor?: boolean; connectMs?: number }
     if (!summary) throw new Error('the drain did not end')
     return summary
   }
-  return { clock, keys, live, left, faults, handOver, drain, withoutMax: () => withoutMax }
+  return { clock, keys, live, left, faults, claiming, handOver, drain, withoutMax: () => withoutMax }
 }
 
 describe('a drain', () => {
@@ -139,6 +141,18 @@ describe('a drain', () => {
     clock.after(100, () => live.set(late, liveOf({}, late)))
     expect(await drain()).toMatchObject({ sessions: 10, left: 0 })
     expect(left).toContain(late)
+  })
+
+  test('waits for a claim that is under way, and takes along what it wins', async () => {
+    const { live, drain, clock, left, claiming } = begin(0)
+    const late = keyOf('late')
+    claiming.count = 1
+    clock.after(2_000, () => {
+      claiming.count = 0
+      live.set(late, liveOf({}, late))
+    })
+    expect(await drain()).toMatchObject({ left: 0 })
+    expect(left).toEqual([late])
   })
 
   test('goes on without a store that tells of the successor', async () => {

@@ -13,6 +13,8 @@ export interface HandOverDeps {
   epochOf: (key: SessionKey) => number
   /** Somebody else could take sessions. */
   hasSuccessor: () => boolean
+  /** A claim is under way: what it wins has to go as well. */
+  isClaiming: () => boolean
   wake: (key: SessionKey) => void
 }
 
@@ -62,9 +64,9 @@ export class HandOver {
     this.#leaving.delete(key)
   }
 
-  /** All of them; `mayGoOn` turns false when the lease is lost. Resolves when nothing is live here any more. */
+  /** All of them; `mayGoOn` turns false when the lease is lost. Resolves when nothing is live here any more, or about to be. */
   async drain(mayGoOn: () => boolean): Promise<DrainSummary> {
-    const { clock, live, hasSuccessor } = this.#deps
+    const { clock, live, hasSuccessor, isClaiming } = this.#deps
     const startMs = clock.monotonicMs()
     const keys = [...live.values()]
       .toSorted((a, b) => (a.lastActivityAt ?? 0) - (b.lastActivityAt ?? 0))
@@ -88,7 +90,7 @@ export class HandOver {
       underWay.add(one)
     }
     await Promise.all(underWay)
-    while (live.size > 0 && mayGoOn()) {
+    while ((live.size > 0 || isClaiming()) && mayGoOn()) {
       // Whatever was claimed in between goes too.
       for (const key of live.keys()) this.#leave(key)
       await clock.sleep(LOOK_MS)

@@ -8,7 +8,10 @@ import { tellStatus } from '../tell-status.ts'
 import { liveBar } from './live.ts'
 
 /** Makes this runner the owner, if nobody was faster. */
-export async function claim(context: RunnerContext, key: SessionKey, session: Session): Promise<void> {
+export const claim = (context: RunnerContext, key: SessionKey, session: Session): Promise<void> =>
+  context.claims.counted(() => tryClaim(context, key, session))
+
+async function tryClaim(context: RunnerContext, key: SessionKey, session: Session): Promise<void> {
   const { stores, view, clock, random, lease, log } = context
   const before = view.owners.get(key)
   const startMs = clock.monotonicMs()

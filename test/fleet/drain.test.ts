@@ -1,8 +1,11 @@
 import { expect, test } from 'vitest'
 import type { Problem } from '#test/e2e/api.ts'
+import { systemClock } from '#shared/clock.ts'
+import { faulty } from '#test/contract/faulty.ts'
 import { eventually } from '#test/e2e/eventually.ts'
 import { useWorld } from '#test/e2e/world.ts'
 import { expectPeace, isOwnedBy, startFleet, stopInOrder } from './fleet.ts'
+import { useLocalFleet } from './in-process.ts'
 import { sightOf } from './sight.ts'
 import { useStoreSet } from './store-sets.ts'
 import { startTraffic } from './traffic.ts'
@@ -11,6 +14,7 @@ const SESSIONS = 12
 
 const world = useWorld()
 const set = useStoreSet('embedded')
+const beginLocal = useLocalFleet()
 
 test('B5: a runner that is asked to drain hands everything over, claims nothing more, and says so', async () => {
   const fleet = await startFleet(world, set, { sessions: SESSIONS })
@@ -93,4 +97,27 @@ test('B5: a second SIGTERM forces the end with 1; what was not handed over is ta
   await world.whatsapp.clearFaults()
   const other = await fleet.startRunner()
   await fleet.connected(isOwnedBy(other))
+})
+
+test('B5 E7: what is claimed while the drain begins goes as well, and stays in nobody’s name', async () => {
+  const { start, stores, owners, keys } = await beginLocal(
+    systemClock,
+    await world.whatsapp.seed({ count: 2, preKeys: 1 }),
+  )
+  const answered = Promise.withResolvers<void>()
+  const late = { kind: 'delay', until: answered.promise, when: 'after' } as const
+  const one = await start((stores) => ({ ...stores, owners: faulty(stores.owners, { claim: late }) }))
+  await eventually('every claim to be stored', owners, (seen) =>
+    seen.every((owner) => owner?.runnerId === one.runner.id),
+  )
+  const stopping = one.runner.stop()
+  await eventually(
+    'the drain to have begun',
+    () => stores.runners.list(),
+    ([record]) => record?.draining,
+  )
+  answered.resolve()
+  expect(await stopping).toMatchObject({ left: 0 })
+  expect(await owners()).toEqual(keys.map(() => expect.not.objectContaining({ runnerId: expect.anything() })))
+  expect(one.open.size).toBe(0)
 })
