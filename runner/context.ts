@@ -7,6 +7,7 @@ import type { BootReport } from './boot-report.ts'
 import type { FleetBreaker } from './breaker.ts'
 import type { KeyQueue } from './key-queue.ts'
 import type { Claims } from './ownership/claims.ts'
+import type { Preparations } from './ownership/preparations.ts'
 import type { RunnerLease } from './ownership/lease.ts'
 import type { RunnersSeen } from './ownership/runners-seen.ts'
 import type { Pacer } from './pacer.ts'
@@ -25,6 +26,7 @@ export interface RunnerContext {
   lease: RunnerLease
   claims: Claims
   runners: RunnersSeen
+  preparations: Preparations
   view: View
   live: Map<SessionKey, LiveSession>
   sessionDeps: LiveSessionDeps

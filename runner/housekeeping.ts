@@ -84,10 +84,11 @@ export class Housekeeping {
   /** Looks at the other runners, and again in time; sessions whose owner is gone are queued, the most recently active first. */
   async look(): Promise<void> {
     try {
-      const { runners } = this.#context
+      const { runners, preparations } = this.#context
       const before = runners.picture
       await runners.refresh()
       if (runners.picture !== before) this.#passes.sweep()
+      preparations.look()
       this.#lookAgain(runners.nextLookInMs())
     } catch (error) {
       this.#context.log.warn({ error: toError(error) }, 'the other runners could not be looked at')

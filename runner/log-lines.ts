@@ -64,11 +64,11 @@ export function logLeaseLost(log: Log, sessions: number): void {
 /** The best base of a session could not be rolled forward; the next one is tried. */
 export function logFallback(
   log: Log,
-  fallback: { key: SessionKey; base: 'local' | 'snapshot' | 'empty'; seq: number; why: string },
+  fallback: { key: SessionKey; base: 'prepared' | 'local' | 'snapshot' | 'empty'; seq: number; why: string },
 ): void {
   const { key, ...rest } = fallback
   const fields = { sessionId: key, ...rest }
-  // A working copy is disposable; what the store holds is not.
-  if (rest.base === 'local') log.warn(fields, 'restore attempt fell short')
+  // What this runner holds is disposable; what the store holds is not.
+  if (rest.base === 'local' || rest.base === 'prepared') log.warn(fields, 'restore attempt fell short')
   else log.error({ code: 'restore_fallback', ...fields }, 'restore attempt fell short')
 }

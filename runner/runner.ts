@@ -12,11 +12,13 @@ import { Housekeeping } from './housekeeping.ts'
 import { KeyQueue } from './key-queue.ts'
 import { logLeaseLost } from './log-lines.ts'
 import { Claims } from './ownership/claims.ts'
+import { expectedOf, Preparations } from './ownership/preparations.ts'
 import { RunnerLease, type LeaseTimes } from './ownership/lease.ts'
 import { HandOver, type DrainSummary } from './ownership/hand-over.ts'
 import { RunnersSeen } from './ownership/runners-seen.ts'
 import { Pacer } from './pacer.ts'
 import { FAILED_PASS_MS, Passes } from './passes.ts'
+import { prepareState } from './state/prepared.ts'
 import { dataKeys } from './state/data-keys.ts'
 import { fileWorkingCopies, type WorkingCopies } from './state/working-copy.ts'
 import { dropSession, release } from './steps/ownership.ts'
@@ -106,6 +108,8 @@ export class Runner {
     const keys = dataKeys({ stores, clock, random })
     const soon = deps.soon ?? ((task: () => void): void => void setImmediate(task))
     const claims = new Claims(lease)
+    const runners = new RunnersSeen({ store: stores.runners, clock, me: id, times: settings.lease })
+    const view = new View(stores, clock)
     const out = new Tell({ stores, clock, random, log, me: id, fenced: (key) => queue.add(key) })
     this.#context = {
       stores,
@@ -114,8 +118,17 @@ export class Runner {
       log,
       lease,
       claims,
-      runners: new RunnersSeen({ store: stores.runners, clock, me: id, times: settings.lease }),
-      view: new View(stores, clock),
+      runners,
+      view,
+      preparations: new Preparations({
+        clock,
+        log,
+        mayTake: () =>
+          settings.reconcile && !this.#isDraining && lease.isGood && live.size < settings.capacity,
+        expected: () => expectedOf(view.sessions, view.owners, runners.leaving, runners.takers(), id),
+        ownerOf: (key) => view.owners.get(key),
+        prepare: (key) => prepareState({ stores, dataKeys: keys }, key),
+      }),
       live,
       dataKeys: keys,
       workingCopies,
@@ -138,7 +151,6 @@ export class Runner {
         background: (work) => out.background(work),
       },
     }
-    const { view, runners } = this.#context
     this.#handOver = new HandOver({
       clock,
       log,
@@ -238,6 +250,7 @@ export class Runner {
     const { lease, live, log } = this.#context
     log.info({ sessions: live.size }, 'draining')
     this.#isDraining = true
+    this.#context.preparations.look()
     await lease.drain()
     const summary = await this.#handOver.drain(() => lease.isGood)
     log.info(summary, 'drained')

@@ -108,6 +108,11 @@ export class RunnersSeen {
     return this.all.flatMap(({ record }) => (!record.draining && this.isAlive(record.id) ? [record] : []))
   }
 
+  /** Runners whose sessions go to others now. */
+  get leaving(): ReadonlySet<RunnerId> {
+    return new Set(this.all.flatMap(({ record }) => (record.draining ? [record.id] : [])))
+  }
+
   get all(): readonly SeenRunner[] {
     return [...(this.#seen?.values() ?? [])]
   }

@@ -6,6 +6,7 @@ import type { PairingWindow, Session, Status } from '#shared/session.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import { backoffMs, BACKOFF } from '../backoff.ts'
 import { judgeClose, type Verdict } from '../disconnect.ts'
+import type { PreparedState } from '../state/prepared.ts'
 import { SessionState, type StateDeps } from '../state/session-state.ts'
 import { isPaired } from '../whatsapp/auth-state.ts'
 import { Inbox } from '../whatsapp/inbox.ts'
@@ -93,9 +94,9 @@ export class LiveSession {
   }
 
   /** Rebuilds the state under this epoch. @throws CodedError what `SessionState.open` throws */
-  async rehydrate(session: Session, epoch: number): Promise<SessionState> {
+  async rehydrate(session: Session, epoch: number, prepared?: PreparedState): Promise<SessionState> {
     const { clock, log, stores, background } = this.#deps
-    const state = await SessionState.open(this.#deps.state, session, this.key, epoch)
+    const state = await SessionState.open(this.#deps.state, session, this.key, epoch, prepared)
     this.state = state
     this.paired = isPaired(state.storedCreds())
     state.onBroken((error) => {

@@ -34,9 +34,9 @@ export function dataKeys(deps: { stores: Pick<Stores, 'sessions' | 'keys'>; cloc
   return {
     /**
      * The key ring of a session; the first data key is made here and durable when this resolves. Two runners at once agree
-     * on one. @throws CodedError `wrong_key`, `not_found`, `store_unavailable`
+     * on one. What an earlier ring of the session holds is not opened again. @throws CodedError `wrong_key`, `not_found`, `store_unavailable`
      */
-    async ring(key: SessionKey, session: Session): Promise<KeyRing> {
+    async ring(key: SessionKey, session: Session, earlier?: KeyRing): Promise<KeyRing> {
       let known = session.dataKeys
       if (known.length === 0) {
         try {
@@ -49,7 +49,9 @@ export function dataKeys(deps: { stores: Pick<Stores, 'sessions' | 'keys'>; cloc
           if (known.length === 0) throw new CodedError('not_found', 'open data keys: the session is gone')
         }
       }
-      return ringOf(await Promise.all(known.map((dataKey) => unwrap(key, dataKey))))
+      return ringOf(
+        await Promise.all(known.map(async (dataKey) => earlier?.find(dataKey.id) ?? unwrap(key, dataKey))),
+      )
     },
 
     /** A new data key, in use at once; the old ones stay until nothing needs them. Durable when it resolves. */

@@ -7,7 +7,8 @@ import type { Stores } from '#shared/store/stores.ts'
 import { logFallback } from '../log-lines.ts'
 import type { KeyRing } from './data-keys.ts'
 import { RecordMap } from './record-map.ts'
-import { loadObject, Replay } from './replay.ts'
+import { resume, type PreparedState } from './prepared.ts'
+import { loadObject, readOn, Replay } from './replay.ts'
 import { furthest, planRestore, type Reach, type RestoreAttempt } from './restore-plan.ts'
 import { readSnapshot } from './snapshot-file.ts'
 import type { LocalCopy, WorkingCopies } from './working-copy.ts'
@@ -23,11 +24,14 @@ export interface Rehydrated {
   complete: boolean
   /** The newest entry is the last write of a socket that ended in order. */
   clean: boolean
-  from: 'local' | 'snapshot' | 'empty' | 'nothing'
+  from: 'prepared' | 'local' | 'snapshot' | 'empty' | 'nothing'
   /** What went wrong on the way, for an event each. */
   troubles: readonly string[]
+  /** Since the last snapshot, wherever they came from. */
   entriesReplayed: number
   bytesReplayed: number
+  /** Of them, those that were still missing in what was there already: all but for a prepared state or a working copy. */
+  tail: number
   /** The snapshots that are there, newest first. */
   snapshots: readonly SnapshotRecord[]
 }
@@ -41,19 +45,31 @@ interface Deps {
 /**
  * Rebuilds a session's state from what is stored: the best base that opens, then the journal up to its head. A damaged or
  * missing object is quarantined and the next older one is tried. Never throws for damage; answers how far it came.
+ * A prepared state is used up by this, or thrown away when the journal is not the one that it was made from.
  * @throws CodedError `store_unavailable` when the store can't be asked
  */
-export async function rehydrate(deps: Deps, key: SessionKey, ring: KeyRing): Promise<Rehydrated> {
+export async function rehydrate(
+  deps: Deps,
+  key: SessionKey,
+  ring: KeyRing,
+  ahead?: PreparedState,
+): Promise<Rehydrated> {
   const { stores, log } = deps
-  const [snapshots, head] = await Promise.all([stores.snapshots.list(key), stores.journal.head(key)])
-  const local = await checkedLocalCopy(deps, key)
+  const [snapshots, head, [known, ...since]] = await Promise.all([
+    stores.snapshots.list(key),
+    stores.journal.head(key),
+    ahead ? stores.journal.read(key, ahead.last.seq) : [],
+  ])
+  const prepared = ahead && known && isSame(known, ahead.last) ? ahead : undefined
+  const local = prepared ? undefined : await checkedLocalCopy(deps, key)
   const journalHead = head?.seq ?? 0
   const troubles: string[] = []
   const quarantined = new Map<string, string>()
   const reaches: (Reach & { replay: Replay })[] = []
-  for (const attempt of planRestore({ snapshots, journalHead, local })) {
-    const replay = new Replay(deps.stores, key, ring)
-    await applyAttempt(deps, replay, attempt, { snapshots, local, journalHead, quarantined })
+  for (const attempt of planRestore({ snapshots, journalHead, prepared: prepared?.last, local })) {
+    const goesOn = attempt.base.from === 'prepared' && prepared
+    const replay = goesOn ? resume(prepared, ring) : new Replay(deps.stores, key, ring)
+    await applyAttempt(deps, replay, attempt, { snapshots, local, since, journalHead, quarantined })
     const { seq, stopped } = replay
     reaches.push({ attempt, seq, stopped, replay })
     if (!stopped) break
@@ -72,6 +88,7 @@ export async function rehydrate(deps: Deps, key: SessionKey, ring: KeyRing): Pro
     troubles,
     entriesReplayed: best?.replay.entries ?? 0,
     bytesReplayed: best?.replay.bytes ?? 0,
+    tail: best ? Math.max(0, best.seq - best.attempt.seq) : 0,
     snapshots: snapshots.map((snapshot) => {
       const reason = quarantined.get(snapshot.id)
       return reason === undefined ? snapshot : { ...snapshot, quarantined: reason }
@@ -82,6 +99,8 @@ export async function rehydrate(deps: Deps, key: SessionKey, ring: KeyRing): Pro
 interface Known {
   snapshots: readonly SnapshotRecord[]
   local: LocalCopy | undefined
+  /** What the journal holds after a prepared state. */
+  since: readonly JournalEntry[]
   journalHead: number
   /** Filled with what this rehydration found to be damaged: the reason, by the snapshot's id. */
   quarantined: Map<string, string>
@@ -114,15 +133,8 @@ async function applyAttempt(
     replay.fail(`${describe(attempt)} can't be used: ${reason}`)
     return
   }
-  let next = attempt.fromSeq
-  while (next <= known.journalHead) {
-    const entries = await deps.stores.journal.read(replay.key, next)
-    await replay.apply(entries)
-    const last = entries.at(-1)
-    if (!last) break
-    next = last.seq + 1
-  }
-  replay.endAt(known.journalHead)
+  const page = base.from === 'prepared' ? known.since : []
+  await readOn(deps.stores.journal, replay, attempt.fromSeq, known.journalHead, page)
 }
 
 async function loadLocal(replay: Replay, local: LocalCopy | undefined): Promise<void> {
@@ -169,23 +181,18 @@ async function checkedLocalCopy(deps: Deps, key: SessionKey): Promise<LocalCopy 
   const local = await deps.workingCopies.load(key)
   if (!local) return undefined
   const [stored] = await deps.stores.journal.read(key, local.seq)
-  return stored && isSame(stored, local) ? local : undefined
+  const last = local.tail.at(-1)
+  return stored && last && isSame(stored, last) ? local : undefined
 }
 
 /** The bytes too: a seq, an epoch and a nonce are easily copied. */
-function isSame(stored: JournalEntry, local: LocalCopy): boolean {
-  const { seq, epoch, nonce, sealed } = local.tail.at(-1) ?? {}
-  return (
-    stored.seq === seq &&
-    stored.epoch === epoch &&
-    stored.nonce === nonce &&
-    Buffer.compare(stored.sealed, sealed ?? new Uint8Array()) === 0
-  )
-}
+const isSame = (stored: JournalEntry, held: JournalEntry): boolean =>
+  stored.seq === held.seq &&
+  stored.epoch === held.epoch &&
+  stored.nonce === held.nonce &&
+  Buffer.compare(stored.sealed, held.sealed) === 0
 
-const describe = (attempt: RestoreAttempt): string =>
-  attempt.base.from === 'snapshot'
-    ? `snapshot ${attempt.base.id}`
-    : attempt.base.from === 'local'
-      ? 'the working copy'
-      : 'the journal'
+const NAMES = { prepared: 'the prepared state', local: 'the working copy', empty: 'the journal' } as const
+
+const describe = ({ base }: RestoreAttempt): string =>
+  base.from === 'snapshot' ? `snapshot ${base.id}` : NAMES[base.from]

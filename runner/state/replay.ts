@@ -1,7 +1,7 @@
 import { toError, hasCode } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { BlobStore } from '#shared/store/blob-store.ts'
-import type { JournalEntry } from '#shared/store/journal-store.ts'
+import type { JournalEntry, JournalStore } from '#shared/store/journal-store.ts'
 import type { KeyRing } from './data-keys.ts'
 import type { EntryBody } from './entry.ts'
 import { openEntry } from './journal.ts'
@@ -22,7 +22,7 @@ interface BaseHead {
  */
 export class Replay {
   readonly key: SessionKey
-  readonly ring: KeyRing
+  ring: KeyRing
   readonly #stores: { blobs: BlobStore }
   records = new RecordMap()
   /** The state stands at this seq; -1 when not even the base could be loaded. */
@@ -108,6 +108,26 @@ export class Replay {
       this.stopped ??= `the state at ${entry.seq} can't be loaded: ${error.message}`
     }
   }
+}
+
+/** Reads the journal from a seq up to its head; `page` is what of it was read already. */
+export async function readOn(
+  journal: JournalStore,
+  replay: Replay,
+  fromSeq: number,
+  headSeq: number,
+  page: readonly JournalEntry[] = [],
+): Promise<void> {
+  await replay.apply(page)
+  let next = (page.at(-1)?.seq ?? fromSeq - 1) + 1
+  while (next <= headSeq) {
+    const entries = await journal.read(replay.key, next)
+    await replay.apply(entries)
+    const last = entries.at(-1)
+    if (!last) break
+    next = last.seq + 1
+  }
+  replay.endAt(headSeq)
 }
 
 /** A snapshot's object, every record of it opened once. @throws CodedError `bad_bytes`, `blob_missing` */

@@ -50,6 +50,15 @@ describe('planRestore', () => {
     expect(attempts.join(' ')).toBe(plan)
   })
 
+  test('a prepared state comes before a working copy, and is passed over alike', () => {
+    const names = (prepared: number) =>
+      planRestore({ ...listing('3 9', 12, 11), prepared: { seq: prepared } }).map(
+        ({ base, fromSeq }) => `${base.from}+${fromSeq}`,
+      )
+    expect(names(12)).toEqual(['prepared+13', 'local+12', 'snapshot+10', 'snapshot+4', 'empty+1'])
+    expect(names(8)).toEqual(['local+12', 'snapshot+10', 'snapshot+4', 'empty+1'])
+  })
+
   test('of two snapshots at one seq the later one comes first', () => {
     const snapshots = [
       { id: 'early', seq: 5, at: 1 },

@@ -4,33 +4,37 @@ export interface RestoreListing {
   snapshots: readonly { id: string; seq: number; at: number; quarantined?: string | undefined }[]
   /** The seqs of the first entry above each snapshot are not listed: gaps show when the entries are read. */
   journalHead: number
-  /** A working copy that survived on this disk, already checked against the journal at `seq`. */
+  /** A state that was rebuilt before the session was claimed, already checked against the journal at `seq`. */
+  prepared?: { seq: number } | undefined
+  /** A working copy that survived on this disk, checked alike. */
   local?: { seq: number } | undefined
 }
 
 /** One way to rebuild: load a base, then replay the journal from `fromSeq`. */
 export interface RestoreAttempt {
-  base: { from: 'local' } | { from: 'snapshot'; id: string } | { from: 'empty' }
+  base: { from: 'prepared' } | { from: 'local' } | { from: 'snapshot'; id: string } | { from: 'empty' }
   /** The seq that the base stands at. */
   seq: number
   fromSeq: number
 }
 
 /**
- * The ways to rebuild a session, best first: the copy on this disk, then the snapshots from the newest to the oldest, then
+ * The ways to rebuild a session, best first: what was prepared, the copy on this disk, then the snapshots from the newest to the oldest, then
  * the journal alone (of use while it was never truncated). The first that reaches the head without a gap wins; when none
  * does, the one that reaches furthest is taken and fenced. Pure.
  */
 export function planRestore(listing: RestoreListing): readonly RestoreAttempt[] {
   const attempts: RestoreAttempt[] = []
-  const { local } = listing
   const usable = listing.snapshots
     .filter((snapshot) => snapshot.quarantined === undefined)
     .toSorted((a, b) => b.seq - a.seq || b.at - a.at)
   const newest = usable[0]
-  // An older local copy than the newest snapshot may lie before a jump, and would replay more than it saves.
-  if (local && local.seq >= (newest?.seq ?? 0))
-    attempts.push({ base: { from: 'local' }, seq: local.seq, fromSeq: local.seq + 1 })
+  for (const from of ['prepared', 'local'] as const) {
+    const seq = listing[from]?.seq
+    // Older than the newest snapshot it may lie before a jump, and would replay more than it saves.
+    if (seq !== undefined && seq >= (newest?.seq ?? 0))
+      attempts.push({ base: { from }, seq, fromSeq: seq + 1 })
+  }
   for (const { id, seq } of usable) attempts.push({ base: { from: 'snapshot', id }, seq, fromSeq: seq + 1 })
   if (listing.journalHead > 0) attempts.push({ base: { from: 'empty' }, seq: 0, fromSeq: 1 })
   return attempts

@@ -9,6 +9,7 @@ import type { Stores } from '#shared/store/stores.ts'
 import type { DataKeys, KeyRing } from './data-keys.ts'
 import { fence, liftCounters } from './fence.ts'
 import { APPEND_WITHIN_MS, SessionJournal, type Change } from './journal.ts'
+import type { PreparedState } from './prepared.ts'
 import { CREDS_KEY, decodeValue } from './record.ts'
 import { RecordMap } from './record-map.ts'
 import { rehydrate, type Rehydrated } from './rehydrate.ts'
@@ -104,11 +105,14 @@ export class SessionState {
     session: Session,
     key: SessionKey,
     epoch: number,
+    prepared?: PreparedState,
   ): Promise<SessionState> {
     // Read anew: a ring that lacks the newest data key would take good snapshots for damaged ones.
-    const ring = await deps.dataKeys.ring(key, (await deps.stores.sessions.get(key)) ?? session)
-    for (;;) {
-      const rebuilt = await rehydrate(deps, key, ring)
+    const now = (await deps.stores.sessions.get(key)) ?? session
+    const ring = await deps.dataKeys.ring(key, now, prepared?.replay.ring)
+    // A prepared state is good for one try.
+    for (let ahead = prepared; ; ahead = undefined) {
+      const rebuilt = await rehydrate(deps, key, ring, ahead)
       if (rebuilt.headEpoch > epoch)
         throw new CodedError('fenced', 'open state: a newer owner wrote this journal')
       const state = new SessionState(deps, key, epoch, ring, rebuilt)

@@ -16,7 +16,7 @@ export async function rehydrate(context: RunnerContext, key: SessionKey, session
   if (!owner) throw new Error('only an owner rehydrates')
   const startMs = clock.monotonicMs()
   try {
-    const state = await live.rehydrate(session, owner.epoch)
+    const state = await live.rehydrate(session, owner.epoch, context.preparations.take(key))
     // It was dropped while it was rebuilt: nobody would look after it.
     if (context.live.get(key) !== live) return live.drop('dropped meanwhile')
     const { rebuilt } = state
@@ -31,6 +31,7 @@ export async function rehydrate(context: RunnerContext, key: SessionKey, session
         from: rebuilt.from,
         complete: rebuilt.complete,
         entries: rebuilt.entriesReplayed,
+        tail: rebuilt.tail,
         seq: state.journal.seq,
         durationMs,
       },

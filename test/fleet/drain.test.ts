@@ -39,6 +39,11 @@ test('B5: a runner that is asked to drain hands everything over, claims nothing 
   await traffic.stop()
   await expectPeace(world, fleet)
 
+  // What it saw coming it had rebuilt before: only what was written after that was left to replay.
+  const ahead = other.log('session rehydrated').filter(({ from }) => from === 'prepared')
+  expect(ahead.length).toBeGreaterThan(0)
+  expect(ahead.filter(({ tail, entries }) => Number(tail) >= Number(entries))).toEqual([])
+
   // Owner and epoch stand in the status, and in every event that tells of them.
   for (const { id, status } of moved) {
     const { runnerId, epoch } = status.owner ?? {}
