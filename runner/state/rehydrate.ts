@@ -77,7 +77,7 @@ export async function rehydrate(
     logFallback(log, { key, base: attempt.base.from, seq, why: stopped })
   }
   const best = furthest(reaches) as (Reach & { replay: Replay }) | undefined
-  await refreshLocalCopy(deps, key, best)
+  refreshLocalCopy(deps, key, best)
   return {
     records: best?.replay.records ?? new RecordMap(),
     headSeq: Math.max(journalHead, ...snapshots.map((snapshot) => snapshot.seq), 0),
@@ -151,17 +151,16 @@ async function loadLocal(replay: Replay, local: LocalCopy | undefined): Promise<
   replay.fresh = []
 }
 
-/** The disk gets what the store has before a socket opens, so that the next start here reads only what is new. */
-async function refreshLocalCopy(
-  deps: Deps,
-  key: SessionKey,
-  best: (Reach & { replay: Replay }) | undefined,
-): Promise<void> {
+/**
+ * The disk gets what the store has, so that the next start here reads only what is new. Written behind, in the order of the
+ * calls: nobody waits for a disk that is never needed, and a crash before it is done leaves a copy that is behind, or none.
+ */
+function refreshLocalCopy(deps: Deps, key: SessionKey, best: (Reach & { replay: Replay }) | undefined): void {
   const { workingCopies } = deps
-  if (!best || best.stopped) return workingCopies.drop(key)
+  if (!best || best.stopped) return void workingCopies.drop(key)
   const { base, fresh } = best.replay
-  if (base) await workingCopies.rebase(key, base.head, base.parts)
-  else if (best.attempt.base.from !== 'local') await workingCopies.drop(key)
+  if (base) void workingCopies.rebase(key, base.head, base.parts)
+  else if (best.attempt.base.from !== 'local') void workingCopies.drop(key)
   for (const entry of fresh) workingCopies.append(key, entry)
 }
 

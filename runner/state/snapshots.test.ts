@@ -25,12 +25,13 @@ const newestFirst = (...records: SnapshotRecord[]) => records.toSorted((a, b) =>
 const ids = (records: readonly SnapshotRecord[]) => records.map(({ id }) => id)
 
 /** The stored state, as a runner on a new host would find it. */
-const fresh = async (world: World) =>
-  rehydrate(
-    { stores: world.stores, log: silent, workingCopies: fileWorkingCopies(`${world.folder}/none`, silent) },
-    KEY,
-    await world.ring(),
-  )
+const fresh = async (world: World) => {
+  const workingCopies = fileWorkingCopies(`${world.folder}/none`, silent)
+  const { stores } = world
+  const rebuilt = await rehydrate({ stores, log: silent, workingCopies }, KEY, await world.ring())
+  await workingCopies.settle()
+  return rebuilt
+}
 
 describe('retention', () => {
   test('D2 keeps the last five', () => {

@@ -15,7 +15,7 @@ import { dataKeys, type KeyRing } from './data-keys.ts'
 import { encodeValue } from './record.ts'
 import type { RecordMap } from './record-map.ts'
 import { SessionState, type StateDeps } from './session-state.ts'
-import { fileWorkingCopies } from './working-copy.ts'
+import { fileWorkingCopies, type WorkingCopies } from './working-copy.ts'
 
 /** For the tests of this folder only. */
 
@@ -133,12 +133,15 @@ export async function openWorld() {
   const random = seededRandom(7)
   const clock = { ...systemClock }
   const copiesDir = join(folder, 'work')
+  const copies: WorkingCopies[] = []
   const deps = (more: { stores?: Stores; copiesDir?: string } = {}): StateDeps => {
     const used = more.stores ?? stores
+    const workingCopies = fileWorkingCopies(more.copiesDir ?? copiesDir, silent)
+    copies.push(workingCopies)
     return {
       stores: used,
       dataKeys: dataKeys({ stores: used, clock, random }),
-      workingCopies: fileWorkingCopies(more.copiesDir ?? copiesDir, silent),
+      workingCopies,
       clock,
       random,
       log: silent,
@@ -163,6 +166,7 @@ export async function openWorld() {
       SessionState.open(given, await session(), KEY, epoch),
     ring: async () => dataKeys({ stores, clock, random }).ring(KEY, await session()),
     async [Symbol.asyncDispose]() {
+      for (const one of copies) await one.settle()
       await stores.close()
       await rm(folder, { recursive: true, force: true })
     },

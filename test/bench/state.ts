@@ -176,6 +176,7 @@ export async function benchRehydrate(mebibytes: number): Promise<readonly Figure
       }
       await SessionState.open(deps, session, state.key, 2)
       const rehydrateMs = performance.now() - startMs
+      await deps.workingCopies.settle()
       return [
         {
           name: `rehydrate ${mebibytes} MiB of state`,
