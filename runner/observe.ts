@@ -17,6 +17,8 @@ export interface Sight {
   me: string
   /** Whether the owner's runner is alive. */
   ownerAlive: boolean
+  /** It is in this runner's name without being its own. */
+  leftOver: boolean
   claimAtMs: number
   breakerUntilMs: number
   nowMs: number
@@ -116,6 +118,7 @@ export function observe(sight: Sight): { want: PlanWant; have: Have } {
       draining: sight.draining,
       leaving: sight.leaving,
       owner: owner?.runnerId === sight.me ? 'ours' : sight.ownerAlive ? 'theirs' : 'claimable',
+      leftOver: sight.leftOver,
       claimAtMs: sight.claimAtMs,
       state: live?.state ? 'loaded' : 'none',
       paired,

@@ -126,6 +126,7 @@ export class Passes {
       leaving: this.#rules.isLeaving(key),
       me: lease.id,
       ownerAlive,
+      leftOver: claims.isLeftOver(key, view.owners.get(key)),
       claimAtMs:
         ownerAlive || isIdle(session, view.jobs.has(key)) ? Infinity : this.#claimAt(key, monotonicMs),
       breakerUntilMs: breaker.stoppedUntilMs,

@@ -11,6 +11,7 @@ const calm: Have = {
   draining: false,
   leaving: false,
   owner: 'ours',
+  leftOver: false,
   claimAtMs: 0,
   state: 'loaded',
   paired: true,
@@ -56,6 +57,13 @@ const rows: readonly [says: string, want: PlanWant, have: Partial<Have>, step: S
   ['drops what it holds of an unowned session', running, { owner: 'claimable', ...idle }, drop],
 
   ['claims nothing while it drains', running, { ...free, draining: true }, rest('draining')],
+  [
+    'gives back what is left in its name while it drains',
+    running,
+    { ...free, draining: true, leftOver: true },
+    release,
+  ],
+  ['claims anew what is left in its name', running, { ...free, leftOver: true }, claim],
   ['E1 claims no session in conflict', running, { ...free, bar: forever }, rest('barred')],
   ['waits for the end of a bar', running, { ...free, bar: { untilMs: 101 } }, rest('barred', 101)],
   ['claims at the very end of a bar', running, { ...free, bar: { untilMs: 100 } }, claim],
@@ -152,6 +160,7 @@ const anyHave: fc.Arbitrary<Have> = fc.record({
   draining: fc.boolean(),
   leaving: fc.boolean(),
   owner: fc.constantFrom('ours', 'ours', 'theirs', 'claimable'),
+  leftOver: fc.boolean(),
   claimAtMs: anyTime,
   state: fc.constantFrom('none', 'loaded'),
   paired: fc.boolean(),
@@ -180,7 +189,7 @@ function obey({ want, have }: World, step: Step): World {
     case 'drop':
       return having(bare)
     case 'claim':
-      return having({ owner: 'ours', ...bare })
+      return having({ owner: 'ours', leftOver: false, ...bare })
     case 'rehydrate':
       return told({ state: 'loaded' })
     case 'open':
@@ -193,7 +202,12 @@ function obey({ want, have }: World, step: Step): World {
       return { want: { ...want, deleting: false, state: 'stopped' }, have: told(free).have }
     case 'release':
       // Whoever it goes to has it then; without a hand-over it is free.
-      return told({ ...free, owner: have.leaving ? 'theirs' : 'claimable', leaving: false })
+      return told({
+        ...free,
+        owner: have.leaving ? 'theirs' : 'claimable',
+        leftOver: false,
+        leaving: false,
+      })
     case 'rest':
       return { want, have }
   }
@@ -224,7 +238,7 @@ describe('whatever there is', () => {
       const step = plan(want, have, NOW)
       const after = obey({ want, have }, step).have
       expect(after).toMatchObject({ socket: 'none', state: 'none' })
-      expect(['drop', 'claim', 'rest']).toContain(step.do)
+      expect(['drop', 'claim', 'release', 'rest']).toContain(step.do)
     })
     fc.assert(property, { numRuns: 200 })
   })

@@ -10,6 +10,8 @@ export interface Have {
   leaving: boolean
   /** Who may open the socket. `claimable` covers free, released and run out. */
   owner: 'ours' | 'theirs' | 'claimable'
+  /** For `claimable`: it stands in this runner's name all the same, so that nobody else takes it. */
+  leftOver: boolean
   /** For `claimable`: from when on this runner may claim it (its preference, its grace, its capacity). */
   claimAtMs: number
   /** The working copy of this epoch. */
@@ -101,7 +103,7 @@ export function plan(want: PlanWant, have: Have, nowMs: number): Step {
 
 /** An unowned session is claimed only when there is something to do that needs an owner. */
 function claim(want: PlanWant, have: Have, nowMs: number): Step {
-  if (have.draining) return rest('draining')
+  if (have.draining) return have.leftOver ? { do: 'release' } : rest('draining')
   const pairing = nowMs < have.pairingUntilMs
   const runs = want.state === 'running' && (have.paired || pairing || have.behind)
   const asked = want.deleting || have.job !== undefined || have.behind

@@ -16,6 +16,8 @@ interface Claim {
 export class Claims {
   readonly #lease: RunnerLease
   readonly #claims = new Map<SessionKey, Claim>()
+  /** The epochs that were given back, or are about to be. */
+  readonly #givenBack = new Map<SessionKey, number>()
   #underWay = 0
 
   constructor(lease: RunnerLease) {
@@ -43,15 +45,28 @@ export class Claims {
   }
 
   /** For a release, before it is sent. */
-  forget(key: SessionKey): void {
+  giveBack(key: SessionKey, epoch: number): void {
     this.#claims.delete(key)
+    this.#givenBack.set(key, epoch)
   }
 
   /** The owner as it stands: what is in our name, and not claimed under the present stretch, is nobody's. */
   standing(key: SessionKey, owner: Owner | undefined): Owner | undefined {
-    if (owner?.runnerId !== this.#lease.id) return owner
-    const claim = this.#claims.get(key)
-    if (claim?.epoch === owner.epoch && claim.stretch === this.#lease.stretch) return owner
+    if (owner?.runnerId !== this.#lease.id || this.#isGood(key, owner)) return owner
     return { epoch: owner.epoch, since: owner.since, nonce: owner.nonce }
+  }
+
+  /**
+   * It is in our name and not ours: a claim whose answer was lost, or that the lease did not outlive. The others see it owned
+   * by a runner that is alive, so one that claims nothing any more has to give it back.
+   */
+  isLeftOver(key: SessionKey, owner: Owner | undefined): boolean {
+    if (owner?.runnerId !== this.#lease.id || this.#isGood(key, owner)) return false
+    return this.#givenBack.get(key) !== owner.epoch
+  }
+
+  #isGood(key: SessionKey, { epoch }: Owner): boolean {
+    const claim = this.#claims.get(key)
+    return claim?.epoch === epoch && claim.stretch === this.#lease.stretch
   }
 }

@@ -98,7 +98,7 @@ export async function release(context: RunnerContext, key: SessionKey): Promise<
     view.noteOwner(key, { epoch, since: clock.nowMs(), nonce })
   }
   // Not ours from here on: of a release whose answer is lost nobody knows whether, or when, it is done.
-  context.claims.forget(key)
+  context.claims.giveBack(key, epoch)
   try {
     await give()
   } catch (error) {

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import type { Problem } from '#test/e2e/api.ts'
 import { systemClock } from '#shared/clock.ts'
+import { CodedError } from '#shared/errors.ts'
+import type { OwnerStore } from '#shared/store/owner-store.ts'
 import { faulty } from '#test/contract/faulty.ts'
 import { eventually } from '#test/e2e/eventually.ts'
 import { useWorld } from '#test/e2e/world.ts'
@@ -125,4 +127,41 @@ test('B5 E7: what is claimed while the drain begins goes as well, and stays in n
   expect(await stopping).toMatchObject({ left: 0 })
   expect(await owners()).toEqual(keys.map(() => expect.not.objectContaining({ runnerId: expect.anything() })))
   expect(one.open.size).toBe(0)
+})
+
+test('B5 E7: a claim whose answer is lost leaves nothing in the name of a runner that drains and lives on', async () => {
+  const { start, stores, owners } = await beginLocal(
+    systemClock,
+    await world.whatsapp.seed({ count: 2, preKeys: 1 }),
+  )
+  const answered = Promise.withResolvers<void>()
+  const store: OwnerStore = {
+    ...stores.owners,
+    claim: async (ask) => {
+      await stores.owners.claim(ask)
+      await answered.promise
+      throw new CodedError('store_unavailable', 'scripted')
+    },
+  }
+  const one = await start((whole) => ({ ...whole, owners: store }))
+  await eventually('every claim to be stored', owners, (seen) =>
+    seen.every((owner) => owner?.runnerId === one.runner.id),
+  )
+  const draining = one.runner.drain()
+  await eventually(
+    'the drain to have begun',
+    () => stores.runners.list(),
+    ([record]) => record?.draining,
+  )
+  answered.resolve()
+  await draining
+  const other = await start()
+  await eventually(
+    'the other to have them',
+    () => other.open.size,
+    (open) => open === 2,
+  )
+  expect(await owners()).toEqual(
+    Array.from({ length: 2 }, () => expect.objectContaining({ runnerId: other.runner.id })),
+  )
 })
