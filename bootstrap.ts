@@ -36,17 +36,16 @@ export async function bootstrapKey(
 }
 
 /**
- * What marks API keys: of the settings, or for the embedded stores made at the first start and kept like the admin key.
- * `undefined` for the Google stores without the setting.
+ * What marks API keys: of the settings, which the Google stores demand, or made at the first start and kept like the admin
+ * key.
  * @throws CodedError `config` when the file holds nothing
  */
 export async function keyPepper(
-  config: Pick<Config, 'MOORING_KEY_PEPPER' | 'MOORING_STORE'>,
+  config: Pick<Config, 'MOORING_KEY_PEPPER'>,
   dataDir: string,
   randomBytes: (size: number) => Buffer,
-): Promise<string | undefined> {
+): Promise<string> {
   if (config.MOORING_KEY_PEPPER !== undefined) return config.MOORING_KEY_PEPPER
-  if (config.MOORING_STORE !== 'embedded') return undefined
   const path = join(dataDir, 'key-pepper')
   const kept = await readKey(path, 'key pepper')
   if (kept !== undefined) return kept

@@ -20,12 +20,6 @@ export async function startControl(
   registry: Registry,
 ): Promise<Serving> {
   const key = await bootstrapKey(config, config.MOORING_DATA_DIR, randomBytes)
-  const pepper = await keyPepper(config, config.MOORING_DATA_DIR, randomBytes)
-  if (pepper === undefined)
-    log.warn(
-      { component: 'control' },
-      'without MOORING_KEY_PEPPER whoever writes the database can make API keys',
-    )
   const project = config.GOOGLE_CLOUD_PROJECT
   const app = createControl({
     stores,
@@ -35,7 +29,7 @@ export async function startControl(
     version,
     registry,
     adminKeySha256: sha256Hex(key.text),
-    ...(pepper === undefined ? {} : { keyPepper: pepper }),
+    keyPepper: await keyPepper(config, config.MOORING_DATA_DIR, randomBytes),
     ...(project === undefined ? {} : { project }),
   })
   const serving = await serveControl({ app, port: config.PORT, hostname: config.MOORING_HOST })

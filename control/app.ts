@@ -113,7 +113,7 @@ function kitOf(deps: ControlDeps): Kit {
     random,
     log: deps.log.child({ component: 'control' }),
     adminKeySha256: deps.adminKeySha256,
-    keyPepper: deps.keyPepper ?? '',
+    keyPepper: deps.keyPepper,
     project: deps.project,
     version: deps.version ?? '0.0.0',
     rate: deps.rate ?? { perSecond: 100, burst: 200 },

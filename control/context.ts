@@ -18,8 +18,8 @@ export interface ControlDeps {
   log: Log
   /** SHA-256 of the bootstrap admin key, hex. Without it only keys in the store are known. */
   adminKeySha256?: string
-  /** What API keys are marked with; only control has it. Without it whoever writes the database can make keys. */
-  keyPepper?: string
+  /** What API keys are marked with; only control has it, so that nobody who merely writes the database can make keys. */
+  keyPepper: string
   /** Of Google Cloud, where there is one: lines of a request are filed under its trace there. */
   project?: string
   /** Shown by `/health/ready` and in the OpenAPI document. */

@@ -73,6 +73,7 @@ export async function controlWorld(more: Partial<ControlDeps> = {}): Promise<Con
     random,
     log: pino({ level: 'trace' }, sink),
     adminKeySha256: sha256Hex(ADMIN_KEY),
+    keyPepper: 'the pepper of the tests, long enough',
     version: '1.2.3',
     rate: { perSecond: 1000, burst: 1000 },
     ...more,

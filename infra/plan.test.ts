@@ -63,12 +63,14 @@ test.skipIf(skip)('plans everything from the project alone', async () => {
     MOORING_RECONCILE: 'on',
     PORT: '8080',
   })
-  expect(settings(runner)).not.toHaveProperty('MOORING_ADMIN_KEY')
+  for (const secret of ['MOORING_ADMIN_KEY', 'MOORING_KEY_PEPPER'])
+    expect(settings(runner)).not.toHaveProperty(secret)
 
   const control = one(resources, 'google_cloud_run_v2_service')
   expect(control).toMatchObject({ invoker_iam_disabled: true, scaling: [{ min_instance_count: 0 }] })
   expect(settings(control)).toMatchObject({ MOORING_ROLE: 'control' })
-  expect(settings(control)).toHaveProperty('MOORING_ADMIN_KEY')
+  for (const secret of ['MOORING_ADMIN_KEY', 'MOORING_KEY_PEPPER'])
+    expect(settings(control)).toHaveProperty(secret)
   // Cloud Run sets the PORT of a service itself and refuses ours.
   expect(settings(control)).not.toHaveProperty('PORT')
 })

@@ -196,6 +196,30 @@ test('gives each account what it needs and nothing else', () => {
   )
 })
 
+test('gives the admin key and the pepper to control, from Secret Manager, and to nothing else', () => {
+  const told = new Map(
+    resources
+      .filter(({ type }) => type.startsWith('google_cloud_run_v2_'))
+      .map(({ type, body }) => [type, JSON.stringify(body)]),
+  )
+  for (const [setting, secret] of [
+    ['MOORING_ADMIN_KEY', 'bootstrap'],
+    ['MOORING_KEY_PEPPER', 'pepper'],
+  ]) {
+    const inControl = new RegExp(`"${setting}".{0,80}"secret_key_ref".{0,80}secret\\.${secret}\\.secret_id`)
+    expect(told.get('google_cloud_run_v2_service')).toMatch(inControl)
+    expect(told.get('google_cloud_run_v2_worker_pool')).not.toContain(setting)
+    expect(files.get('settings.tf')).toBeDefined()
+    expect(JSON.stringify(files.get('settings.tf'))).not.toContain(setting)
+    const readers = resources.filter(
+      ({ type, body }) =>
+        type === 'google_secret_manager_secret_iam_member' &&
+        String(body['secret_id']).includes(`secret.${secret}.`),
+    )
+    expect(readers.map(({ body }) => body['member'])).toEqual(['${google_service_account.control.member}'])
+  }
+})
+
 test('lists Firestore indexes and fields in the official format', () => {
   const list = JSON.parse(readFileSync(join(folder, 'firestore.indexes.json'), 'utf8')) as Record<
     string,

@@ -20,6 +20,7 @@ const google = {
   MOORING_BUCKET: 'bucket',
   MOORING_KMS_KEY: 'projects/p/locations/l/keyRings/r/cryptoKeys/k',
   MOORING_ADMIN_KEY: KEY,
+  MOORING_KEY_PEPPER: 'p'.repeat(32),
 }
 
 describe('the settings', () => {
@@ -137,7 +138,7 @@ describe('the lease times', () => {
 })
 
 describe('the Google stores', () => {
-  test('are usable with a project, a bucket, a key and an admin key', () => {
+  test('are usable with a project, a bucket, a key, an admin key and a pepper', () => {
     expect(readConfig(google)).toMatchObject({
       MOORING_STORE: 'google',
       MOORING_FIRESTORE_DATABASE: '(default)',
@@ -151,9 +152,21 @@ describe('the Google stores', () => {
     },
   )
 
-  test('need no admin key for a runner alone, which serves nobody', () => {
-    const env = { ...google, MOORING_ADMIN_KEY: undefined, MOORING_ROLE: 'runner' }
-    expect(readConfig(env).MOORING_ROLE).toBe('runner')
+  test.for(['all', 'control'])('need a pepper wherever control is served: %s', (role) => {
+    const env = { ...google, MOORING_ROLE: role }
+    expect(readConfig(env).MOORING_KEY_PEPPER).toBe(google.MOORING_KEY_PEPPER)
+    expect(refusal({ ...env, MOORING_KEY_PEPPER: undefined })).toContain(
+      'MOORING_KEY_PEPPER: is needed by control when MOORING_STORE is google; ' +
+        'without it whoever writes the database could make API keys',
+    )
+    expect(refusal({ ...env, MOORING_KEY_PEPPER: 'p'.repeat(31) })).toContain(
+      'MOORING_KEY_PEPPER: must hold at least 32',
+    )
+  })
+
+  test('need neither admin key nor pepper for a runner alone, which serves nobody', () => {
+    const env = { ...google, MOORING_ADMIN_KEY: undefined, MOORING_KEY_PEPPER: undefined }
+    expect(readConfig({ ...env, MOORING_ROLE: 'runner' }).MOORING_ROLE).toBe('runner')
   })
 })
 

@@ -77,6 +77,16 @@ const schema = z
           message: 'is needed when MOORING_STORE is google',
         })
       }
+      // Runners write the same database; without a secret of control's own each of them could make API keys.
+      if (env.MOORING_ROLE !== 'runner' && env.MOORING_KEY_PEPPER === undefined) {
+        context.addIssue({
+          code: 'custom',
+          path: ['MOORING_KEY_PEPPER'],
+          message:
+            'is needed by control when MOORING_STORE is google; without it whoever writes the database could make API keys. ' +
+            'Any 32 random characters do, the same at every start, and no runner may know them',
+        })
+      }
     }
     // DESIGN, Ownership 1: a runner must have dropped its sockets well before others may take its sessions.
     if (env.MOORING_RENEW_EVERY_MS * RENEW_JITTER_MAX >= env.MOORING_RENEW_WITHIN_MS) {

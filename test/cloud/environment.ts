@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { KEY, type Cloud } from './google-subject.ts'
+import { KEY, PEPPER, type Cloud } from './google-subject.ts'
 
 /** The settings of a Mooring on this cloud. Another `name` is another installation: a database and a bucket of its own. */
 export function cloudEnvironment(
@@ -13,7 +13,7 @@ export function cloudEnvironment(
     MOORING_FIRESTORE_DATABASE: name,
     MOORING_BUCKET: name,
     MOORING_KMS_KEY: KEY,
-    MOORING_KEY_PEPPER: 'for tests only, and long enough for a pepper',
+    MOORING_KEY_PEPPER: PEPPER,
     MOORING_KMS_ENDPOINT: cloud.kms.endpoint,
     FIRESTORE_EMULATOR_HOST: cloud.emulator.host,
     STORAGE_EMULATOR_HOST: cloud.storage.url,

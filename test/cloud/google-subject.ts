@@ -17,6 +17,8 @@ export interface Cloud {
 }
 
 export const KEY = 'projects/local/locations/global/keyRings/mooring/cryptoKeys/kek'
+/** What control marks API keys with. */
+export const PEPPER = 'for tests only, and long enough for a pepper'
 
 /**
  * Why the tests of the Google set are skipped here; absent when they can run. In continuous integration a machine that

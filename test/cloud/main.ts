@@ -1,8 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { Command } from 'commander'
 import { INDEXES } from '#shared/google/indexes.ts'
 import { startEmulator, whyNoEmulator } from './emulator.ts'
-import { KEY } from './google-subject.ts'
+import { KEY, PEPPER } from './google-subject.ts'
 import { startKmsServer } from './kms-server.ts'
 import { startStorageServer } from './storage-server.ts'
 
@@ -37,6 +38,8 @@ async function run(): Promise<void> {
     GOOGLE_CLOUD_PROJECT: 'local',
     MOORING_BUCKET: options.bucket,
     MOORING_KMS_KEY: KEY,
+    MOORING_KEY_PEPPER: PEPPER,
+    MOORING_ADMIN_KEY: `moor_${randomBytes(32).toString('base64url')}`,
     MOORING_KMS_ENDPOINT: kms.endpoint,
     FIRESTORE_EMULATOR_HOST: emulator.host,
     STORAGE_EMULATOR_HOST: storage.url,
