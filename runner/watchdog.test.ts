@@ -23,8 +23,8 @@ function begin() {
       openedAtMs: undefined,
       lastFrameMs: startMs,
       loggedInAtMs: undefined,
-      messagesIn: 0,
-      messagesHandled: 0,
+      messagesIdleSinceMs: undefined,
+      peerMessageSinceMs: undefined,
     }
     const drop = (why: string): void => {
       dropped.push(why)
@@ -138,6 +138,41 @@ describe('the watchdog', () => {
     await clock.settle()
     await pass(TIMES.stuckMs)
     expect([probes, dropped]).toEqual([2, []])
+  })
+
+  test('B3 ends a connection on which messages come and nothing becomes of them', async () => {
+    const { connection, pass } = begin()
+    const { dropped, health } = connection()
+    health.messagesIdleSinceMs = health.lastFrameMs
+    health.lastFrameMs = Infinity
+    await pass(TIMES.undeliveredMs)
+    expect(dropped).toEqual([])
+    await pass(1)
+    expect(dropped).toEqual(['watchdog: messages come, and nothing becomes of them'])
+  })
+
+  test('gives a history more time than a message, and no more than that', async () => {
+    const { connection, pass } = begin()
+    const { dropped, health } = connection({}, { probe: async () => false })
+    health.messagesIdleSinceMs = health.lastFrameMs
+    health.peerMessageSinceMs = health.lastFrameMs
+    health.lastFrameMs = Infinity
+    await pass(TIMES.undeliveredMs + 1)
+    await pass(TIMES.historyMs - TIMES.undeliveredMs - 1)
+    expect(dropped).toEqual([])
+    await pass(1)
+    expect(dropped).toEqual(['watchdog: messages come, and nothing becomes of them'])
+  })
+
+  test('a path that a history holds is not stuck, until the history is', async () => {
+    const { connection, pass } = begin()
+    const { dropped, health } = connection({}, { probe: async () => false })
+    health.peerMessageSinceMs = health.lastFrameMs
+    health.lastFrameMs = Infinity
+    await pass(TIMES.historyMs)
+    expect(dropped).toEqual([])
+    await pass(TIMES.stuckMs)
+    expect(dropped).toEqual(['watchdog: its receive or send path is stuck'])
   })
 
   test('a session without messages is a quiet session, not a sick one', async () => {

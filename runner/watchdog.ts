@@ -2,6 +2,7 @@ import type { Clock } from '#shared/clock.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { LiveSession } from './session/live-session.ts'
+import type { SocketHealth } from './whatsapp/socket.ts'
 
 export interface WatchdogTimes {
   lookEveryMs: number
@@ -13,6 +14,10 @@ export interface WatchdogTimes {
   loginMs: number
   /** A receive or send path that does not move. */
   stuckMs: number
+  /** Messages came, and none of them gets as far as decryption. */
+  undeliveredMs: number
+  /** A message of the protocol's own (a history) may be worked on for so long, while nothing else moves. */
+  historyMs: number
 }
 
 /** facts §8; `silenceMs` is three keep-alive periods of 30 s. */
@@ -22,6 +27,8 @@ export const WATCHDOG_TIMES: WatchdogTimes = {
   silenceMs: 90_000,
   loginMs: 75_000,
   stuckMs: 60_000,
+  undeliveredMs: 300_000,
+  historyMs: 600_000,
 }
 
 /**
@@ -73,13 +80,22 @@ export class Watchdog {
     const { socket } = session
     if (!socket) return undefined
     const health = socket.health()
-    if (session.socketIs === 'open')
-      return nowMs - health.lastFrameMs > times.silenceMs ? 'no frame for too long' : undefined
+    if (session.socketIs === 'open') {
+      if (nowMs - health.lastFrameMs > times.silenceMs) return 'no frame for too long'
+      const idleSinceMs = health.messagesIdleSinceMs ?? nowMs
+      const isDeaf = nowMs - idleSinceMs > times.undeliveredMs && !this.#worksOnHistory(health, nowMs)
+      return isDeaf ? 'messages come, and nothing becomes of them' : undefined
+    }
     if (session.shown?.qr || session.shown?.code)
       return nowMs - health.lastFrameMs > times.silenceMs ? 'no frame for too long' : undefined
     if (health.loggedInAtMs !== undefined)
       return nowMs - health.loggedInAtMs > times.loginMs ? 'logged in but never open' : undefined
     return nowMs - session.connectingSinceMs > times.connectMs ? 'no answer while connecting' : undefined
+  }
+
+  /** Nothing is received before it is done with. */
+  #worksOnHistory({ peerMessageSinceMs }: SocketHealth, nowMs: number): boolean {
+    return peerMessageSinceMs !== undefined && nowMs - peerMessageSinceMs <= this.#deps.times.historyMs
   }
 
   async #probe(session: LiveSession): Promise<void> {
@@ -88,7 +104,9 @@ export class Watchdog {
     const { socket } = session
     const moves = (await socket?.probe(this.#deps.times.stuckMs)) ?? true
     this.#probing.delete(session)
-    if (!moves && session.socket === socket) this.#end(session, 'its receive or send path is stuck')
+    if (moves || !socket || session.socket !== socket) return
+    if (!this.#worksOnHistory(socket.health(), this.#deps.clock.monotonicMs()))
+      this.#end(session, 'its receive or send path is stuck')
   }
 
   #end(session: LiveSession, why: string): void {

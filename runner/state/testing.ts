@@ -17,7 +17,7 @@ import type { RecordMap } from './record-map.ts'
 import { SessionState, type StateDeps } from './session-state.ts'
 import { fileWorkingCopies, type WorkingCopies } from './working-copy.ts'
 
-/** For the tests of this folder only. */
+/** For the tests of this folder, and for those that need a state to open a socket on. */
 
 export const KEY: SessionKey = sessionKey('acme' as TenantId, 's_1' as SessionId)
 export const OTHER_KEY: SessionKey = sessionKey('acme' as TenantId, 's_2' as SessionId)

@@ -11,6 +11,7 @@ import type { WebSocket } from 'ws'
 import type { Clock } from '#shared/clock.ts'
 import { CodedError } from '#shared/errors.ts'
 import type { Log } from '#shared/log.ts'
+import { Arrivals } from './arrivals.ts'
 import { connectionAuth, type ConnectionAuth } from './auth-state.ts'
 import { closeReport } from './close-report.ts'
 import { makeFailedTriesHarmless } from './harmless-tries.ts'
@@ -37,6 +38,8 @@ const LOGOUT_WITHIN_MS = 10_000
 /** The first QR lives a minute, each following one 20 s (facts: QR, stanza by stanza). */
 const FIRST_QR_MS = 60_000
 const NEXT_QR_MS = 20_000
+/** What rc14 logs, and nothing else, when it refuses a message stanza before or after its decryption (`handleMessage`). */
+const GIVEN_UP = 'error in handling message'
 /** rc14 marks the account online after every change of the credentials (facts: creds); this takes it back. */
 const UNAVAILABLE_AFTER_MS = 1_000
 
@@ -63,8 +66,7 @@ class BaileysSocket implements WhatsAppSocket {
   #lastFrameMs: number
   #openedAtMs: number | undefined
   #loggedInAtMs: number | undefined
-  #messagesIn = 0
-  #messagesHandled = 0
+  readonly #arrivals: Arrivals
   #cancelUnavailable: (() => void) | undefined
 
   constructor(deps: { settings: BaileysSettings; clock: Clock; log: Log | undefined }, ask: OpenSocketAsk) {
@@ -73,9 +75,12 @@ class BaileysSocket implements WhatsAppSocket {
     this.#ask = ask
     this.#lastFrameMs = clock.monotonicMs()
     this.#auth = connectionAuth(ask.state)
+    this.#arrivals = new Arrivals(clock)
     this.#sock = makeWASocket({
       auth: this.#auth,
-      logger: baileysLog(log),
+      logger: baileysLog(log, (text) => {
+        if (text === GIVEN_UP) this.#arrivals.givenUp()
+      }),
       browser: Browsers.ubuntu('Chrome'),
       ...(settings.url ? { waWebSocketUrl: settings.url } : {}),
       ...(settings.version ? { version: settings.version } : {}),
@@ -85,7 +90,10 @@ class BaileysSocket implements WhatsAppSocket {
       transactionOpts: TRANSACTION,
       markOnlineOnConnect: false,
       syncFullHistory: false,
-      makeSignalRepository: writeAheadRepository(this.#auth.keys, ask.inbox, () => ask.events.received()),
+      makeSignalRepository: writeAheadRepository(this.#auth.keys, ask.inbox, {
+        kept: () => ask.events.received(),
+        tried: (ciphertext) => this.#arrivals.tried(ciphertext),
+      }),
       msgRetryCounterCache: retryCounters.of(ask.state.key),
       userDevicesCache: deviceLists.of(ask.state.key),
       callOfferCache: callOffers.of(ask.state.key),
@@ -149,8 +157,8 @@ class BaileysSocket implements WhatsAppSocket {
       openedAtMs: this.#openedAtMs,
       lastFrameMs: this.#lastFrameMs,
       loggedInAtMs: this.#loggedInAtMs,
-      messagesIn: this.#messagesIn,
-      messagesHandled: this.#messagesHandled,
+      messagesIdleSinceMs: this.#arrivals.idleSinceMs,
+      peerMessageSinceMs: this.#arrivals.peerSinceMs,
     }
   }
 
@@ -205,9 +213,6 @@ class BaileysSocket implements WhatsAppSocket {
       this.#staysUnavailable()
       this.#keepPreKeyReady()
     })
-    ev.on('messages.upsert', ({ messages }) => {
-      this.#messagesHandled += messages.length
-    })
     ev.on('connection.update', (update) => {
       if (update.qr) events.qr(update.qr, this.#qrs++ === 0 ? FIRST_QR_MS : NEXT_QR_MS)
       if (update.isNewLogin) this.#paired()
@@ -221,7 +226,7 @@ class BaileysSocket implements WhatsAppSocket {
     ws.on('frame', (frame: BinaryNode | Uint8Array) => {
       this.#lastFrameMs = this.#clock.monotonicMs()
       if (frame instanceof Uint8Array || frame.tag !== 'message') return
-      this.#messagesIn++
+      this.#arrivals.came(frame)
       inbox.note(frame)
       // rc14 works through what is marked so in the order of arrival, and lets everything else overtake it: a message that
       // comes while the backlog is in work would be tried before the one that brings its key, and asked for once more.

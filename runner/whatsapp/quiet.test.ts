@@ -52,6 +52,17 @@ describe('what Baileys logs', () => {
     expect(child.level).toBe(log.level)
   })
 
+  test('is heard where it complains, with a log or without', () => {
+    const heard: string[] = []
+    for (const log of [recordedLog().log, undefined]) {
+      const baileys = baileysLog(log, (text) => heard.push(text))
+      baileys.child({}).error({ node: 'secret' }, 'first')
+      baileys.error('second')
+      baileys.warn('no complaint')
+    }
+    expect(heard).toEqual(['first', 'second', 'first', 'second'])
+  })
+
   test('is nothing at all without a log', () => {
     const baileys = baileysLog(undefined)
     baileys.error('nobody reads this')

@@ -14,34 +14,28 @@ export function silenceConsole(log: Log): void {
   }
 }
 
-/** What Baileys logs, without the objects it logs: they hold stanzas, keys and numbers. */
-export function baileysLog(log: Log | undefined): ILogger {
-  if (!log) return SILENT
+/**
+ * What Baileys logs, without the objects it logs: they hold stanzas, keys and numbers. `complained` hears the text of every
+ * error, logged or not: some of what goes wrong inside is told in no other way.
+ */
+export function baileysLog(log: Log | undefined, complained?: (text: string) => void): ILogger {
+  const textOf = (first: unknown, text?: string): string =>
+    text ?? (typeof first === 'string' ? first : 'baileys')
   const say =
     (level: 'debug' | 'info' | 'warn' | 'error') =>
-    (first: unknown, text?: string): void => {
-      const message = text ?? (typeof first === 'string' ? first : 'baileys')
-      log[level]({ detail: maskPhone(message) }, 'baileys')
-    }
+    (first: unknown, text?: string): void =>
+      log?.[level]({ detail: maskPhone(textOf(first, text)) }, 'baileys')
   const logger: ILogger = {
-    level: log.level,
+    level: log?.level ?? 'silent',
     child: () => logger,
     trace: () => undefined,
     debug: say('debug'),
     info: say('info'),
     warn: say('warn'),
-    error: say('error'),
+    error: (first: unknown, text?: string) => {
+      complained?.(textOf(first, text))
+      say('error')(first, text)
+    },
   }
   return logger
-}
-
-const nothing = (): void => undefined
-const SILENT: ILogger = {
-  level: 'silent',
-  child: () => SILENT,
-  trace: nothing,
-  debug: nothing,
-  info: nothing,
-  warn: nothing,
-  error: nothing,
 }

@@ -31,6 +31,13 @@ export interface PlaintextKeeper {
   known(ciphertext: Uint8Array): Uint8Array | undefined
 }
 
+export interface Decrypted {
+  /** A plaintext is durable in the inbox. */
+  kept(): void
+  /** A decryption ended, well or badly. */
+  tried(ciphertext: Uint8Array): void
+}
+
 /**
  * The stock Signal repository over its own transaction layer, so that every step is durable before the other side may rely
  * on it: a sending ratchet before the bytes leave, a receiving one before the receipt. The decrypted message lies in the
@@ -39,7 +46,7 @@ export interface PlaintextKeeper {
 export function writeAheadRepository(
   raw: SignalKeyStore,
   keeper: PlaintextKeeper,
-  kept: () => void,
+  told: Decrypted,
 ): SocketConfig['makeSignalRepository'] {
   return (auth, logger, pnToLid) => {
     const keys = addTransactionCapability(raw, logger, TRANSACTION)
@@ -81,7 +88,7 @@ export function writeAheadRepository(
         }
         return opened
       }, place)
-      if (wasKept) kept()
+      if (wasKept) told.kept()
       return plaintext
     }
 
@@ -90,11 +97,11 @@ export function writeAheadRepository(
       decryptMessage: (opts) =>
         alone(opts.jid, (jid, place) =>
           decrypt(place, opts.ciphertext, () => stock.decryptMessage({ ...opts, jid })),
-        ),
+        ).finally(() => told.tried(opts.ciphertext)),
       decryptGroupMessage: (opts) =>
-        byAddress.mutex(opts.group, () =>
-          decrypt(opts.group, opts.msg, () => stock.decryptGroupMessage(opts)),
-        ),
+        byAddress
+          .mutex(opts.group, () => decrypt(opts.group, opts.msg, () => stock.decryptGroupMessage(opts)))
+          .finally(() => told.tried(opts.msg)),
       encryptMessage: (opts) => alone(opts.jid, (jid) => stock.encryptMessage({ ...opts, jid })),
       encryptGroupMessage: (opts) => byAddress.mutex(opts.group, () => stock.encryptGroupMessage(opts)),
       injectE2ESession: (opts) =>

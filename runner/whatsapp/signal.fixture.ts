@@ -55,20 +55,33 @@ export function memoryKeys(
 const noKeeper: PlaintextKeeper = { keep: () => undefined, known: () => undefined }
 
 export type Kind = 'ours' | 'stock'
-const allAlike = { keys: memoryKeys, keeper: noKeeper, kept: (): void => undefined }
+const ignored = (): void => undefined
+const allAlike = { keys: memoryKeys, keeper: noKeeper, kept: ignored, tried: ignored }
 
 /** One linked device with a repository over its own keys. */
 export function account(
   jid: string,
-  more: { kind?: Kind; keys?: SignalKeyStore; keeper?: PlaintextKeeper; kept?: () => void } = {},
+  more: {
+    kind?: Kind
+    keys?: SignalKeyStore
+    keeper?: PlaintextKeeper
+    kept?: () => void
+    tried?: (ciphertext: Uint8Array) => void
+  } = {},
 ) {
-  const { kind = 'ours', keys = allAlike.keys(), keeper = allAlike.keeper, kept = allAlike.kept } = more
+  const {
+    kind = 'ours',
+    keys = allAlike.keys(),
+    keeper = allAlike.keeper,
+    kept = allAlike.kept,
+    tried = allAlike.tried,
+  } = more
   const creds = initAuthCreds()
   // What a socket does around every store; the stock repository lives in its transactions.
   const auth = { creds, keys: addTransactionCapability(keys, log, TRANSACTION) }
   const make =
     kind === 'ours'
-      ? writeAheadRepository(keys, keeper, kept)
+      ? writeAheadRepository(keys, keeper, { kept, tried })
       : DEFAULT_CONNECTION_CONFIG.makeSignalRepository
   const repository: SignalRepositoryWithLIDStore = make(auth, log, async () => undefined)
   let preKeys = 0

@@ -37,9 +37,10 @@ export interface SocketHealth {
   /** Monotonic time of the last decrypted frame. */
   lastFrameMs: number
   loggedInAtMs: number | undefined
-  /** Message stanzas that came, and those that went through decryption, failed or not. */
-  messagesIn: number
-  messagesHandled: number
+  /** Monotonic time since when messages wait and none gets as far as decryption; absent while none waits. */
+  messagesIdleSinceMs: number | undefined
+  /** Monotonic time of the last decryption, if that was a message of the protocol's own, which is worked on after it. */
+  peerMessageSinceMs: number | undefined
 }
 
 /** Why a connection ended, as far as the library tells; the close-reason table decides what it means. */

@@ -209,8 +209,8 @@ export class SimulatedSocket implements WhatsAppSocket, WhatsAppClient {
       openedAtMs: this.#openedAtMs,
       lastFrameMs: this.#link.lastFrameMs,
       loggedInAtMs: this.#openedAtMs,
-      messagesIn: 0,
-      messagesHandled: 0,
+      messagesIdleSinceMs: undefined,
+      peerMessageSinceMs: undefined,
     }
   }
 
