@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { Runner } from '#runner/runner.ts'
 import { runnerSettings } from '#runner/settings.ts'
 import { baileysSockets } from '#runner/whatsapp/baileys-socket.ts'
+import { farewells } from '#runner/whatsapp/farewell.ts'
 import { silenceConsole } from '#runner/whatsapp/quiet.ts'
 import { systemClock } from '#shared/clock.ts'
 import type { Config } from '#shared/config.ts'
@@ -14,19 +15,21 @@ import { version } from './version.ts'
 export async function startRunner(config: Config, stores: Stores, log: Log): Promise<Runner> {
   silenceConsole(log)
   const settings = runnerSettings(config, version)
+  const whatsapp = {
+    settings: settings.baileys,
+    clock: systemClock,
+    log:
+      config.MOORING_BAILEYS_LOG_LEVEL === 'silent'
+        ? undefined
+        : log.child({ component: 'baileys' }, { level: config.MOORING_BAILEYS_LOG_LEVEL }),
+  }
   const runner = new Runner({
     stores,
     clock: systemClock,
     random: systemRandom,
     log: log.child({ component: 'runner' }),
-    openSocket: baileysSockets({
-      settings: settings.baileys,
-      clock: systemClock,
-      log:
-        config.MOORING_BAILEYS_LOG_LEVEL === 'silent'
-          ? undefined
-          : log.child({ component: 'baileys' }, { level: config.MOORING_BAILEYS_LOG_LEVEL }),
-    }),
+    openSocket: baileysSockets(whatsapp),
+    sayFarewell: farewells(whatsapp),
     settings: {
       ...settings.runner,
       workDir: config.MOORING_WORK_DIR ?? join(config.MOORING_DATA_DIR, 'work'),

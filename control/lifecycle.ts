@@ -41,7 +41,9 @@ const JOBS = {
   reset: {
     kind: 'reset',
     summary: 'Put the credentials of a session away, so that it starts again from a QR',
-    description: 'A labelled backup is taken first. Then open a pairing window.',
+    description:
+      'A labelled backup is taken first. Then open a pairing window; once linked anew, the session takes the device that it ' +
+      'was off the phone, and says in `superseded` how that went.',
   },
   'rotate-keys': {
     kind: 'rotate',

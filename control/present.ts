@@ -124,6 +124,14 @@ function presentStatus(
     nextAttemptAt: phase === 'backing_off' ? isoOrNull(status?.nextAttemptAt) : null,
     ...(status?.until === undefined ? {} : { until: iso(status.until) }),
     snapshot: status?.snapshot ? { ...status.snapshot, at: iso(status.snapshot.at) } : null,
+    superseded: (status?.superseded ?? []).map((device) => ({
+      jid: device.jid ?? null,
+      state: device.state,
+      why: device.why ?? null,
+      snapshot: device.snapshot,
+      tries: device.tries,
+      at: iso(device.at),
+    })),
     uptime: status?.uptime ?? { connectedMs: 0, wantedMs: 0, connects: 0, disconnects: 0 },
   }
 }

@@ -114,6 +114,22 @@ export const StatusSchema = z
     nextAttemptAt: Time.nullable(),
     until: Time.optional().openapi({ description: 'With `restricted`: when the ban ends.' }),
     snapshot: z.object({ seq: z.int(), at: Time, bytes: z.int() }).nullable(),
+    superseded: z
+      .array(
+        z.object({
+          jid: z.string().nullable(),
+          state: z.enum(['pending', 'retired', 'still_linked']),
+          why: z.string().nullable().openapi({ description: 'What happened, and what a person can do.' }),
+          snapshot: z.string().openapi({ description: 'Keeps its credentials, for 30 days.' }),
+          tries: z.int(),
+          at: Time,
+        }),
+      )
+      .openapi({
+        description:
+          'Devices that this session was before it was linked anew. Each takes itself off the phone once the session is ' +
+          'connected; one that can not be taken off so is `still_linked`, and only the phone can remove it.',
+      }),
     uptime: UptimeSchema,
   })
   .openapi('Status')

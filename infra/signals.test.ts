@@ -10,7 +10,7 @@ import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { Runner } from '#runner/runner.ts'
 import { WATCHDOG_TIMES } from '#runner/watchdog.ts'
 import { logFallback } from '#runner/log-lines.ts'
-import { socketOf } from '#runner/runner.fixture.ts'
+import { noFarewell, socketOf } from '#runner/runner.fixture.ts'
 import type { CloseReport, OpenSocketAsk } from '#runner/whatsapp/socket.ts'
 import { CodedError } from '#shared/errors.ts'
 import { sessionKey, type SessionKey } from '#shared/ids.ts'
@@ -127,6 +127,7 @@ async function livedThrough(): Promise<Line[]> {
       asked.set(ask.state.key, ask)
       return socketOf()
     },
+    sayFarewell: noFarewell,
     workingCopies: forgetful,
     settings: {
       name: 'test',

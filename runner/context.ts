@@ -16,6 +16,7 @@ import type { DataKeys } from './state/data-keys.ts'
 import type { WorkingCopies } from './state/working-copy.ts'
 import type { Tell } from './tell.ts'
 import type { View } from './view.ts'
+import type { SayFarewell } from './whatsapp/socket.ts'
 
 /** What the steps of one runner share. Wired once, in `runner.ts`. */
 export interface RunnerContext {
@@ -37,4 +38,7 @@ export interface RunnerContext {
   breaker: FleetBreaker
   tell: Tell
   boot: BootReport
+  sayFarewell: SayFarewell
+  /** Sessions that have a superseded device say farewell right now. */
+  retiring: Set<SessionKey>
 }

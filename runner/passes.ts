@@ -6,6 +6,7 @@ import { observe, personSpoke } from './observe.ts'
 import { plan, type Step } from './plan.ts'
 import { preferredRunner } from './spread.ts'
 import { dropSession } from './steps/ownership.ts'
+import { retireSuperseded } from './steps/retire.ts'
 import { settleVerdict } from './steps/verdict.ts'
 import { tellStatus } from './tell-status.ts'
 
@@ -52,6 +53,7 @@ export class Passes {
       if (step.why === 'barred' && session.status)
         boot.note(key, session.status.phase, session.status.reason, clock.monotonicMs())
       if (step.untilMs !== undefined) queue.addAt(key, step.untilMs)
+      retireSuperseded(this.#context, key)
       await this.#maintain(key)
       return
     }

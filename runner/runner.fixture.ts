@@ -9,7 +9,7 @@ import { MemoryDatabase } from '#test/simulation/memory/database.ts'
 import { memoryStores } from '#test/simulation/memory/stores.ts'
 import { LiveSession, type LiveSessionDeps } from './session/live-session.ts'
 import type { SessionState } from './state/session-state.ts'
-import type { WhatsAppSocket } from './whatsapp/socket.ts'
+import type { SayFarewell, WhatsAppSocket } from './whatsapp/socket.ts'
 
 /** For the unit tests of the runner: calm defaults, so that a test says only what differs. */
 
@@ -60,6 +60,9 @@ export const socketOf = (more: Partial<WhatsAppSocket> = {}): WhatsAppSocket => 
   probe: async () => true,
   ...more,
 })
+
+/** No superseded device gets an answer. */
+export const noFarewell: SayFarewell = async () => ({ ended: 'no_answer' })
 
 /** Stores in memory that keep every contract, and what they hold. Virtual time needs stores that wait for nothing. */
 export function memory(clock: Clock) {

@@ -25,7 +25,7 @@ import { dropSession, release } from './steps/ownership.ts'
 import { Tell } from './tell.ts'
 import { View } from './view.ts'
 import { Watchdog, type WatchdogTimes } from './watchdog.ts'
-import type { OpenSocket } from './whatsapp/socket.ts'
+import type { OpenSocket, SayFarewell } from './whatsapp/socket.ts'
 
 export interface RunnerSettings {
   name: string
@@ -51,6 +51,7 @@ export interface RunnerDeps {
   random: Random
   log: Log
   openSocket: OpenSocket
+  sayFarewell: SayFarewell
   settings: RunnerSettings
   /** Exchanged by simulations only: what a surviving disk holds, and the end of a turn of the event loop. */
   workingCopies?: WorkingCopies
@@ -139,6 +140,8 @@ export class Runner {
       }),
       tell: out,
       boot: new BootReport(log, clock.monotonicMs()),
+      sayFarewell: deps.sayFarewell,
+      retiring: new Set(),
       sessionDeps: {
         stores,
         state: { stores, dataKeys: keys, workingCopies, clock, random, log, soon },

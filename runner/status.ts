@@ -45,6 +45,7 @@ export function statusOf(live: LiveSession, session: Session, facts: StatusFacts
   const lastActivityAt = live.lastActivityAt ?? before.lastActivityAt
   const lastDisconnect = live.lastDisconnect ?? before.lastDisconnect
   const ended = live.endedWindowId ?? before.endedWindowId
+  const superseded = live.superseded ?? before.superseded ?? []
   const backingOff = phase === 'backing_off'
   return {
     phase,
@@ -71,6 +72,7 @@ export function statusOf(live: LiveSession, session: Session, facts: StatusFacts
       : before.snapshot
         ? { snapshot: before.snapshot }
         : {}),
+    ...(superseded.length > 0 ? { superseded } : {}),
     uptime: uptimeOf(before, phase, facts, session),
   }
 }

@@ -56,6 +56,21 @@ interface LastDisconnect {
   at: number
 }
 
+/** A device that a session was before it was linked anew. */
+export interface SupersededDevice {
+  /** The snapshot that keeps its credentials. */
+  snapshot: string
+  jid?: string
+  /** `pending`: it takes itself off the phone once the session is connected again. `still_linked`: only a person can. */
+  state: 'pending' | 'retired' | 'still_linked'
+  /** For people. */
+  why?: string
+  /** How often it was tried in vain. */
+  tries: number
+  /** When it came into this state. */
+  at: number
+}
+
 /** What a runner saw last. Written by the session's owner only, under its epoch. Times are milliseconds since 1970. */
 export interface Status {
   phase: Phase
@@ -83,6 +98,8 @@ export interface Status {
   /** For `restricted`: when the ban ends. */
   until?: number
   snapshot?: { seq: number; at: number; bytes: number }
+  /** What this session was before, and whether the phone still lists it; oldest first. */
+  superseded?: readonly SupersededDevice[]
   uptime: { connectedMs: number; wantedMs: number; connects: number; disconnects: number }
 }
 

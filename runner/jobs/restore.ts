@@ -24,6 +24,7 @@ export async function restore(work: Work): Promise<Result> {
   if (live.paired) await state.snapshot('restore', { label: 'before_restore' })
   await state.replaceBy(records, 'restored')
   await live.restarted()
+  live.superseded = live.superseded?.filter(({ snapshot }) => snapshot !== chosen.id)
   beginAfresh(live)
   context.tell.event(key, {
     kind: 'restore',

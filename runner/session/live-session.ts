@@ -2,7 +2,7 @@ import type { Clock } from '#shared/clock.ts'
 import { CodedError, toError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
-import type { PairingWindow, Session, Status } from '#shared/session.ts'
+import type { PairingWindow, Session, Status, SupersededDevice } from '#shared/session.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import { backoffMs, BACKOFF } from '../backoff.ts'
 import { judgeClose, type Verdict } from '../disconnect.ts'
@@ -13,6 +13,7 @@ import { Inbox } from '../whatsapp/inbox.ts'
 import type { CloseReport, OpenSocket, SocketEvents, WhatsAppSocket } from '../whatsapp/socket.ts'
 import { InboxDeliverer } from './inbox-deliverer.ts'
 import { OutboxSender } from './outbox-sender.ts'
+import { supersededBy, withDevice } from './superseded.ts'
 
 export interface LiveSessionDeps {
   stores: Stores
@@ -81,6 +82,12 @@ export class LiveSession {
   me: { jid: string; lid?: string | undefined } | undefined
   authenticatedAt: number | undefined
   lastActivityAt: number | undefined
+  /** What this session was before; `undefined` until its state was rebuilt. */
+  superseded: readonly SupersededDevice[] | undefined
+  /** Monotonic: no superseded device is tried before. */
+  retireAtMs = 0
+  /** Ends the farewell of a superseded device that is under way. */
+  stopRetiring: AbortController | undefined
   connects = 0
   disconnects = 0
   #outbox: OutboxSender | undefined
@@ -99,6 +106,7 @@ export class LiveSession {
     const state = await SessionState.open(this.#deps.state, session, this.key, epoch, prepared)
     this.state = state
     this.paired = isPaired(state.storedCreds())
+    this.superseded = supersededBy(state.rebuilt.snapshots, session.status?.superseded ?? [])
     state.onBroken((error) => {
       log.warn({ error, sessionId: this.key }, 'state broke; the socket is dropped')
       this.drop(`state: ${error instanceof CodedError ? error.code : 'error'}`)
@@ -235,6 +243,19 @@ export class LiveSession {
     wake(this.key)
   }
 
+  /** Its device was put aside and is still linked: it takes itself off once the session is connected again. */
+  supersede(snapshot: string, jid: string | undefined): void {
+    const at = this.#deps.clock.nowMs()
+    const device = {
+      snapshot,
+      ...(jid === undefined ? {} : { jid }),
+      state: 'pending',
+      tries: 0,
+      at,
+    } as const
+    this.superseded = withDevice(this.superseded ?? [], device)
+  }
+
   /** Counts a failed attempt and says when to try again. Answers how often it failed in a row for this reason. */
   backOff(why: string): number {
     this.attempts++
@@ -251,6 +272,8 @@ export class LiveSession {
 
   /** Ends the connection in order, everything that was received told. Resolves when the socket is gone. */
   async closeSocket(): Promise<void> {
+    // What comes next may be a restore, after which the device that says farewell is the live one.
+    this.stopRetiring?.abort()
     await this.#outbox?.closed()
     await this.socket?.handOver()
     if (this.state) this.state.quiet = true
@@ -259,6 +282,7 @@ export class LiveSession {
 
   /** Ends at once; the state is of no use any more. Nothing is written. */
   drop(why: string): void {
+    this.stopRetiring?.abort()
     this.#deliverer?.abandon()
     this.state?.journal.abandon(new CodedError('lease_lost', `drop session: ${why}`))
     this.state = undefined

@@ -1,6 +1,7 @@
 import type { SessionKey } from '#shared/ids.ts'
 import type { RunnerContext } from '../context.ts'
 import type { Bar, LiveSession } from '../session/live-session.ts'
+import { PUT_ASIDE } from '../session/superseded.ts'
 
 /** The live session of a step that only a live session has. */
 export function liveOf(context: RunnerContext, key: SessionKey): LiveSession {
@@ -31,9 +32,11 @@ export async function archive(
 ): Promise<void> {
   const { state } = live
   if (!state) return
+  const { me } = (state.storedCreds() ?? {}) as { me?: { id?: string } }
   const record = await state.snapshot(why, { label: why })
   await state.reset([])
   live.paired = false
+  if (PUT_ASIDE.has(why)) live.supersede(record.id, me?.id)
   context.tell.event(key, {
     kind: 'snapshot',
     why: `archived: ${why}`,

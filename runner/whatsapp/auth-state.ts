@@ -10,7 +10,7 @@ import {
 import { CodedError } from '#shared/errors.ts'
 import { CREDS_KEY, decodeValue, encodeValue, isLazy, recordKey } from '../state/record.ts'
 import type { Change } from '../state/journal.ts'
-import type { SessionState } from '../state/session-state.ts'
+import type { CredsChange } from '../state/session-state.ts'
 
 export { isPaired } from '../state/paired.ts'
 
@@ -23,12 +23,20 @@ export interface ConnectionAuth extends AuthenticationState {
   seal(): void
 }
 
+/** What a connection needs of a session's state. */
+export interface AuthSource {
+  storedCreds(): unknown
+  followCreds(encode: () => CredsChange | undefined): void
+  readonly records: { get(key: string): Uint8Array | undefined }
+  readonly journal: { set(changes: readonly Change[], how: { lazy: boolean }): Promise<void> }
+}
+
 /**
  * Baileys' authentication state over the session's records: `get` answers from memory with fresh copies, `set` is atomic,
  * changes the memory at once and resolves when the journal entry is durable. Made anew for every
  * connection: a mutex that got stuck in the old one's transaction layer stays behind with it.
  */
-export function connectionAuth(state: SessionState): ConnectionAuth {
+export function connectionAuth(state: AuthSource): ConnectionAuth {
   const creds = (state.storedCreds() as AuthenticationCreds | undefined) ?? initAuthCreds()
   state.followCreds(() => [CREDS_KEY, encodeValue(creds)])
   let sealed = false
@@ -38,7 +46,7 @@ export function connectionAuth(state: SessionState): ConnectionAuth {
   return { creds, keys: keyStore(state, () => sealed), seal }
 }
 
-function keyStore(state: SessionState, isSealed: () => boolean): SignalKeyStore {
+function keyStore(state: AuthSource, isSealed: () => boolean): SignalKeyStore {
   return {
     get<T extends keyof SignalDataTypeMap>(type: T, ids: string[]): { [id: string]: SignalDataTypeMap[T] } {
       const values: { [id: string]: SignalDataTypeMap[T] } = {}

@@ -34,7 +34,7 @@ export interface BaileysSettings {
 const END_WITHIN_MS = 1_500
 /** How long a hand-over waits for the message in work; decryption takes milliseconds, a stuck one is left behind. */
 const MUTEX_WITHIN_MS = 3_000
-const LOGOUT_WITHIN_MS = 10_000
+export const LOGOUT_WITHIN_MS = 10_000
 /** The first QR lives a minute, each following one 20 s (facts: QR, stanza by stanza). */
 const FIRST_QR_MS = 60_000
 const NEXT_QR_MS = 20_000
@@ -43,7 +43,27 @@ const GIVEN_UP = 'error in handling message'
 /** rc14 marks the account online after every change of the credentials (facts: creds); this takes it back. */
 const UNAVAILABLE_AFTER_MS = 1_000
 
-/** The only file that makes Baileys sockets. */
+/** What every connection to WhatsApp has in common. */
+export const commonOptions = (settings: BaileysSettings) => ({
+  browser: Browsers.ubuntu('Chrome'),
+  ...(settings.url ? { waWebSocketUrl: settings.url } : {}),
+  ...(settings.version ? { version: settings.version } : {}),
+  connectTimeoutMs: settings.connectTimeoutMs,
+  defaultQueryTimeoutMs: settings.queryTimeoutMs,
+  keepAliveIntervalMs: settings.keepAliveEveryMs,
+  transactionOpts: TRANSACTION,
+  markOnlineOnConnect: false,
+  syncFullHistory: false,
+})
+
+/** The request to take a device off its phone; the server grants a device nobody's but its own. */
+export const unlinkRequest = (jid: string): BinaryNode => ({
+  tag: 'iq',
+  attrs: { to: '@s.whatsapp.net', type: 'set', xmlns: 'md' },
+  content: [{ tag: 'remove-companion-device', attrs: { jid, reason: 'user_initiated' } }],
+})
+
+/** The only file that makes Baileys sockets, but for the last one of a superseded device (`farewell.ts`). */
 export function baileysSockets(deps: {
   settings: BaileysSettings
   clock: Clock
@@ -81,15 +101,7 @@ class BaileysSocket implements WhatsAppSocket {
       logger: baileysLog(log, (text) => {
         if (text === GIVEN_UP) this.#arrivals.givenUp()
       }),
-      browser: Browsers.ubuntu('Chrome'),
-      ...(settings.url ? { waWebSocketUrl: settings.url } : {}),
-      ...(settings.version ? { version: settings.version } : {}),
-      connectTimeoutMs: settings.connectTimeoutMs,
-      defaultQueryTimeoutMs: settings.queryTimeoutMs,
-      keepAliveIntervalMs: settings.keepAliveEveryMs,
-      transactionOpts: TRANSACTION,
-      markOnlineOnConnect: false,
-      syncFullHistory: false,
+      ...commonOptions(settings),
       makeSignalRepository: writeAheadRepository(this.#auth.keys, ask.inbox, {
         kept: () => ask.events.received(),
         tried: (ciphertext) => this.#arrivals.tried(ciphertext),
@@ -120,10 +132,8 @@ class BaileysSocket implements WhatsAppSocket {
   async logout(): Promise<'confirmed' | 'unconfirmed'> {
     const jid = this.#auth.creds.me?.id
     if (!jid) return 'unconfirmed'
-    const content = [{ tag: 'remove-companion-device', attrs: { jid, reason: 'user_initiated' } }]
-    const attrs = { to: '@s.whatsapp.net', type: 'set', xmlns: 'md' }
     const answer: BinaryNode | undefined = await this.#sock
-      .query({ tag: 'iq', attrs, content }, LOGOUT_WITHIN_MS)
+      .query(unlinkRequest(jid), LOGOUT_WITHIN_MS)
       .catch(() => undefined)
     return answer?.attrs['type'] === 'result' ? 'confirmed' : 'unconfirmed'
   }

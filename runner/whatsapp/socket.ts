@@ -1,4 +1,6 @@
 import type { Inbox } from './inbox.ts'
+import type { SessionKey } from '#shared/ids.ts'
+import type { RecordMap } from '../state/record-map.ts'
 import type { SessionState } from '../state/session-state.ts'
 
 /**
@@ -89,3 +91,23 @@ export interface OpenSocketAsk {
 
 /** Starts a connection; answers at once. */
 export type OpenSocket = (ask: OpenSocketAsk) => WhatsAppSocket
+
+/** How the last connection of a superseded device ended. */
+export type Farewell =
+  | { ended: 'confirmed' } // the server confirmed that it is unlinked
+  | { ended: 'refused'; code: number | undefined } // the server answered that it won't unlink it
+  | { ended: 'closed'; asked: boolean; report: CloseReport } // before there was an answer
+  | { ended: 'no_answer' }
+
+export interface FarewellAsk {
+  key: SessionKey
+  /** Its archived state. Changes stay in here, and go with it. */
+  records: RecordMap
+  /** False once not a byte may leave any more. */
+  mayWrite: () => boolean
+  /** Ends it at once, whatever has been said by then; what is answered means nothing. */
+  signal: AbortSignal
+}
+
+/** Connects once with archived credentials, takes that device off its phone, and ends. Bounded by less than a minute. */
+export type SayFarewell = (ask: FarewellAsk) => Promise<Farewell>

@@ -6,7 +6,7 @@ export interface AuditEvent {
   /** Time-ordered: sorts as it happened. */
   id: string
   at: number
-  /** `phase`, `close`, `claim`, `release`, `takeover`, `fenced`, `snapshot`, `restore`, `fallback`, `pairing`, `job`, `want` … */
+  /** `phase`, `close`, `claim`, `release`, `takeover`, `fenced`, `snapshot`, `restore`, `fallback`, `pairing`, `retire`, `job`, `want` … */
   kind: string
   from?: string
   to?: string

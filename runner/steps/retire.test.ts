@@ -1,0 +1,160 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { SessionKey } from '#shared/ids.ts'
+import type { Session } from '#shared/session.ts'
+import type { AuditEvent } from '#shared/store/event-store.ts'
+import { fakeClock } from '#test/fake-clock.ts'
+import type { RunnerContext } from '../context.ts'
+import { keyOf, liveOf, recordedLog, sessionOf, statusOf } from '../runner.fixture.ts'
+import type { LiveSession } from '../session/live-session.ts'
+import { CREDS_KEY } from '../state/record.ts'
+import { credsRecord, KEY, openWorld, type World } from '../state/testing.ts'
+import type { Farewell, FarewellAsk } from '../whatsapp/socket.ts'
+import { retireSuperseded } from './retire.ts'
+
+const OLD = '491701234567:5@s.whatsapp.net'
+const NEW = '491701234567:6@s.whatsapp.net'
+const credsOf = (id: string, key: number): Buffer =>
+  credsRecord({ me: { id }, signedIdentityKey: { public: Buffer.alloc(32, key) } })
+
+let world: World
+beforeEach(async () => {
+  world = await openWorld()
+})
+afterEach(() => world[Symbol.asyncDispose]())
+
+/** A session that is connected as the new device, and whose old one lies in a backup; farewells end as a test says. */
+async function begin(live: { id?: string; key?: number } = {}) {
+  const clock = fakeClock()
+  const state = await world.open(1)
+  await state.journal.set([[CREDS_KEY, credsOf(OLD, 1)]])
+  const { id: snapshot } = await state.snapshot('superseded', { label: 'superseded' })
+  await state.reset([[CREDS_KEY, credsOf(live.id ?? NEW, live.key ?? 2)]])
+  const { log } = recordedLog()
+  const session = liveOf({ state, socketIs: 'open' }, KEY)
+  session.superseded = [{ snapshot, jid: OLD, state: 'pending', tries: 0, at: 1 }]
+  const asks: FarewellAsk[] = []
+  const answers: (Farewell | Promise<Farewell>)[] = []
+  const events: Partial<AuditEvent>[] = []
+  const wakes: number[] = []
+  const lease = { isGood: true }
+  const retiring = new Set<SessionKey>()
+  const others = new Map<SessionKey, Session>()
+  const context = {
+    stores: world.stores,
+    clock,
+    log,
+    lease,
+    live: new Map([[KEY, session]]),
+    view: { sessions: others },
+    queue: { add: () => undefined, addAt: (_: SessionKey, atMs: number) => wakes.push(atMs) },
+    breaker: { stoppedUntilMs: 0 },
+    sessionDeps: { mayWrite: () => lease.isGood },
+    tell: { event: (_: SessionKey, event: Partial<AuditEvent>) => events.push(event) },
+    retiring,
+    sayFarewell: async (ask: FarewellAsk) => {
+      asks.push(ask)
+      return answers.shift() ?? { ended: 'confirmed' }
+    },
+  }
+  const pass = async (): Promise<void> => {
+    retireSuperseded(context as unknown as RunnerContext, KEY)
+    while (retiring.has(KEY)) await new Promise(setImmediate)
+  }
+  return { clock, context, session, asks, answers, events, wakes, lease, others, snapshot, pass, state }
+}
+
+describe('A4 a superseded device', () => {
+  test('says farewell with its own credentials, and it is told', async () => {
+    const { session, asks, events, pass, snapshot, state } = await begin()
+    await pass()
+    expect(asks.map(({ records }) => Buffer.from(records.get(CREDS_KEY) ?? []))).toEqual([credsOf(OLD, 1)])
+    expect(asks[0]?.records).not.toBe(state.records)
+    expect(session.superseded).toMatchObject([{ snapshot, jid: OLD, state: 'retired', tries: 1 }])
+    expect(events).toMatchObject([{ kind: 'retire', to: 'retired', detail: { snapshot, jid: OLD } }])
+    await pass()
+    expect(asks).toHaveLength(1)
+  })
+
+  test.for<[when: string, change: (session: LiveSession, lease: { isGood: boolean }) => void]>([
+    ['the session is not connected', (session) => void (session.socketIs = 'connecting')],
+    ['the session is not paired', (session) => void (session.paired = false)],
+    ['the lease is lost', (_, lease) => void (lease.isGood = false)],
+    ['nothing was superseded', (session) => void (session.superseded = [])],
+  ])('is left alone while %s', async ([, change]) => {
+    const { session, lease, asks, pass } = await begin()
+    change(session, lease)
+    await pass()
+    expect(asks).toEqual([])
+  })
+
+  test('is never the live one: after a restore its backup is nothing that was superseded', async () => {
+    const { session, asks, events, pass } = await begin({ id: OLD, key: 1 })
+    await pass()
+    expect([asks, events, session.superseded]).toEqual([[], [], []])
+  })
+
+  test('whose number the live device has now is gone, and nobody asks', async () => {
+    const { session, asks, pass } = await begin({ id: OLD, key: 2 })
+    await pass()
+    expect(asks).toEqual([])
+    expect(session.superseded).toMatchObject([{ state: 'retired', why: expect.stringContaining('number') }])
+  })
+
+  test('that another session is goes on there, and a person is told', async () => {
+    const { session, others, asks, pass } = await begin()
+    others.set(keyOf('copy'), sessionOf({ status: statusOf({ jid: OLD, authenticatedAt: 1 }) }))
+    await pass()
+    expect(asks).toEqual([])
+    expect(session.superseded).toMatchObject([
+      { state: 'still_linked', why: expect.stringMatching(/acme~copy uses it.*unlink it on the phone/) },
+    ])
+  })
+
+  test('whose backup is lost is told as still linked', async () => {
+    const { session, asks, events, pass } = await begin()
+    for (const { object } of await world.stores.snapshots.list(KEY)) await world.stores.blobs.remove(object)
+    await pass()
+    expect(asks).toEqual([])
+    expect(session.superseded).toMatchObject([{ state: 'still_linked' }])
+    expect(events).toMatchObject([{ to: 'still_linked', why: expect.stringContaining('blob_missing') }])
+  })
+
+  test('that could not be reached is tried again later, three times in all', async () => {
+    const { clock, session, asks, answers, events, wakes, pass } = await begin()
+    answers.push({ ended: 'no_answer' }, { ended: 'no_answer' }, { ended: 'no_answer' })
+    for (const tries of [1, 2]) {
+      await pass()
+      expect([session.superseded, events]).toMatchObject([[{ state: 'pending', tries }], []])
+      await pass()
+      expect(asks).toHaveLength(tries)
+      await clock.advance((wakes.at(-1) ?? 0) - clock.monotonicMs())
+    }
+    await pass()
+    expect(session.superseded).toMatchObject([{ state: 'still_linked', tries: 3 }])
+    expect(events).toMatchObject([{ to: 'still_linked' }])
+  })
+
+  test('is judged by its owner alone: what comes back after the session went elsewhere means nothing', async () => {
+    const { context, session, asks, answers, events, lease } = await begin()
+    const answer = Promise.withResolvers<Farewell>()
+    answers.push(answer.promise)
+    retireSuperseded(context as unknown as RunnerContext, KEY)
+    while (asks.length === 0) await new Promise(setImmediate)
+    expect(asks[0]?.mayWrite()).toBe(true)
+    lease.isGood = false
+    expect(asks[0]?.mayWrite()).toBe(false)
+    lease.isGood = true
+    session.stopRetiring?.abort()
+    expect([asks[0]?.mayWrite(), asks[0]?.signal.aborted]).toEqual([false, true])
+    answer.resolve({ ended: 'confirmed' })
+    while (context.retiring.size > 0) await new Promise(setImmediate)
+    expect([session.superseded?.[0]?.state, events]).toEqual(['pending', []])
+  })
+
+  test('waits while two others say farewell', async () => {
+    const { context, asks, wakes, pass } = await begin()
+    context.retiring.add(keyOf('one')).add(keyOf('two'))
+    await pass()
+    expect([asks.length, wakes.length]).toEqual([0, 1])
+  })
+})

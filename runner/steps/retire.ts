@@ -1,0 +1,142 @@
+import { CodedError, hasCode, toError } from '#shared/errors.ts'
+import type { SessionKey } from '#shared/ids.ts'
+import type { SupersededDevice } from '#shared/session.ts'
+import type { RunnerContext } from '../context.ts'
+import type { LiveSession } from '../session/live-session.ts'
+import { compareDevices, deviceOf, judgeFarewell, onThePhone, withDevice } from '../session/superseded.ts'
+import { isPaired } from '../state/paired.ts'
+import { CREDS_KEY, decodeValue } from '../state/record.ts'
+import type { RecordMap } from '../state/record-map.ts'
+import { loadSnapshot } from '../state/rehydrate.ts'
+
+/** Farewells of one runner at once: nobody waits for them, and sessions that come up need the logins. */
+const AT_ONCE = 2
+/** While others say farewell, or the store is in trouble. */
+const LATER_MS = 10_000
+/** After the first and after the second try in vain. */
+const AGAIN_AFTER_MS = [30_000, 180_000] as const
+
+/**
+ * Takes a device that this session was before off its phone, by its archived credentials, once the session is connected
+ * again: no companion can remove another. Begins it and returns; the outcome is told by an event and in the status. A crash
+ * in between is harmless: the next owner finds the device pending, and one that is gone already is refused with 401.
+ */
+export function retireSuperseded(context: RunnerContext, key: SessionKey): void {
+  const { clock, queue, retiring, breaker, lease } = context
+  const live = context.live.get(key)
+  if (!live?.state || live.socketIs !== 'open' || !live.paired || !lease.isGood || retiring.has(key)) return
+  const device = live.superseded?.find(({ state }) => state === 'pending')
+  if (!device) return
+  const nowMs = clock.monotonicMs()
+  const startMs = Math.max(
+    live.retireAtMs,
+    breaker.stoppedUntilMs,
+    retiring.size >= AT_ONCE ? nowMs + LATER_MS : 0,
+  )
+  if (nowMs < startMs) return queue.addAt(key, startMs)
+  const stop = new AbortController()
+  live.stopRetiring = stop
+  retiring.add(key)
+  void retire(context, live, device, stop.signal)
+    .catch((thrown: unknown) => {
+      if (stop.signal.aborted) return
+      const error = toError(thrown)
+      live.retireAtMs = clock.monotonicMs() + LATER_MS
+      if (!hasCode(error, 'store_unavailable', 'overloaded'))
+        context.log.error({ error, sessionId: key }, 'a superseded device could not be retired')
+    })
+    .finally(() => {
+      retiring.delete(key)
+      queue.add(key)
+    })
+}
+
+async function retire(
+  context: RunnerContext,
+  live: LiveSession,
+  device: SupersededDevice,
+  signal: AbortSignal,
+): Promise<void> {
+  const { clock, sessionDeps } = context
+  const { key } = live
+  const isOurs = (): boolean => !signal.aborted && context.live.get(key) === live && sessionDeps.mayWrite()
+  const archived = await archivedState(context, live, device)
+  if (!isOurs()) return
+  if (archived instanceof CodedError)
+    return conclude(context, live, device, onThePhone(`its credentials are lost (${archived.code})`))
+  const creds = decodeValue(archived.get(CREDS_KEY) ?? EMPTY) as Credentials
+  const jid = creds?.me?.id
+  const known = { ...device, ...(jid === undefined ? {} : { jid }) }
+  const standing = compareDevices(creds ?? {}, live.state?.storedCreds() ?? {})
+  // A device that is live, or never was linked, was not superseded.
+  if (standing === 'same' || !isPaired(creds)) {
+    live.superseded = live.superseded?.filter(({ snapshot }) => snapshot !== device.snapshot)
+    return
+  }
+  if (standing === 'number_taken') {
+    const why = 'it was not linked any more: its number belongs to another device'
+    return conclude(context, live, known, { state: 'retired', why, tries: device.tries })
+  }
+  const user = sessionThatIs(context, key, jid)
+  if (user !== undefined)
+    return conclude(context, live, known, onThePhone(`the session ${user} uses it, so it is left alone`))
+  context.log.info({ sessionId: key, snapshot: device.snapshot }, 'a superseded device says farewell')
+  const farewell = await context.sayFarewell({ key, records: archived, mayWrite: isOurs, signal })
+  if (!isOurs()) return
+  const outcome = judgeFarewell(farewell, device.tries)
+  live.retireAtMs = clock.monotonicMs() + (AGAIN_AFTER_MS[outcome.tries - 1] ?? 0)
+  conclude(context, live, known, outcome)
+}
+
+type Credentials = { me?: { id?: string }; signedIdentityKey?: { public?: unknown } } | undefined | null
+const EMPTY = Uint8Array.of(0xf6) // null, in CBOR
+
+/** The records of its backup, or why there are none. @throws CodedError `store_unavailable`, `overloaded` */
+async function archivedState(
+  context: RunnerContext,
+  { key, state }: LiveSession,
+  { snapshot }: SupersededDevice,
+): Promise<RecordMap | CodedError> {
+  const record = (await context.stores.snapshots.list(key)).find(({ id }) => id === snapshot)
+  if (!record || !state) return new CodedError('blob_missing', 'retire a device: its backup is gone')
+  try {
+    return await loadSnapshot(context, key, state.ring, record)
+  } catch (error) {
+    if (hasCode(error, 'bad_bytes', 'blob_missing', 'wrong_key')) return error
+    throw error
+  }
+}
+
+/** Another session with the very same device (it was exported and imported there), which would be cut off. */
+function sessionThatIs(
+  { view }: RunnerContext,
+  key: SessionKey,
+  jid: string | undefined,
+): string | undefined {
+  for (const [other, { status }] of view.sessions)
+    if (other !== key && status?.authenticatedAt !== undefined && deviceOf(status.jid) === deviceOf(jid))
+      return other
+  return undefined
+}
+
+function conclude(
+  context: RunnerContext,
+  live: LiveSession,
+  device: SupersededDevice,
+  outcome: Pick<SupersededDevice, 'state' | 'why' | 'tries'>,
+): void {
+  const { key } = live
+  live.superseded = withDevice(live.superseded ?? [], { ...device, ...outcome, at: context.clock.nowMs() })
+  context.log[outcome.state === 'still_linked' ? 'warn' : 'info'](
+    { sessionId: key, snapshot: device.snapshot, to: outcome.state, why: outcome.why, tries: outcome.tries },
+    'superseded device',
+  )
+  if (outcome.state === 'pending') return
+  context.tell.event(key, {
+    kind: 'retire',
+    to: outcome.state,
+    ...(outcome.why === undefined ? {} : { why: outcome.why }),
+    epoch: live.state?.epoch ?? 0,
+    detail: { snapshot: device.snapshot, ...(device.jid === undefined ? {} : { jid: device.jid }) },
+  })
+}

@@ -1,0 +1,108 @@
+import { makeWASocket, type BinaryNode } from '@whiskeysockets/baileys'
+import type { WebSocket } from 'ws'
+import type { Clock } from '#shared/clock.ts'
+import { CodedError } from '#shared/errors.ts'
+import type { Log } from '#shared/log.ts'
+import { CREDS_KEY, decodeValue } from '../state/record.ts'
+import { connectionAuth, type AuthSource } from './auth-state.ts'
+import { commonOptions, LOGOUT_WITHIN_MS, unlinkRequest, type BaileysSettings } from './baileys-socket.ts'
+import { closeReport } from './close-report.ts'
+import { baileysLog } from './quiet.ts'
+import { callOffers, deviceLists, placeholderResends, retryCounters } from './shared-cache.ts'
+import type { Farewell, FarewellAsk, SayFarewell } from './socket.ts'
+
+/** From the start to the answer: the watchdog's time for a connection that comes to nothing, with time for the answer. */
+const FAREWELL_WITHIN_MS = 55_000
+
+/**
+ * The last connection of a superseded device (facts: logging out and linked devices). It takes nothing in: what is still
+ * underway to that device is refused, and what it changes of its own state stays in memory.
+ */
+export function farewells(deps: {
+  settings: BaileysSettings
+  clock: Clock
+  log: Log | undefined
+}): SayFarewell {
+  const { settings, clock, log } = deps
+  return async (ask) => {
+    const auth = connectionAuth(inMemory(ask))
+    const cache = `${ask.key} superseded`
+    const sock = makeWASocket({
+      auth,
+      logger: baileysLog(log),
+      ...commonOptions(settings),
+      fireInitQueries: false,
+      shouldIgnoreJid: () => true,
+      shouldSyncHistoryMessage: () => false,
+      msgRetryCounterCache: retryCounters.of(cache),
+      userDevicesCache: deviceLists.of(cache),
+      callOfferCache: callOffers.of(cache),
+      placeholderResendCache: placeholderResends.of(cache),
+    })
+    const raw = (sock.ws as unknown as { socket: WebSocket | null }).socket
+    const told = Promise.withResolvers<Farewell>()
+    let http: number | undefined
+    let asked = false
+    const closedWith = (error: Error | undefined): void =>
+      told.resolve({ ended: 'closed', asked, report: closeReport(error, http) })
+    if (raw) guardWire(raw, ask)
+    sock.ws.on('unexpected-response', (_request: unknown, response: { statusCode?: number }) => {
+      http = response.statusCode
+      closedWith(undefined)
+    })
+    sock.ev.on('connection.update', ({ connection, lastDisconnect }) => {
+      if (connection === 'close') closedWith(lastDisconnect?.error)
+      if (connection === 'open') void askToUnlink().then((answer) => answer && told.resolve(answer))
+    })
+    /** Nothing where the connection ended first; its end says why. */
+    const askToUnlink = async (): Promise<Farewell | undefined> => {
+      try {
+        asked = true
+        const request = unlinkRequest(auth.creds.me?.id ?? '')
+        const answer: BinaryNode | undefined = await sock.query(request, LOGOUT_WITHIN_MS)
+        return answer?.attrs['type'] === 'result' ? { ended: 'confirmed' } : { ended: 'no_answer' }
+      } catch (error) {
+        const { data } = error as { data?: unknown }
+        return typeof data === 'number' ? { ended: 'refused', code: data } : undefined
+      }
+    }
+    const giveUp = (): void => told.resolve({ ended: 'no_answer' })
+    const cancel = clock.after(FAREWELL_WITHIN_MS, giveUp)
+    ask.signal.addEventListener('abort', giveUp, { once: true })
+    try {
+      if (ask.signal.aborted) giveUp()
+      return await told.promise
+    } finally {
+      cancel()
+      ask.signal.removeEventListener('abort', giveUp)
+      auth.seal()
+      void Promise.resolve(sock.end(new Error('said farewell'))).catch(() => undefined)
+      raw?.terminate()
+    }
+  }
+}
+
+/** Archived records under a connection, which never reach a journal. */
+function inMemory({ records }: FarewellAsk): AuthSource {
+  const creds = records.get(CREDS_KEY)
+  return {
+    storedCreds: () => creds && decodeValue(creds),
+    followCreds: () => undefined,
+    records,
+    journal: {
+      set: async (changes) => {
+        for (const [key, value] of changes) records.set(key, value)
+      },
+    },
+  }
+}
+
+/** Not a byte leaves once the session is somebody else's, or nobody needs this any more. */
+function guardWire(raw: WebSocket, { mayWrite, signal }: FarewellAsk): void {
+  const send = raw.send.bind(raw) as (data: Uint8Array, done?: (error?: Error) => void) => void
+  raw.send = (data: unknown, ...rest: unknown[]): void => {
+    const done = rest.at(-1) as ((error?: Error) => void) | undefined
+    if (!signal.aborted && mayWrite()) send(data as Uint8Array, done)
+    else done?.(new CodedError('lease_lost', 'write to WhatsApp'))
+  }
+}
