@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createSecretKey, randomBytes, type KeyObject } from 'node:crypto'
 import { CodedError } from './errors.ts'
 
 /** A data key, opened. `id` is 8 ASCII characters and travels in the clear in front of everything sealed with it. */
@@ -17,6 +17,17 @@ const HEAD_BYTES = 1 + ID_BYTES + IV_BYTES
 /** What sealing adds to a plaintext. */
 export const ENVELOPE_BYTES = HEAD_BYTES + TAG_BYTES
 
+/** Node takes ten times as long to prepare a key as to use it for a small entry, so each is prepared once. */
+const prepared = new WeakMap<OpenKey, KeyObject>()
+
+function prepare(key: OpenKey): KeyObject {
+  const known = prepared.get(key)
+  if (known) return known
+  const secret = createSecretKey(key.bytes)
+  prepared.set(key, secret)
+  return secret
+}
+
 /**
  * AES-256-GCM over everything that leaves the process. `aad` binds the bytes to their place (tenant, session, kind, epoch,
  * seq), so that they can't be moved or replayed elsewhere. Layout: version, key id, nonce, ciphertext, tag.
@@ -28,7 +39,7 @@ export function seal(key: OpenKey, plaintext: Uint8Array, aad: string): Uint8Arr
   sealed.write(key.id, 1, ID_BYTES, 'latin1')
   const iv = randomBytes(IV_BYTES)
   iv.copy(sealed, 1 + ID_BYTES)
-  const cipher = createCipheriv('aes-256-gcm', key.bytes, iv)
+  const cipher = createCipheriv('aes-256-gcm', prepare(key), iv)
   cipher.setAAD(bound(aad, sealed))
   cipher.update(plaintext).copy(sealed, HEAD_BYTES)
   cipher.final()
@@ -56,7 +67,7 @@ export function open(
   if (!key)
     throw new CodedError('bad_bytes', `open sealed bytes: data key ${JSON.stringify(keyId)} is not there`)
   const view = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.length)
-  const decipher = createDecipheriv('aes-256-gcm', key.bytes, view.subarray(1 + ID_BYTES, HEAD_BYTES))
+  const decipher = createDecipheriv('aes-256-gcm', prepare(key), view.subarray(1 + ID_BYTES, HEAD_BYTES))
   decipher.setAAD(bound(aad, view))
   decipher.setAuthTag(view.subarray(view.length - TAG_BYTES))
   try {

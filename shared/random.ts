@@ -12,7 +12,11 @@ const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567'
 
 export const systemRandom: Random = {
   next: () => Math.random(),
-  id: () => Array.from(randomBytes(16), (byte) => ALPHABET[byte & 31]).join(''),
+  id: () => {
+    let id = ''
+    for (const byte of randomBytes(16)) id += ALPHABET[byte & 31]
+    return id
+  },
 }
 
 /** A seeded generator (mulberry32): the same seed gives the same run. For tests and simulations only. */

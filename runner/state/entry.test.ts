@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { encodeCbor } from '#shared/cbor.ts'
@@ -14,6 +15,14 @@ const bad = expect.objectContaining({ code: 'bad_bytes' })
 const LONG = Buffer.from(Array.from({ length: 2_000 }, (_, at) => `chain-${at * 7919}`).join(''))
 const grown = Buffer.concat([LONG, Buffer.from('one more chain')])
 const growth: EntryBody = { kind: 'change', changes: [['session/1.0', grown]] }
+
+/** Bytes that nothing else says anything about, as keys are; the same for the same seed. */
+const randomOf = (size: number, seed: number): Buffer =>
+  Buffer.concat(
+    Array.from({ length: Math.ceil(size / 32) }, (_, at) =>
+      createHash('sha256').update(`${seed}/${at}`).digest(),
+    ),
+  ).subarray(0, size)
 
 describe('an entry', () => {
   test('is read back over the state that it was written over', () => {
@@ -41,6 +50,15 @@ describe('an entry', () => {
     const small = encodeEntry(growth, () => LONG)
     expect(small.length).toBeLessThan(200)
     expect(encodeEntry(growth, () => undefined).length).toBeGreaterThan(small.length * 10)
+  })
+
+  test('costs a group of records about what each of them grew by, however many they are', () => {
+    const olds = Array.from({ length: 200 }, (_, at) => randomOf(2_000, at))
+    const before = (key: string) => olds[Number(key)]
+    const changes = olds.map((old, at) => [`${at}`, Buffer.concat([old, randomOf(40, at + 0.5)])] as const)
+    const encoded = encodeEntry({ kind: 'change', changes }, before)
+    expect(encoded.length).toBeLessThan(200 * 100)
+    expect(decodeEntry(encoded, before).changes).toEqual(changes)
   })
 
   test('is refused over another state than the one that it was written over', () => {

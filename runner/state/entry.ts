@@ -1,5 +1,5 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
-import { decodeCbor, encodeCbor } from '#shared/cbor.ts'
+import { decodeCbor, encodeByteStrings, encodeCbor } from '#shared/cbor.ts'
 import { CodedError } from '#shared/errors.ts'
 
 export const ENTRY_KINDS = ['change', 'barrier', 'reset', 'jump'] as const
@@ -38,16 +38,8 @@ const ENTRY_BYTES_MAX = 256 * 1024 * 1024
 /** Layout: version, then CBOR `{k: kind, n: [keys], z: zstd(CBOR [values]), s?: snapshot, c?: clean}`. */
 export function encodeEntry(body: EntryBody, before: Before): Uint8Array {
   const names = body.changes.map(([key]) => key)
-  const values = encodeCbor(body.changes.map(([, value]) => value))
-  const dictionary = dictionaryOf(body.kind, names, before)
-  const packed = zstdCompressSync(values, {
-    ...(dictionary.length > 0 ? { dictionary } : {}),
-    params: {
-      [constants.ZSTD_c_compressionLevel]: 1,
-      [constants.ZSTD_c_contentSizeFlag]: 0,
-      [constants.ZSTD_c_checksumFlag]: 1,
-    },
-  })
+  const values = encodeByteStrings(body.changes.map(([, value]) => value))
+  const packed = pack(values, dictionaryOf(body.kind, names, before))
   const fields = { k: body.kind, n: names, z: packed }
   const more = { ...(body.snapshot ? { s: body.snapshot } : {}), ...(body.clean ? { c: true } : {}) }
   return Buffer.concat([Buffer.of(VERSION), encodeCbor({ ...fields, ...more })])
@@ -101,6 +93,34 @@ function dictionaryOf(kind: EntryKind, names: readonly string[], before: Before)
   }
   return parts.length === 0 ? Buffer.alloc(0) : Buffer.concat([NO_DICTIONARY_FORMAT, ...parts])
 }
+
+/**
+ * zstd's own choice of a hash table does not look at the dictionary, so that in a group of sixty records most of what they
+ * replace was not found any more. Measured with records of 2 KB whose last chain moved: one slot for each 7 bytes finds
+ * all of it (60 records: 4,297 B instead of 78,696 B; 200: 14,288 B instead of 262,619 B), one for each 9 no longer does,
+ * and a larger table only takes longer to set up.
+ */
+const DICTIONARY_BYTES_PER_SLOT = 7
+const HASH_LOG_MIN = 10
+const HASH_LOG_MAX = 17
+/** Most entries are this small; zstd's default of 16 KiB a call is garbage to collect. */
+const OUTPUT_BYTES_MIN = 1_024
+const OUTPUT_BYTES_MAX = 64 * 1_024
+
+function pack(values: Uint8Array, dictionary: Uint8Array): Uint8Array {
+  const params: Record<number, number> = {
+    [constants.ZSTD_c_compressionLevel]: 1,
+    [constants.ZSTD_c_contentSizeFlag]: 0,
+    [constants.ZSTD_c_checksumFlag]: 1,
+  }
+  const chunkSize = within(values.length >> 2, OUTPUT_BYTES_MIN, OUTPUT_BYTES_MAX)
+  if (dictionary.length === 0) return zstdCompressSync(values, { chunkSize, params })
+  const hashLog = Math.ceil(Math.log2(dictionary.length / DICTIONARY_BYTES_PER_SLOT))
+  params[constants.ZSTD_c_hashLog] = within(hashLog, HASH_LOG_MIN, HASH_LOG_MAX)
+  return zstdCompressSync(values, { chunkSize, dictionary, params })
+}
+
+const within = (value: number, min: number, max: number): number => Math.min(max, Math.max(min, value))
 
 function unpack(packed: Uint8Array, dictionary: Uint8Array): Uint8Array {
   try {

@@ -47,6 +47,18 @@ describe('a record', () => {
     expect(proto.Message.AppStateSyncKeyData.fromObject(stored).toJSON()).toEqual(key.toJSON())
   })
 
+  test('keeps no field that is undefined, and of an object of any class its own fields', () => {
+    class Kept {
+      list = [{ at: 1, gone: undefined }]
+      gone = undefined
+    }
+    expect(encodeValue(new Kept())).toEqual(encodeValue({ list: [{ at: 1 }] }))
+    expect(encodeValue({ deep: new Date(0) })).toEqual(encodeValue({ deep: '1970-01-01T00:00:00.000Z' }))
+    expect(encodeValue({ deep: Object.assign(Object.create(null), { at: 1 }) })).toEqual(
+      encodeValue({ deep: { at: 1 } }),
+    )
+  })
+
   test('of a type that is only a cache makes nobody wait', () => {
     expect(['device-list', 'lid-mapping', 'sender-key-memory'].every(isLazy)).toBe(true)
     expect(['session', 'sender-key', 'pre-key', 'tctoken', 'identity-key', 'creds'].some(isLazy)).toBe(false)

@@ -32,8 +32,18 @@ function plain(value: unknown): unknown {
   return fields
 }
 
+/** True for what `plain` would only copy, as nearly everything that Baileys stores: looking costs a fraction of copying. */
+function isPlain(value: unknown): boolean {
+  if (value === null || typeof value !== 'object') return value !== undefined
+  if (value instanceof Uint8Array) return true
+  if (Array.isArray(value)) return value.every(isPlain)
+  if (Object.getPrototypeOf(value) !== Object.prototype || 'toJSON' in value) return false
+  for (const name of Object.keys(value)) if (!isPlain((value as Record<string, unknown>)[name])) return false
+  return true
+}
+
 /** A copy of the value as bytes: later changes of the object do not reach the store. */
-export const encodeValue = (value: unknown): Uint8Array => encodeCbor(plain(value))
+export const encodeValue = (value: unknown): Uint8Array => encodeCbor(isPlain(value) ? value : plain(value))
 
 /** A fresh copy each time: the caller may change it. @throws CodedError `bad_bytes` */
 export const decodeValue = (bytes: Uint8Array): unknown => decodeCbor(bytes)

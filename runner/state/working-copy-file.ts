@@ -29,8 +29,6 @@ export function encodeFrame(entry: JournalEntry): Uint8Array {
   return Buffer.concat([length, body])
 }
 
-export const seqOf = (frame: Uint8Array): number => decodeFrame(frame).seq
-
 /** Epoch and seq of the base, so that it can be opened without its record. */
 export function encodeBaseHead(head: { epoch: number; seq: number }): Uint8Array {
   const bytes = Buffer.alloc(BASE_HEAD_BYTES)

@@ -4,14 +4,7 @@ import type { Log } from '#shared/log.ts'
 import { toError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { JournalEntry } from '#shared/store/journal-store.ts'
-import {
-  encodeBaseHead,
-  encodeFrame,
-  framesAfter,
-  loadCopy,
-  seqOf,
-  type LocalCopy,
-} from './working-copy-file.ts'
+import { encodeBaseHead, encodeFrame, framesAfter, loadCopy, type LocalCopy } from './working-copy-file.ts'
 
 export type { LocalCopy }
 
@@ -37,7 +30,7 @@ const WRITE_AFTER_MS = 200
 const TAIL_BYTES_MAX = 8 * 1024 * 1024
 
 export function fileWorkingCopies(dir: string, log: Log): WorkingCopies {
-  const tails = new Map<SessionKey, { waiting: Uint8Array[]; bytes: number; off: boolean }>()
+  const tails = new Map<SessionKey, { waiting: JournalEntry[]; bytes: number; off: boolean }>()
   let timer: NodeJS.Timeout | undefined
   let working: Promise<unknown> = mkdir(dir, { recursive: true, mode: 0o700 }).catch((error: unknown) =>
     log.warn(
@@ -65,7 +58,7 @@ export function fileWorkingCopies(dir: string, log: Log): WorkingCopies {
   async function flush(): Promise<void> {
     for (const [key, tail] of tails) {
       if (tail.waiting.length === 0) continue
-      const bytes = Buffer.concat(tail.waiting)
+      const bytes = Buffer.concat(tail.waiting.map(encodeFrame))
       tail.waiting = []
       try {
         await appendFile(file(key, 'tail'), bytes, { mode: 0o600 })
@@ -85,10 +78,10 @@ export function fileWorkingCopies(dir: string, log: Log): WorkingCopies {
       const tail = tails.get(key) ?? { waiting: [], bytes: 0, off: false }
       tails.set(key, tail)
       if (tail.off) return
-      const frame = encodeFrame(entry)
-      tail.bytes += frame.length
+      tail.bytes += entry.sealed.length
       if (tail.bytes > TAIL_BYTES_MAX) tail.off = true
-      tail.waiting.push(frame)
+      // As it is: whoever waits for the entry does not wait for its frame.
+      tail.waiting.push(entry)
       timer ??= setTimeout(() => {
         timer = undefined
         void queue(flush)
@@ -107,8 +100,9 @@ export function fileWorkingCopies(dir: string, log: Log): WorkingCopies {
           // The base first: an older tail than the base is skipped as far as the base goes, a newer one has a gap.
           await rename(`${base}.new`, base)
           await rename(`${tail}.new`, tail)
-          const waiting = (tails.get(key)?.waiting ?? []).filter((frame) => seqOf(frame) > head.seq)
-          const bytes = [...kept, ...waiting].reduce((sum, frame) => sum + frame.length, 0)
+          const waiting = (tails.get(key)?.waiting ?? []).filter((entry) => entry.seq > head.seq)
+          const sizes = [...kept.map((frame) => frame.length), ...waiting.map(({ sealed }) => sealed.length)]
+          const bytes = sizes.reduce((sum, size) => sum + size, 0)
           tails.set(key, { waiting, bytes, off: false })
         } catch (error) {
           cannotWrite(key, error)
