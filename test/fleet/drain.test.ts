@@ -120,7 +120,7 @@ test('B5 E7: what is claimed while the drain begins goes as well, and stays in n
   const stopping = one.runner.stop()
   await eventually(
     'the drain to have begun',
-    () => stores.runners.list(),
+    () => stores.runners.look().then(({ records }) => records),
     ([record]) => record?.draining,
   )
   answered.resolve()
@@ -150,7 +150,7 @@ test('B5 E7: a claim whose answer is lost leaves nothing in the name of a runner
   const draining = one.runner.drain()
   await eventually(
     'the drain to have begun',
-    () => stores.runners.list(),
+    () => stores.runners.look().then(({ records }) => records),
     ([record]) => record?.draining,
   )
   answered.resolve()
