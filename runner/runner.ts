@@ -254,7 +254,8 @@ export class Runner {
     log.info({ sessions: live.size }, 'draining')
     this.#isDraining = true
     this.#context.preparations.look()
-    await lease.drain()
+    // Who came up a moment ago is a successor too: not knowing it would let all sessions go at once.
+    await Promise.all([lease.drain(), this.#housekeeping.look()])
     const summary = await this.#handOver.drain(() => lease.isGood)
     log.info(summary, 'drained')
     return summary

@@ -2,7 +2,9 @@ import { expect, test } from 'vitest'
 import type { Problem } from '#test/e2e/api.ts'
 import { systemClock } from '#shared/clock.ts'
 import { CodedError } from '#shared/errors.ts'
+import type { SessionKey } from '#shared/ids.ts'
 import type { OwnerStore } from '#shared/store/owner-store.ts'
+import type { RunnerStore } from '#shared/store/runner-store.ts'
 import { faulty } from '#test/contract/faulty.ts'
 import { eventually } from '#test/e2e/eventually.ts'
 import { useWorld } from '#test/e2e/world.ts'
@@ -164,4 +166,39 @@ test('B5 E7: a claim whose answer is lost leaves nothing in the name of a runner
   expect(await owners()).toEqual(
     Array.from({ length: 2 }, () => expect.objectContaining({ runnerId: other.runner.id })),
   )
+})
+
+test('B5: a successor that came up a moment ago is known to the drain, which then lets few sessions go at once', async () => {
+  const { start } = await beginLocal(systemClock, await world.whatsapp.seed({ count: SESSIONS, preKeys: 1 }))
+  const free = new Set<SessionKey>()
+  let freeMax = 0
+  const counted = (owners: OwnerStore): OwnerStore => ({
+    ...owners,
+    async release(ask) {
+      await owners.release(ask)
+      free.add(ask.key)
+      freeMax = Math.max(freeMax, free.size)
+    },
+    async claim(ask) {
+      const owner = await owners.claim(ask)
+      free.delete(ask.key)
+      return owner
+    },
+  })
+  // It hears of no other runner, and looks for them only now and then.
+  const deaf = (runners: RunnerStore): RunnerStore => ({
+    ...runners,
+    watch: () => ({ close: () => Promise.resolve() }),
+  })
+  const one = await start((whole) => ({
+    ...whole,
+    owners: counted(whole.owners),
+    runners: deaf(whole.runners),
+  }))
+  await eventually('every session to be open', () => one.open.size === SESSIONS)
+  const other = await start((whole) => ({ ...whole, owners: counted(whole.owners) }))
+  await one.runner.stop()
+  await eventually('the other to have them', () => other.open.size === SESSIONS)
+  expect(freeMax).toBeGreaterThan(0)
+  expect(freeMax).toBeLessThan(SESSIONS / 2)
 })
