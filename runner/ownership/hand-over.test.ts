@@ -78,6 +78,15 @@ describe('a drain', () => {
     expect(clock.timers).toBe(0)
   })
 
+  test('gives the successor time to prepare before the first session leaves', async () => {
+    const { clock, left, handOver } = begin(10)
+    const draining = handOver.drain(() => true)
+    await clock.advance(200)
+    expect(left).toEqual([])
+    await clock.advance(10_000)
+    expect(await draining).toMatchObject({ sessions: 10, left: 0 })
+  })
+
   test('keeps few sessions without a socket at once', async () => {
     const { drain, withoutMax } = begin(50, { connectMs: 30 })
     await drain()
@@ -138,7 +147,7 @@ describe('a drain', () => {
   test('takes along what was claimed in between', async () => {
     const { live, drain, clock, left } = begin(10)
     const late = keyOf('late')
-    clock.after(100, () => live.set(late, liveOf({}, late)))
+    clock.after(400, () => live.set(late, liveOf({}, late)))
     expect(await drain()).toMatchObject({ sessions: 10, left: 0 })
     expect(left).toContain(late)
   })
