@@ -23,7 +23,9 @@ function begin(count: number, world: { successor?: boolean; connectMs?: number }
   // In another order than the one in which they are to leave.
   for (const [at, key] of [...keys.entries()].toReversed())
     live.set(key, liveOf({ socketIs: 'open', lastActivityAt: at }, key))
+  const claimed = new Set<SessionKey>()
   const elsewhere = new Set<SessionKey>()
+  let looks = 0
   const left: SessionKey[] = []
   const faults = { store: false, stuck: new Set<SessionKey>() }
   const claiming = { count: 0 }
@@ -36,6 +38,7 @@ function begin(count: number, world: { successor?: boolean; connectMs?: number }
     withoutMax = Math.max(withoutMax, ++without)
     clock.after(RELEASE_MS, () => {
       live.delete(key)
+      if (successor) claimed.add(key)
       clock.after(connectMs, () => {
         if (successor) elsewhere.add(key)
         without--
@@ -48,10 +51,11 @@ function begin(count: number, world: { successor?: boolean; connectMs?: number }
     live,
     wake,
     isClaiming: () => claiming.count > 0,
-    epochOf: () => EPOCH,
+    epochOf: (key) => (claimed.has(key) ? EPOCH + 1 : EPOCH),
     hasSuccessor: () => successor,
     sessions: {
       get: async (key): Promise<Session> => {
+        looks++
         if (faults.store) throw new CodedError('store_unavailable', 'scripted')
         return sessionOf({ status: statusOf({ epoch: elsewhere.has(key) ? EPOCH + 1 : EPOCH }) })
       },
@@ -65,7 +69,18 @@ function begin(count: number, world: { successor?: boolean; connectMs?: number }
     if (!summary) throw new Error('the drain did not end')
     return summary
   }
-  return { clock, keys, live, left, faults, claiming, handOver, drain, withoutMax: () => withoutMax }
+  return {
+    clock,
+    keys,
+    live,
+    left,
+    faults,
+    claiming,
+    handOver,
+    drain,
+    withoutMax: () => withoutMax,
+    looks: () => looks,
+  }
 }
 
 describe('a drain', () => {
@@ -106,6 +121,16 @@ describe('a drain', () => {
     const fast = await begin(50, { connectMs: 30 }).drain()
     const slow = await begin(50, { connectMs: 300 }).drain()
     expect(fast.durationMs).toBeLessThan(slow.durationMs / 2)
+  })
+
+  test('asks the store a few times for each session, and not before it is claimed', async () => {
+    const { drain, looks } = begin(30, { connectMs: 300 })
+    await drain()
+    expect(looks()).toBeGreaterThanOrEqual(30)
+    expect(looks()).toBeLessThanOrEqual(30 * 8)
+    const alone = begin(30, { successor: false })
+    await alone.drain()
+    expect(alone.looks()).toBe(0)
   })
 
   test('lets all go at once when nobody can take them', async () => {

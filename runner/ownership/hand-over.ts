@@ -46,6 +46,9 @@ const LEAD_MS = 250
  */
 const SLOT_MS = 800
 const LOOK_MS = 15
+/** A look into the store is a call that may be billed, and takes the successor's turn there: the next one comes later. */
+const LOOK_GROWTH = 1.5
+const LOOK_MAX_MS = 150
 
 /**
  * Decides which sessions leave this runner, and when. A drain hands all of them over, the quiet ones first, a few at a time,
@@ -121,14 +124,16 @@ export class HandOver {
     const untilMs = clock.monotonicMs() + withinMs
     while (live.has(key) && clock.monotonicMs() < untilMs + SLOT_MS) await clock.sleep(LOOK_MS)
     if (!wasConnected) return
-    while (clock.monotonicMs() < untilMs) {
+    for (let lookMs = LOOK_MS; clock.monotonicMs() < untilMs;) {
       try {
-        const status = (await sessions.get(key))?.status
+        // A watch tells of the claim; before it there is nothing to ask for.
+        const status = epochOf(key) > epoch ? (await sessions.get(key))?.status : undefined
         if (status && status.epoch > epoch && status.phase === 'connected') return
       } catch (error) {
         log.debug({ error: toError(error), sessionId: key }, 'the successor could not be looked at')
       }
-      await clock.sleep(LOOK_MS)
+      await clock.sleep(lookMs)
+      if (epochOf(key) > epoch) lookMs = Math.min(lookMs * LOOK_GROWTH, LOOK_MAX_MS)
     }
   }
 }
