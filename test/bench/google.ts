@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemClock } from '#shared/clock.ts'
 import { readConfig } from '#shared/config.ts'
@@ -53,13 +52,14 @@ async function withSessions<T>(sessions: number, work: (place: Place) => Promise
       })
       await prepareStores(stores, seeded, join(dir, 'preparation'))
       await stores.close()
-      const at = { dataDir: join(dir, 'data'), workDir: join(dir, 'work'), url: standIn.url }
+      // Each with an empty disk of its own.
       const start: Place['start'] = (role, more) => {
+        const workDir = join(dir, `work-${programs.length}`)
+        const at = { dataDir: join(dir, 'data'), workDir, url: standIn.url }
         const program = startMooring(at, { ...env, MOORING_ROLE: role, ...more })
         programs.push(program)
         return program
       }
-      await rm(at.workDir, { recursive: true, force: true })
       return await work({ admin, seeded, start })
     } finally {
       await Promise.all(programs.map((program) => program.kill('SIGKILL')))
@@ -126,7 +126,7 @@ const RESYNC_NEVER_MS = 3_600_000
 export async function benchGoogleCosts(): Promise<readonly Figure[]> {
   if (skipReason !== undefined) return [SKIPPED]
   return withSessions(IDLE_SESSIONS, async ({ admin, seeded, start }) => {
-    const idle = await atRest(start)
+    const idle = [...(await atRest(start)), await pairAtRest(start)]
     const control = start('control')
     const runner = start('runner', { MOORING_RESYNC_EVERY_MS: String(RESYNC_NEVER_MS) })
     await runner.line((one) => one.message === 'sessions restored', RESTORED_WITHIN_MS)
@@ -168,6 +168,31 @@ async function atRest(start: Place['start']): Promise<Figure[]> {
       note: `alone in its fleet; reads: ${callsOf(bill, 'reads', seconds / 3600, FULL_PASS)}; writes: ${callsOf(bill, 'writes', seconds / 3600)}`,
     },
   ]
+}
+
+/** What one of two runners is billed for while nothing happens: its own lease, and its looks at both. */
+async function pairAtRest(start: Place['start']): Promise<Figure> {
+  const env = { MOORING_RESYNC_EVERY_MS: String(RESYNC_NEVER_MS), MOORING_REBALANCE_PER_MINUTE: '0' }
+  const pair = [start('runner', env), start('runner', env)]
+  for (const runner of pair)
+    await runner.line((one) => one.message === 'sessions restored', RESTORED_WITHIN_MS)
+  const before = await Promise.all(pair.map((runner) => quietBill(runner, RUNNERS_OWN)))
+  const startMs = performance.now()
+  await systemClock.sleep(IDLE_MS)
+  const after = await Promise.all(pair.map((runner) => billOf(runner)))
+  const hours = (performance.now() - startMs) / 3_600_000
+  const bills = after.map((bill, at) => difference(bill, before[at] ?? new Map()))
+  const own = (kind: 'reads' | 'writes'): string => {
+    const total = bills.reduce((count, bill) => count + sum(bill, kind) - sum(bill, kind, RUNNERS_OWN), 0)
+    return (total / pair.length / hours).toFixed(0)
+  }
+  await Promise.all(pair.map((runner) => runner.kill('SIGTERM')))
+  return {
+    name: 'billed per idle runner-hour, one of two',
+    value: `${own('reads')} reads, ${own('writes')} writes`,
+    goal: '–',
+    note: bills.map((bill) => callsOf(bill, 'reads', hours)).join(' | '),
+  }
 }
 
 /** The bill of all of them together for some work, without what they are billed for all the time. */
