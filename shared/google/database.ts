@@ -22,8 +22,8 @@ type Outcome =
   | { done: false; because: 'exists' | 'missing' | 'changed' }
 
 /**
- * The one way to Firestore: every call has a deadline, is counted, and answers in our words. One client per process, over
- * gRPC (facts/gcp §2.4).
+ * The one way to Firestore: every call has a deadline, is counted, and answers in our words. Two clients per process over
+ * gRPC (facts/gcp §2.4), one of them for the leases alone.
  */
 export interface Database {
   /** In the namespace, if there is one. Indexes go by this name alone, so they serve every namespace. */

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts'
 import type { Random } from '../random.ts'
 import type { Stores } from '../store/stores.ts'
 import { checkGoogle } from './check.ts'
-import { openDatabase } from './database.ts'
+import { openDatabase, type Database } from './database.ts'
 import { firestoreApiKeyStore } from './firestore-api-key-store.ts'
 import { firestoreEventStore } from './firestore-event-store.ts'
 import { firestoreFeedStore } from './firestore-feed-store.ts'
@@ -52,16 +52,20 @@ export interface GoogleOptions {
  */
 export function openGoogleStores(options: GoogleOptions): Promise<Stores> {
   const { clock, random, meter = noMeter } = options
-  const db = openDatabase({
-    project: options.project,
-    database: options.database,
-    emulatorHost: options.firestoreEmulatorHost,
-    namespace: options.namespace,
-    clock,
-    random,
-    meter,
-    callTimeoutMs: options.callTimeoutMs,
-  })
+  const connect = (): Database =>
+    openDatabase({
+      project: options.project,
+      database: options.database,
+      emulatorHost: options.firestoreEmulatorHost,
+      namespace: options.namespace,
+      clock,
+      random,
+      meter,
+      callTimeoutMs: options.callTimeoutMs,
+    })
+  const db = connect()
+  // A connection takes a hundred calls at once, and a renewal that waits behind the others of a start may come too late.
+  const leases = connect()
   const signals = createSignals(db)
   const bucket = openBucket(options.bucket, options.project, address(options.storageEmulatorHost))
   const keys = kmsKeyWrapper({ key: options.kmsKey, endpoint: options.kmsEndpoint, calls: db.calls, meter })
@@ -72,7 +76,7 @@ export function openGoogleStores(options: GoogleOptions): Promise<Stores> {
     apiKeys: firestoreApiKeyStore(db),
     sessions: firestoreSessionStore(db, signals),
     owners: firestoreOwnerStore(db, signals),
-    runners: firestoreRunnerStore(db, signals),
+    runners: firestoreRunnerStore(leases, signals),
     journal: firestoreJournalStore(db),
     snapshots: firestoreSnapshotStore(db),
     blobs: storageBlobStore({
@@ -97,7 +101,7 @@ export function openGoogleStores(options: GoogleOptions): Promise<Stores> {
 
   async function closeAll(): Promise<void> {
     await signals.close()
-    await Promise.all([db.close(), keys.close()])
+    await Promise.all([db.close(), leases.close(), keys.close()])
   }
 }
 
