@@ -37,7 +37,11 @@ export async function main(): Promise<void> {
     await stores.close()
     return summary?.left ?? 0
   })
-  await stores.check()
+  // Control alone begins with what nearly every request needs. Loading the clients of the rest would double the time until
+  // its first answer; /health/ready asks for all of it, and a deployment asks that before a revision gets traffic.
+  const check = stores.check(config.MOORING_ROLE === 'control' ? 'records' : 'all')
+  // What it serves with is loaded while the stores are asked.
+  const [serve] = await Promise.all([loadServer(config), check])
   serving = await serve(config, { stores, log, registry, isRunning: () => runner !== undefined })
   if (config.MOORING_ROLE !== 'control') {
     const { startRunner } = await import('./start-runner.ts')
@@ -45,17 +49,15 @@ export async function main(): Promise<void> {
   }
 }
 
-/** Each role loads what it needs: control no library of WhatsApp, a runner alone no API. */
-async function serve(
+type Serve = (
   config: Config,
   deps: { stores: Stores; log: Log; registry: Registry; isRunning: () => boolean },
-): Promise<Serving> {
-  if (config.MOORING_ROLE === 'runner') {
-    const { startProbes } = await import('./start-probes.ts')
-    return startProbes(config, deps)
-  }
-  const { startControl } = await import('./start-control.ts')
-  return startControl(config, deps.stores, deps.log, deps.registry)
+) => Promise<Serving>
+
+/** Each role loads what it needs: control no library of WhatsApp, a runner alone no API. */
+async function loadServer(config: Config): Promise<Serve> {
+  if (config.MOORING_ROLE === 'runner') return (await import('./start-probes.ts')).startProbes
+  return (await import('./start-control.ts')).startControl
 }
 
 /** One session's failure never ends the process: rejections that nobody awaits come from the library's own callbacks. */

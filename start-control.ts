@@ -15,9 +15,7 @@ import { welcome } from './welcome.ts'
 /** Everything that only a process which serves the API loads. */
 export async function startControl(
   config: Config,
-  stores: Stores,
-  log: Log,
-  registry: Registry,
+  { stores, log, registry }: { stores: Stores; log: Log; registry: Registry },
 ): Promise<Serving> {
   const key = await bootstrapKey(config, config.MOORING_DATA_DIR, randomBytes)
   const project = config.GOOGLE_CLOUD_PROJECT

@@ -38,8 +38,7 @@ function isPlain(value: unknown): boolean {
   if (value instanceof Uint8Array) return true
   if (Array.isArray(value)) return value.every(isPlain)
   if (Object.getPrototypeOf(value) !== Object.prototype || 'toJSON' in value) return false
-  for (const name of Object.keys(value)) if (!isPlain((value as Record<string, unknown>)[name])) return false
-  return true
+  return Object.values(value).every(isPlain)
 }
 
 /** A copy of the value as bytes: later changes of the object do not reach the store. */

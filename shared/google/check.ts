@@ -1,6 +1,7 @@
 import type { Bucket } from '@google-cloud/storage'
 import { CodedError, toError } from '../errors.ts'
 import type { KeyWrapper } from '../store/key-wrapper.ts'
+import type { CheckScope } from '../store/stores.ts'
 import type { Database } from './database.ts'
 import { codeOf, GRPC, hasNoCredentials } from './vendor-error.ts'
 
@@ -18,14 +19,15 @@ const CHECKED = 'imports/'
 const MISSING = new Set<number | undefined>([404, GRPC.notFound])
 const REFUSED = new Set<number | undefined>([401, 403, GRPC.permissionDenied, GRPC.unauthenticated])
 
-/** Asks each service one cheap question at the start, so that what is wrong is said once and in words. */
+/** Asks services one cheap question each, so that what is wrong is said in words. The first is the one that has the records. */
 export async function checkGoogle(options: {
+  scope: CheckScope
   db: Database
-  bucket: Bucket
+  bucket: () => Promise<Bucket>
   keys: KeyWrapper
   names: { project: string; database: string; bucket: string; kmsKey: string }
 }): Promise<void> {
-  const { db, bucket, keys, names } = options
+  const { scope, db, bucket, keys, names } = options
   const probes: Probe[] = [
     {
       ask: () => db.query('check Firestore', db.collection('tenants').limit(1)),
@@ -35,8 +37,8 @@ export async function checkGoogle(options: {
     },
     {
       ask: () =>
-        db.calls.within('check the bucket', () =>
-          bucket.getFiles({ prefix: CHECKED, maxResults: 1, autoPaginate: false }),
+        db.calls.within('check the bucket', async () =>
+          (await bucket()).getFiles({ prefix: CHECKED, maxResults: 1, autoPaginate: false }),
         ),
       missing: `There is no Cloud Storage bucket "${names.bucket}"; create it or correct MOORING_BUCKET.`,
       refused: `Cloud Storage refuses this service account; give it roles/storage.objectUser on bucket "${names.bucket}".`,
@@ -49,7 +51,7 @@ export async function checkGoogle(options: {
       away: `Cloud KMS key "${names.kmsKey}" does not answer or is disabled.`,
     },
   ]
-  for (const probe of probes) {
+  for (const probe of scope === 'records' ? probes.slice(0, 1) : probes) {
     try {
       await probe.ask()
     } catch (error) {

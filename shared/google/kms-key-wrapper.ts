@@ -1,4 +1,4 @@
-import { KeyManagementServiceClient } from '@google-cloud/kms'
+import type { KeyManagementServiceClient } from '@google-cloud/kms'
 import { grpc } from 'google-gax'
 import { CodedError } from '../errors.ts'
 import type { KeyWrapper } from '../store/key-wrapper.ts'
@@ -22,10 +22,14 @@ export interface KmsOptions {
   meter: Meter
 }
 
-/** Cloud KMS: one call for each data key, nothing kept. The caller keeps opened data keys, in memory only. */
+/**
+ * Cloud KMS: one call for each data key, nothing kept. The caller keeps opened data keys, in memory only. The client is
+ * made for the first call: it takes 150 ms and 25 MiB, and control hardly ever makes one.
+ */
 export function kmsKeyWrapper(options: KmsOptions): KeyWrapper & { close(): Promise<void> } {
   const { key, calls, meter } = options
-  const client = createClient(options.endpoint)
+  let made: Promise<KeyManagementServiceClient> | undefined
+  const client = () => (made ??= createClient(options.endpoint))
 
   async function ask<T>(what: string, work: () => Promise<T>): Promise<T> {
     meter.count('keyCalls', 1, what)
@@ -39,15 +43,16 @@ export function kmsKeyWrapper(options: KmsOptions): KeyWrapper & { close(): Prom
   async function encrypt(what: string, plaintext: Uint8Array, aad: string) {
     const additionalAuthenticatedData = Buffer.from(aad)
     for (let tries = 0; tries < TRIES_MAX; tries++) {
-      const [answer] = await ask(what, () =>
-        client.encrypt({
+      const [answer] = await ask(what, async () => {
+        const kms = await client()
+        return kms.encrypt({
           name: key,
           plaintext,
           additionalAuthenticatedData,
           plaintextCrc32c: { value: crc32c(plaintext) },
           additionalAuthenticatedDataCrc32c: { value: crc32c(additionalAuthenticatedData) },
-        }),
-      )
+        })
+      })
       const wrapped = bytes(answer.ciphertext)
       const whole =
         answer.verifiedPlaintextCrc32c === true &&
@@ -71,7 +76,7 @@ export function kmsKeyWrapper(options: KmsOptions): KeyWrapper & { close(): Prom
     for (let tries = 0; tries < TRIES_MAX; tries++) {
       const [answer] = await ask(what, async () => {
         try {
-          return await client.decrypt(request)
+          return await (await client()).decrypt(request)
         } catch (error) {
           // Another key, another `aad` or damaged bytes: KMS does not say which, and it is never a passing matter.
           if (codeOf(error) !== GRPC.invalidArgument) throw error
@@ -91,11 +96,14 @@ export function kmsKeyWrapper(options: KmsOptions): KeyWrapper & { close(): Prom
     async currentVersion() {
       return (await encrypt('ask for the key version', PROBE.bytes, PROBE.aad)).keyVersion
     },
-    close: () => client.close(),
+    async close() {
+      await (await made)?.close()
+    },
   }
 }
 
-function createClient(endpoint: string | undefined): KeyManagementServiceClient {
+async function createClient(endpoint: string | undefined): Promise<KeyManagementServiceClient> {
+  const { KeyManagementServiceClient } = await import('@google-cloud/kms')
   if (endpoint === undefined) return new KeyManagementServiceClient()
   const [host = 'localhost', port = '443'] = endpoint.split(':')
   return new KeyManagementServiceClient({

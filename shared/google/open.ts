@@ -92,7 +92,7 @@ export function openGoogleStores(options: GoogleOptions): Promise<Stores> {
     feed: firestoreFeedStore(db),
     jobs: firestoreJobStore(db),
     keys,
-    check: () => checkGoogle({ db, bucket, keys, names: options }),
+    check: (scope = 'all') => checkGoogle({ scope, db, bucket, keys, names: options }),
     close() {
       closed ??= closeAll()
       return closed

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { Storage, type Bucket, type File } from '@google-cloud/storage'
+import type { Bucket, File } from '@google-cloud/storage'
 import type { Clock } from '../clock.ts'
 import { CodedError } from '../errors.ts'
 import type { BlobStore } from '../store/blob-store.ts'
@@ -17,8 +17,17 @@ import { codeOf } from './vendor-error.ts'
 
 const LIST_PAGE = 1000
 
-/** `emulatorHost` is a whole address, `http://127.0.0.1:9199`. */
-export function openBucket(name: string, project: string, emulatorHost?: string): Bucket {
+/**
+ * The client is loaded and made for the first call: control can do without it most of the time.
+ * `emulatorHost` is a whole address, `http://127.0.0.1:9199`.
+ */
+export function openBucket(name: string, project: string, emulatorHost?: string): () => Promise<Bucket> {
+  let made: Promise<Bucket> | undefined
+  return () => (made ??= createBucket(name, project, emulatorHost))
+}
+
+async function createBucket(name: string, project: string, emulatorHost?: string): Promise<Bucket> {
+  const { Storage } = await import('@google-cloud/storage')
   const storage = new Storage({
     projectId: project,
     retryOptions: { autoRetry: false, maxRetries: 0 },
@@ -31,7 +40,7 @@ export function openBucket(name: string, project: string, emulatorHost?: string)
 /** Objects in one bucket, under their own names. Nothing is ever overwritten: every upload is "create only". */
 export function storageBlobStore(deps: StorageDeps): BlobStore {
   const { bucket, prefix: own, clock, meter, retry } = deps
-  const fileOf = (name: string): File => bucket.file(own + name)
+  const fileOf = async (name: string): Promise<File> => (await bucket()).file(own + name)
 
   return {
     async create(name, parts) {
@@ -40,12 +49,12 @@ export function storageBlobStore(deps: StorageDeps): BlobStore {
       await withRetries(deps, what, async () => {
         meter.count('objectWrites', 1, 'create an object')
         try {
-          await upload(clock, retry, fileOf(name), parts, sent.crc32c)
+          await upload(clock, retry, await fileOf(name), parts, sent.crc32c)
         } catch (error) {
           // "Precondition failed": the name is taken, perhaps by this very upload, whose answer was lost.
           if (codeOf(error) !== 412) throw error
           meter.count('objectReads', 1, 'read back an object')
-          const [stored] = await limited(fileOf(name).getMetadata())
+          const [stored] = await limited((await fileOf(name)).getMetadata())
           if (stored.crc32c !== sent.crc32c || Number(stored.size) !== sent.size) {
             throw new CodedError('blob_exists', `object ${name} exists`)
           }
@@ -60,7 +69,7 @@ export function storageBlobStore(deps: StorageDeps): BlobStore {
       let pageToken: string | undefined
       do {
         const token = pageToken
-        const [files, next] = await withRetries(deps, `list objects under ${prefix}`, () => {
+        const [files, next] = await withRetries(deps, `list objects under ${prefix}`, async () => {
           meter.count('objectWrites', 1, 'list objects')
           const query = {
             prefix: own + prefix,
@@ -68,7 +77,8 @@ export function storageBlobStore(deps: StorageDeps): BlobStore {
             maxResults: LIST_PAGE,
             fields: 'items/name,nextPageToken',
           }
-          return limited(bucket.getFiles(token === undefined ? query : { ...query, pageToken: token }))
+          const page = token === undefined ? query : { ...query, pageToken: token }
+          return limited((await bucket()).getFiles(page))
         })
         names.push(...files.map((file) => file.name.slice(own.length)))
         pageToken = (next as { pageToken?: string } | null | undefined)?.pageToken
@@ -79,7 +89,7 @@ export function storageBlobStore(deps: StorageDeps): BlobStore {
     async remove(name) {
       await withRetries(deps, `remove object ${name}`, async () => {
         try {
-          await limited(fileOf(name).delete())
+          await limited((await fileOf(name)).delete())
         } catch (error) {
           if (codeOf(error) !== 404) throw error
         }

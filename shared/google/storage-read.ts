@@ -50,7 +50,7 @@ async function open(deps: StorageDeps, name: string, from: number): Promise<Open
   const { bucket, prefix, clock, meter, retry } = deps
   meter.count('objectReads', 1, 'read an object')
   const range = from > 0 ? { start: from } : {}
-  const stream = bucket
+  const stream = (await bucket())
     .file(prefix + name)
     .createReadStream({ validation: false, decompress: false, ...range })
   let checksum: string | undefined

@@ -6,7 +6,7 @@ import type { Meter } from './meter.ts'
 import { codeOf } from './vendor-error.ts'
 
 export interface StorageDeps {
-  bucket: Bucket
+  bucket: () => Promise<Bucket>
   /** Of all names. */
   prefix: string
   clock: Clock

@@ -12,6 +12,9 @@ import type { SessionStore } from './session-store.ts'
 import type { SnapshotStore } from './snapshot-store.ts'
 import type { TenantStore } from './tenant-store.ts'
 
+/** `records`: at least what the sessions' records are in; by that alone control can answer nearly everything. */
+export type CheckScope = 'all' | 'records'
+
 /** One whole set of stores: either the embedded one or Google Cloud's. Every call has a timeout inside its adapter. */
 export interface Stores {
   tenants: TenantStore
@@ -28,7 +31,7 @@ export interface Stores {
   jobs: JobStore
   keys: KeyWrapper
   /** Rejects with a CodedError `config` or `store_unavailable` whose message tells an operator what is wrong. */
-  check(): Promise<void>
+  check(scope?: CheckScope): Promise<void>
   /** Ends connections, timers and locks. Closing twice is harmless. */
   close(): Promise<void>
 }

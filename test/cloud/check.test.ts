@@ -3,6 +3,7 @@ import { systemClock } from '#shared/clock.ts'
 import { openGoogleStores } from '#shared/google/open.ts'
 import { GRPC } from '#shared/google/vendor-error.ts'
 import { systemRandom } from '#shared/random.ts'
+import type { CheckScope } from '#shared/store/stores.ts'
 import { startKmsServer } from './kms-server.ts'
 import { startRefusingFirestore } from './refusing-firestore.ts'
 import { startStorageServer } from './storage-server.ts'
@@ -20,13 +21,16 @@ const NAMES = {
 }
 
 /** The whole of Google Cloud in order (Firestore answers with an empty list), but for what the test spoils. */
-async function check(spoilt: {
-  firestore?: [code: number, details: string]
-  forbidden?: boolean
-  buckets?: string[]
-  missingKeys?: string[]
-  kms?: { code: number; details: string }
-}): Promise<unknown> {
+async function check(
+  spoilt: {
+    firestore?: [code: number, details: string]
+    forbidden?: boolean
+    buckets?: string[]
+    missingKeys?: string[]
+    kms?: { code: number; details: string }
+  },
+  scope?: CheckScope,
+): Promise<unknown> {
   const firestore = await startRefusingFirestore(...(spoilt.firestore ?? [0, '']))
   const storage = await startStorageServer({ buckets: spoilt.buckets ?? [BUCKET] })
   const kms = await startKmsServer({ missing: spoilt.missingKeys ?? [] })
@@ -38,7 +42,7 @@ async function check(spoilt: {
     storageEmulatorHost: storage.url,
     kmsEndpoint: kms.endpoint,
   })
-  const found: unknown = await stores.check().catch((error: unknown) => error)
+  const found: unknown = await stores.check(scope).catch((error: unknown) => error)
   await stores.close()
   await Promise.all([firestore.close(), storage.close(), kms.close()])
   return found
@@ -100,6 +104,12 @@ test.concurrent.for(rows)('%s', async ([, spoilt, code, message], { expect }) =>
 
 test('finds nothing wrong where nothing is', async () => {
   expect(await check({})).toBeUndefined()
+})
+
+test('asks Firestore alone where only the records are asked for', async () => {
+  expect(await check({ buckets: [], missingKeys: [KEY] }, 'records')).toBeUndefined()
+  const firestore: [number, string] = [GRPC.notFound, missingDatabase]
+  expect(await check({ firestore }, 'records')).toMatchObject({ code: 'config' })
 })
 
 test('looks in the bucket only where control may look too', async () => {
