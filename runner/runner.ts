@@ -21,7 +21,7 @@ import { FAILED_PASS_MS, Passes } from './passes.ts'
 import { prepareState } from './state/prepared.ts'
 import { dataKeys } from './state/data-keys.ts'
 import { fileWorkingCopies, type WorkingCopies } from './state/working-copy.ts'
-import { dropSession, release } from './steps/ownership.ts'
+import { dropSession } from './steps/ownership.ts'
 import { Tell } from './tell.ts'
 import { View } from './view.ts'
 import { Watchdog, type WatchdogTimes } from './watchdog.ts'
@@ -239,8 +239,6 @@ export class Runner {
     this.#watchdog.stop()
     await Promise.all(this.#watches.map((watch) => watch.close()))
     await this.#context.queue.close()
-    // A claim that was under way when the drain ended; with the lease gone, others take what is in our name.
-    await Promise.all([...this.#context.live.keys()].map((key) => release(this.#context, key)))
     await this.#context.tell.close(TELL_WITHIN_MS)
     await this.#context.workingCopies.settle()
     await this.#context.lease
