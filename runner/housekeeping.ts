@@ -19,7 +19,8 @@ export interface HousekeepingSettings {
   lookEveryMs: number | undefined
   resyncEveryMs: number
   rebalancePerMinute: number
-  mayRebalance: () => boolean
+  /** Reconciling is on, and this runner does not drain. */
+  mayAct: () => boolean
 }
 
 /** What a runner does by the clock, whatever happens: look at the others, the full pass, snapshots that are due, rebalancing. */
@@ -47,7 +48,10 @@ export class Housekeeping {
       this.#context.boot.tick(this.#context.clock.monotonicMs())
       this.#queueDueSnapshots()
     })
-    this.#every('resync', resyncEveryMs, () => this.resync())
+    this.#every('resync', resyncEveryMs, async () => {
+      await this.resync()
+      await this.#forgetDead()
+    })
     this.#beat()
     this.#every('beat', BEAT_EVERY_MS, async () => this.#beat())
     if (rebalancePerMinute > 0) this.#every('rebalance', 60_000 / rebalancePerMinute, () => this.#rebalance())
@@ -122,10 +126,24 @@ export class Housekeeping {
     }
   }
 
+  /** Records of runners that were killed would be read at every look, for ever. */
+  async #forgetDead(): Promise<void> {
+    const { runners, lease, stores, log } = this.#context
+    if (!this.#settings.mayAct() || !lease.isGood) return
+    for (const runnerId of runners.longDead) {
+      try {
+        await stores.runners.remove(runnerId)
+        log.info({ runnerId }, 'record of a dead runner removed')
+      } catch (error) {
+        log.warn({ error: toError(error), runnerId }, 'record of a dead runner could not be removed')
+      }
+    }
+  }
+
   /** Ownership is sticky: what should live elsewhere goes there one by one, the quiet ones first. */
   async #rebalance(): Promise<void> {
     const { live, runners, lease, clock, log } = this.#context
-    if (!this.#settings.mayRebalance() || !lease.isGood) return
+    if (!this.#settings.mayAct() || !lease.isGood) return
     const sessions = [...live.values()].map(({ key, socketIs, authenticatedAt, lastActivityAt }) => ({
       key,
       connected: socketIs === 'open',

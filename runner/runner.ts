@@ -174,7 +174,7 @@ export class Runner {
       lookEveryMs: settings.lookEveryMs,
       resyncEveryMs: settings.resyncEveryMs,
       rebalancePerMinute: settings.rebalancePerMinute,
-      mayRebalance: () => settings.reconcile && !this.#isDraining,
+      mayAct: () => settings.reconcile && !this.#isDraining,
     })
     this.#watchdog = new Watchdog({ clock, log, live, times: settings.watchdog })
   }

@@ -115,6 +115,20 @@ describe('another runner', () => {
     expect(await after(0)).toBe(false)
   })
 
+  test('is long dead when its beat did not change for five minutes, and alive again with the next', async () => {
+    const { renew, seen, after } = begin()
+    await renew()
+    await renew(ME)
+    await after(0)
+    await after(300_000 - 1)
+    expect(seen.longDead).toEqual([])
+    await after(1)
+    expect(seen.longDead).toEqual([OTHER])
+    await renew()
+    await after(1)
+    expect(seen.longDead).toEqual([])
+  })
+
   test('proofs are for others: this runner is itself alive', async () => {
     const { db, renew, seen } = begin()
     await renew(ME)

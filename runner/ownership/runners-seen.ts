@@ -24,6 +24,12 @@ interface RunnersSeenDeps {
 const LOOK_GAP_MS = 100
 
 /**
+ * Every start has an id of its own, so the record of a runner that was killed is nobody's. It is shown for a while, since a
+ * person may want to know what became of it.
+ */
+const FORGET_AFTER_MS = 300_000
+
+/**
  * Judges other runners' leases by the store's clock (both times are the store's) and by watching beats against this
  * process's monotonic clock; never by comparing two machines' clocks.
  *
@@ -111,6 +117,14 @@ export class RunnersSeen {
   /** Runners whose sessions go to others now. */
   get leaving(): ReadonlySet<RunnerId> {
     return new Set(this.all.flatMap(({ record }) => (record.draining ? [record.id] : [])))
+  }
+
+  /** Runners whose beat has not changed for so long that nothing is to be expected of them; one that wakes begins anew. */
+  get longDead(): readonly RunnerId[] {
+    const { me } = this.#deps
+    return this.all.flatMap(({ record: { id }, beatSeenMs }) =>
+      id !== me && !this.isAlive(id) && this.#lookedMs >= beatSeenMs + FORGET_AFTER_MS ? [id] : [],
+    )
   }
 
   get all(): readonly SeenRunner[] {
