@@ -164,6 +164,22 @@ describe('a lease', () => {
     await lease.end()
   })
 
+  test('one renewal that takes long to fail is no loss: the next is sent soon after it', async () => {
+    const { clock, lease, changed, script, sentMs, startMs } = begin()
+    await lease.start(changed)
+    const failing = Promise.withResolvers<never>()
+    script.renew = [{ kind: 'delay', until: failing.promise }]
+    await clock.advance(PERIOD_MAX_MS + 2_000)
+    expect(sentMs).toHaveLength(1)
+    failing.reject(new CodedError('store_unavailable', 'scripted'))
+    await clock.settle()
+    await clock.advance(TIMES.renewEveryMs / 4)
+    expect(sentMs).toHaveLength(2)
+    expect(Number(sentMs[1]) - startMs).toBeLessThan(TIMES.renewWithinMs)
+    expect(lease.isGood).toBe(true)
+    await lease.end()
+  })
+
   test('tells the least that was left when it was renewed, since it was asked last', async () => {
     const { clock, lease, changed, script } = begin()
     await lease.start(changed)

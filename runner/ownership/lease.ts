@@ -119,17 +119,22 @@ export class RunnerLease {
 
   async #renewForever(): Promise<void> {
     const { clock, random, times, log } = this.#deps
+    let failed = false
     while (!this.#stop.signal.aborted) {
       const jitter = 1 / RENEW_JITTER_MAX + random.next() * (RENEW_JITTER_MAX - 1 / RENEW_JITTER_MAX)
-      // While it is lost the next try must not wait a whole period.
+      // After one that failed, and while it is lost, the next try must not wait a whole period.
       const waitMs = Math.min(
-        times.renewEveryMs * jitter,
-        this.isGood ? Math.max(this.leftMs, 1) : times.renewEveryMs / 4,
+        failed || !this.isGood ? times.renewEveryMs / 4 : times.renewEveryMs * jitter,
+        this.isGood ? Math.max(this.leftMs, 1) : Infinity,
       )
       await clock.sleep(waitMs, this.#stop.signal).catch(() => undefined)
       if (this.#stop.signal.aborted) return
-      await this.#renew().catch((error: unknown) =>
-        log.warn({ error: toError(error), leftMs: Math.round(this.leftMs) }, 'lease was not renewed'),
+      failed = await this.#renew().then(
+        () => false,
+        (error: unknown) => {
+          log.warn({ error: toError(error), leftMs: Math.round(this.leftMs) }, 'lease was not renewed')
+          return true
+        },
       )
     }
   }
