@@ -98,6 +98,14 @@ test('runs as a number that is not root, with Node as PID 1 and a heap that foll
   expect(paths).not.toContainEqual(expect.stringMatching(/z$/))
 })
 
+test('brings its compile cache along: filled by the user and at the path that it is read by, which are in its keys', () => {
+  const dockerfile = read('Dockerfile')
+  const [, warmed] = /USER 65532:65532\nRUN NODE_COMPILE_CACHE=(\S+) node warm\.ts/.exec(dockerfile) ?? []
+  expect(warmed).toBe('/app/.compile-cache')
+  expect(dockerfile).toContain(`COPY --from=warm ${warmed} ./.compile-cache`)
+  expect(dockerfile).toContain(`    NODE_COMPILE_CACHE=${warmed} \\\n`)
+})
+
 test('leaves the rest of the memory to files and buffers: heap and work directory stay below the limit together', () => {
   const heap = Number(/size-percentage=(\d+)/.exec(read('Dockerfile'))?.[1])
   const files =

@@ -65,7 +65,7 @@ if [[ -n "$program" ]]; then
 else
   cp "$root/package.json" "$root/package-lock.json" "$root/.npmrc" "$app/"
   (cd "$app" && npm ci --omit=dev --ignore-scripts --no-update-notifier --loglevel=error)
-  cp "$root"/{mooring,compose,bootstrap,welcome,version,start-control,start-probes,start-runner}.ts "$app/"
+  cp "$root"/{mooring,compose,bootstrap,welcome,version,start-control,start-probes,start-runner,warm}.ts "$app/"
   cp -R "$root/shared" "$root/control" "$root/runner" "$app/"
   find "$app" -path "$app/node_modules" -prune -o -name '*.test.ts' -exec rm {} +
   say 'production install' "$(du -sm "$app/node_modules" | cut -f1) MB, $(find "$app/node_modules" -name package.json -not -path '*/node_modules/*/node_modules/*/*/*' | wc -l) package files"
@@ -73,9 +73,11 @@ else
     fail 'the production install holds development packages'
   fi
 fi
+mkdir "$app/.compile-cache"
 # A file that only root can read here would be one that only root can read in the image.
 chmod -R u=rwX,go=rX "$app"
 chmod 755 "$scratch"
+chown "$USER_ID:$USER_ID" "$app/.compile-cache"
 
 # --- the container ----------------------------------------------------------------------------------------------------
 # A memory limit where the machine lets us set one; without it the heap is measured against the whole machine.
@@ -114,15 +116,21 @@ mount --bind "$NODE" "$root/node"
 mount -t proc proc "$root/proc"
 # Where a program reads its memory limit; containers have it too.
 mount --rbind /sys/fs/cgroup "$root/sys/fs/cgroup"
+as_user=(/usr/bin/setpriv --reuid="$USER_ID" --regid="$USER_ID" --clear-groups --no-new-privs --bounding-set=-all --)
+# What the image build does last: the compile cache, by the user and at the path that it is read by.
+if [[ -e "$root/app/warm.ts" ]]; then
+  chroot "$root" /usr/bin/env -i NODE_COMPILE_CACHE=/app/.compile-cache "${as_user[@]}" /usr/bin/env --chdir=/app /node warm.ts
+  echo "cached $(find "$root/app/.compile-cache" -type f | wc -l) $(du -sm "$root/app/.compile-cache" | cut -f1)"
+fi
+date +%s%N > "$SCRATCH/built"
 for shared in usr etc app node; do mount -o remount,bind,ro "$root/$shared"; done
 mount -t tmpfs -o "size=256m,mode=0700,uid=$USER_ID,gid=$USER_ID" tmpfs "$root/scratch"
 mount -o remount,ro "$root"
-enter=(chroot "$root" /usr/bin/env -i NODE_ENV=production NODE_OPTIONS=--max-old-space-size-percentage=65)
+enter=(chroot "$root" /usr/bin/env -i NODE_ENV=production NODE_OPTIONS=--max-old-space-size-percentage=65 NODE_COMPILE_CACHE=/app/.compile-cache)
 "${enter[@]}" /node -p '"heap " + Math.round(v8.getHeapStatistics().heap_size_limit / 2 ** 20)'
 exec "${enter[@]}" PORT="$PORT" MOORING_ROLE=all MOORING_STORE=embedded MOORING_RECONCILE=off \
   MOORING_DATA_DIR=/scratch/data MOORING_WORK_DIR=/scratch/copies \
-  /usr/bin/setpriv --reuid="$USER_ID" --regid="$USER_ID" --clear-groups --no-new-privs --bounding-set=-all -- \
-  /usr/bin/env --chdir=/app /node mooring.ts
+  "${as_user[@]}" /usr/bin/env --chdir=/app /node mooring.ts
 INSIDE
 
 PORT=${MOORING_REHEARSE_PORT:-$((20000 + RANDOM % 20000))}
@@ -138,7 +146,8 @@ until curl --silent --fail --max-time 2 --output /dev/null "http://127.0.0.1:$PO
   (($(since "$started") < READY_WITHIN_SECONDS * 1000)) || fail "not ready within $READY_WITHIN_SECONDS s"
   sleep 0.1
 done
-say 'ready' "after $(since "$started") ms"
+say 'ready' "after $(since "$(cat "$scratch/built")") ms"
+say 'compile cache' "$(awk '$1 == "cached" { print $2 " modules, " $3 " MB" }' "$scratch/log")"
 
 curl --silent --fail --max-time 2 --output /dev/null "http://127.0.0.1:$PORT/health/live" || fail '/health/live does not answer 200'
 say 'health' '/health/live and /health/ready answer 200'
