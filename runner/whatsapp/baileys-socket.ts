@@ -74,6 +74,9 @@ export function baileysSockets(deps: {
   return (ask) => new BaileysSocket(deps, ask)
 }
 
+/** WhatsApp answered a query with an error, whose number rc14 puts here (facts: not closes, but often mistaken for them). */
+const isRefusal = (error: unknown): boolean => typeof (error as { data?: unknown }).data === 'number'
+
 class BaileysSocket implements WhatsAppSocket {
   readonly #clock: Clock
   readonly #ask: OpenSocketAsk
@@ -126,7 +129,14 @@ class BaileysSocket implements WhatsAppSocket {
 
   async send(message: { id: string; to: string; text: string; again?: boolean }): Promise<void> {
     if (message.again) await this.#forgetWhoHasKey(message.to)
-    await this.#sock.sendMessage(message.to, { text: message.text }, { messageId: message.id })
+    try {
+      await this.#sock.sendMessage(message.to, { text: message.text }, { messageId: message.id })
+    } catch (error) {
+      // One device without keys fails the whole send (facts: field notes 10). Who was unlinked while its list was on the way
+      // would stay in it: the next try asks anew who is there.
+      if (isRefusal(error)) deviceLists.of(this.#ask.state.key).flushAll?.()
+      throw error
+    }
   }
 
   async logout(): Promise<'confirmed' | 'unconfirmed'> {
