@@ -134,7 +134,7 @@ class BaileysSocket implements WhatsAppSocket {
     } catch (error) {
       // One device without keys fails the whole send (facts: field notes 10). Who was unlinked while its list was on the way
       // would stay in it: the next try asks anew who is there.
-      if (isRefusal(error)) deviceLists.of(this.#ask.state.key).flushAll?.()
+      if (isRefusal(error)) await deviceLists.of(this.#ask.state.key).flushAll()
       throw error
     }
   }
