@@ -16,7 +16,7 @@ export const FULL_SIZE: FleetSize = { sessions: 60, runners: 3, restarts: 10, ki
  * the stand-in want too; and nothing proves a killed process dead there, so that each kill costs a lease.
  */
 const TEST_SIZE: Record<StoreSet['name'], FleetSize> = {
-  embedded: { sessions: 60, runners: 3, restarts: 10, kills: 10 },
+  embedded: { sessions: 60, runners: 3, restarts: 10, kills: 3 },
   google: { sessions: 24, runners: 3, restarts: 3, kills: 1 },
 }
 /** Where `npm run fleet` says what it was asked for. */
