@@ -32,6 +32,7 @@ export async function startControl(
   })
   const serving = await serveControl({ app, port: config.PORT, hostname: config.MOORING_HOST })
   log.info({ component: 'control', port: serving.port }, 'listening')
+  if (key.path !== undefined) log.info({ component: 'control', path: key.path }, 'admin key is in this file')
   welcome({ port: serving.port, key, pretty: process.stdout.isTTY })
   return serving
 }

@@ -1,0 +1,29 @@
+import { readFile } from 'node:fs/promises'
+import { afterEach, expect, test } from 'vitest'
+import { startMooring, type MooringProcess } from './mooring-process.ts'
+import { useWorld } from './world.ts'
+
+const world = useWorld()
+const started: MooringProcess[] = []
+afterEach(() => Promise.all(started.splice(0).map((mooring) => mooring.kill())))
+
+test('E5: a first start without a terminal makes an admin key, says in which file it is, and keeps it out of the log', async () => {
+  const { dataDir, workDir } = await world.install()
+  const start = async (): Promise<{ mooring: MooringProcess; key: string }> => {
+    const at = { dataDir, workDir, whatsappUrl: world.whatsappUrl, tenant: 'acme', adminKey: '' }
+    const mooring = await startMooring(at)
+    started.push(mooring)
+    const { path } = await mooring.says('admin key is in this file')
+    return { mooring, key: (await readFile(String(path), 'utf8')).trim() }
+  }
+
+  const first = await start()
+  expect(first.key).toMatch(/^moor_/)
+  const url = `http://127.0.0.1:${first.mooring.port}/v1/tenants`
+  expect((await fetch(url, { headers: { 'x-api-key': first.key } })).status).toBe(200)
+  expect((await fetch(url)).status).toBe(401)
+  await first.mooring.stop()
+  expect(first.mooring.child.lines.join('\n')).not.toContain(first.key)
+
+  expect((await start()).key).toBe(first.key)
+})
