@@ -1,8 +1,8 @@
-import { rm } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { whatsappAdmin } from '../whatsapp/client.ts'
 import { prepareDataDir } from './prepare.ts'
-import { startMooring, startStandIn, withTempDir, type Program } from './processes.ts'
+import { Program, startMooring, startStandIn, withTempDir } from './processes.ts'
 import { median, type Figure } from './report.ts'
 
 /** What rc14 uploads at the first login. */
@@ -47,6 +47,9 @@ export async function benchRestart(sessions: number, rounds: number): Promise<re
         await second.kill('SIGTERM')
       }
       const base = await baseRss(dir)
+      // Below some hundred sessions the figure is mostly what the first ones leave uncollected.
+      const memory =
+        sessions < 200 ? [] : [await memoryFigure(dir, standIn, sessions, (rssMiB - base) / sessions)]
       const report = await admin.report()
       const goal = { 50: '< 2 s', 200: '< 6 s', 1000: '< 30 s' }[sessions] ?? '–'
       return [
@@ -62,22 +65,48 @@ export async function benchRestart(sessions: number, rounds: number): Promise<re
           goal: sessions === 50 ? '< 2.5 s' : '–',
           note: `440s: ${report.totals.replaced}`,
         },
-        // Below some hundred sessions the figure is mostly what the first ones leave uncollected.
-        ...(sessions < 200
-          ? []
-          : [
-              {
-                name: `RSS per idle session (${sessions})`,
-                value: `${((rssMiB - base) / sessions).toFixed(2)} MiB`,
-                goal: '≤ 0.9 MB',
-                note: `process ${rssMiB.toFixed(0)} MiB, without sessions ${base.toFixed(0)} MiB`,
-              },
-            ]),
+        ...memory,
       ]
     } finally {
       await standIn.program.kill('SIGTERM')
     }
   })
+}
+
+/** Each way's memory beyond the same process without sessions, divided by the sessions; on the same machine in the same run. */
+async function memoryFigure(
+  dir: string,
+  standIn: { url: string; adminUrl: string },
+  sessions: number,
+  oursMiB: number,
+): Promise<Figure> {
+  const folders = join(dir, 'bare')
+  // Their pre-keys stay in files; fewer of them make the preparation shorter and nothing else.
+  await whatsappAdmin(standIn.adminUrl).seed({ count: sessions, preKeys: 30, prefix: '4930', dir: folders })
+  const none = join(dir, 'bare-none')
+  await mkdir(none)
+  const baseMiB = await bareRss(standIn.url, none)
+  const bareMiB = ((await bareRss(standIn.url, folders)) - baseMiB) / sessions
+  return {
+    name: `RSS per idle session (${sessions})`,
+    value: `${oursMiB.toFixed(2)} MiB, ${(oursMiB / bareMiB).toFixed(2)} × a bare Baileys socket`,
+    goal: '≤ 0.9 MB, ≤ 1.2 ×',
+    note: `a bare socket with its state in files: ${bareMiB.toFixed(2)} MiB`,
+  }
+}
+
+async function bareRss(url: string, folders: string): Promise<number> {
+  const program = new Program([
+    '--import',
+    './test/whatsapp/trust.ts',
+    'test/bench/bare-sockets.ts',
+    url,
+    folders,
+  ])
+  await program.line((line) => line.message === 'sockets open')
+  const rssMiB = await rssAtRest(program)
+  await program.kill('SIGKILL')
+  return rssMiB
 }
 
 /** What the comparison measured: 12 s after the last open, no forced collection. */
