@@ -6,6 +6,7 @@ import type { Stores } from '#shared/store/stores.ts'
 import type { BootReport } from './boot-report.ts'
 import type { FleetBreaker } from './breaker.ts'
 import type { KeyQueue } from './key-queue.ts'
+import type { LoopLag } from './loop-lag.ts'
 import type { Claims } from './ownership/claims.ts'
 import type { Preparations } from './ownership/preparations.ts'
 import type { RunnerLease } from './ownership/lease.ts'
@@ -36,6 +37,7 @@ export interface RunnerContext {
   queue: KeyQueue<SessionKey>
   pacer: Pacer<SessionKey>
   breaker: FleetBreaker
+  lag: LoopLag
   tell: Tell
   boot: BootReport
   sayFarewell: SayFarewell

@@ -3,6 +3,7 @@ import { lease as leaseOf, runner } from '#test/contract/samples.ts'
 import { fakeClock } from '#test/fake-clock.ts'
 import type { RunnerContext } from './context.ts'
 import { Housekeeping } from './housekeeping.ts'
+import { LoopLag } from './loop-lag.ts'
 import { RunnersSeen } from './ownership/runners-seen.ts'
 import type { HandOver } from './ownership/hand-over.ts'
 import type { Passes } from './passes.ts'
@@ -29,6 +30,7 @@ async function begin(mayAct: boolean) {
     live: new Map(),
     lease: { id: ME, isGood: true, takeMarginMs: () => undefined },
     boot: { tick: () => undefined },
+    lag: new LoopLag(),
     preparations: { look: () => undefined },
     log: silent,
   } as unknown as RunnerContext

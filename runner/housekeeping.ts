@@ -45,7 +45,15 @@ export class Housekeeping {
     const { resyncEveryMs, rebalancePerMinute } = this.#settings
     this.#lookAgain(this.#context.runners.nextLookInMs())
     this.#every('tick', TICK_MS, async () => {
-      this.#context.boot.tick(this.#context.clock.monotonicMs())
+      const { boot, clock, lag, log } = this.#context
+      const nowMs = clock.monotonicMs()
+      const lateMs = lag.ticked(nowMs, TICK_MS)
+      if (lateMs !== undefined)
+        log.warn(
+          { lateMs: Math.round(lateMs) },
+          'event loop was held up; sessions are left to others for a while',
+        )
+      boot.tick(nowMs)
       this.#queueDueSnapshots()
     })
     this.#every('resync', resyncEveryMs, async () => {

@@ -12,6 +12,8 @@ import { tellStatus } from './tell-status.ts'
 
 /** How long the runner that is not preferred leaves an unowned session to the one that is. */
 const GRACE_MS = 3_000
+/** How long one whose event loop was held up leaves it to any other: longer than those leave it to the one that is preferred. */
+const HELD_UP_GRACE_MS = 2 * GRACE_MS
 /** A pass whose step failed is tried again after this. */
 export const FAILED_PASS_MS = 1_000
 
@@ -140,12 +142,15 @@ export class Passes {
 
   /** The preferred runner claims at once; the others leave it a moment, and nobody takes more than it can hold. */
   #claimAt(key: SessionKey, monotonicMs: number): number {
-    const { runners, lease, live } = this.#context
+    const { runners, lease, live, lag } = this.#context
     // What was just given away is not taken back: its next owner may need a moment.
     if (live.size >= this.#rules.capacity || this.#rules.isLeaving(key)) return monotonicMs + FAILED_PASS_MS
     const since = this.#unownedSince.get(key) ?? monotonicMs
     this.#unownedSince.set(key, since)
-    const preferred = preferredRunner(key, runners.takers())
+    const takers = runners.takers()
+    const hasOthers = takers.some(({ id }) => id !== lease.id)
+    if (hasOthers && lag.isHeldUp(monotonicMs)) return since + HELD_UP_GRACE_MS
+    const preferred = preferredRunner(key, takers)
     return preferred === undefined || preferred.id === lease.id ? 0 : since + GRACE_MS
   }
 

@@ -11,6 +11,7 @@ import type { RunnerContext } from './context.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { KeyQueue } from './key-queue.ts'
 import { logLeaseLost } from './log-lines.ts'
+import { LoopLag } from './loop-lag.ts'
 import { Claims } from './ownership/claims.ts'
 import { expectedOf, Preparations } from './ownership/preparations.ts'
 import { RunnerLease, type LeaseTimes } from './ownership/lease.ts'
@@ -138,6 +139,7 @@ export class Runner {
       breaker: new FleetBreaker(() => {
         for (const key of live.keys()) queue.add(key)
       }),
+      lag: new LoopLag(),
       tell: out,
       boot: new BootReport(log, clock.monotonicMs()),
       sayFarewell: deps.sayFarewell,
