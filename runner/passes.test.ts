@@ -1,0 +1,85 @@
+import { expect, test } from 'vitest'
+import { lease as leaseOf, newSession, runner } from '#test/contract/samples.ts'
+import { fakeClock } from '#test/fake-clock.ts'
+import { BootReport } from './boot-report.ts'
+import { FleetBreaker } from './breaker.ts'
+import type { RunnerContext } from './context.ts'
+import { LoopLag } from './loop-lag.ts'
+import { Claims } from './ownership/claims.ts'
+import type { RunnerLease } from './ownership/lease.ts'
+import { RunnersSeen } from './ownership/runners-seen.ts'
+import { Pacer } from './pacer.ts'
+import { Passes } from './passes.ts'
+import { keyOf, memory, silent } from './runner.fixture.ts'
+import { View } from './view.ts'
+
+const ME = runner('me')
+const KEY = keyOf('shop')
+
+/** A session that nobody owns and somebody wants running, one runner to look at it, and the others that are there. */
+async function begin(others: readonly string[]) {
+  const clock = fakeClock()
+  const { stores } = memory(clock)
+  await stores.sessions.create(newSession('acme', 'shop'))
+  for (const id of [ME, ...others.map(runner)])
+    await stores.runners.renew(leaseOf(id, 1, { leaseForMs: 3_600_000 }))
+  const runners = new RunnersSeen({
+    store: stores.runners,
+    clock,
+    me: ME,
+    times: { renewWithinMs: 6_500, leaseForMs: 10_000 },
+  })
+  await runners.refresh()
+  const view = new View(stores, clock)
+  await view.load()
+  const lease = { id: ME, isGood: true, stretch: 1, draining: false } as RunnerLease
+  const lag = new LoopLag()
+  const context = {
+    stores,
+    clock,
+    runners,
+    view,
+    lease,
+    lag,
+    claims: new Claims(lease),
+    live: new Map(),
+    sessionDeps: {},
+    random: { next: () => 0, id: () => 'nonce' },
+    queue: { add: () => undefined, addAt: () => undefined },
+    pacer: new Pacer({ perSecond: 10, atOnceMax: 10 }),
+    breaker: new FleetBreaker(() => undefined),
+    tell: { status: () => undefined, event: () => undefined },
+    boot: new BootReport(silent, clock.monotonicMs()),
+    log: silent,
+  } as unknown as RunnerContext
+  const passes = new Passes(context, {
+    reconcile: true,
+    capacity: 10,
+    isDraining: () => false,
+    isLeaving: () => false,
+  })
+  const hold = (): void => {
+    lag.ticked(clock.monotonicMs() - 20_000, 1_000)
+    lag.ticked(clock.monotonicMs(), 1_000)
+  }
+  const ownerAfter = async (ms: number): Promise<string | undefined> => {
+    await clock.advance(ms)
+    await passes.run(KEY)
+    return (await stores.owners.get(KEY))?.runnerId
+  }
+  return { hold, ownerAfter }
+}
+
+test('B3 a runner whose event loop was held up leaves a session to the others, and takes it when nobody does', async () => {
+  const { hold, ownerAfter } = await begin(['other'])
+  hold()
+  expect(await ownerAfter(0)).toBeUndefined()
+  expect(await ownerAfter(5_999)).toBeUndefined()
+  expect(await ownerAfter(1)).toBe(ME)
+})
+
+test('alone it takes the session at once, whatever held it up', async () => {
+  const { hold, ownerAfter } = await begin([])
+  hold()
+  expect(await ownerAfter(0)).toBe(ME)
+})
