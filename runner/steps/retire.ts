@@ -77,9 +77,9 @@ async function retire(
     const why = 'it was not linked any more: its number belongs to another device'
     return conclude(context, live, known, { state: 'retired', why, tries: device.tries })
   }
-  const user = sessionThatIs(context, key, jid)
-  if (user !== undefined)
-    return conclude(context, live, known, onThePhone(`the session ${user} uses it, so it is left alone`))
+  // Not which one: it may be another tenant's.
+  if (isAnotherSession(context, key, jid))
+    return conclude(context, live, known, onThePhone('another session uses it, so it is left alone'))
   context.log.info({ sessionId: key, snapshot: device.snapshot }, 'a superseded device says farewell')
   const farewell = await context.sayFarewell({ key, records: archived, mayWrite: isOurs, signal })
   if (!isOurs()) return
@@ -107,17 +107,12 @@ async function archivedState(
   }
 }
 
-/** Another session with the very same device (it was exported and imported there), which would be cut off. */
-function sessionThatIs(
-  { view }: RunnerContext,
-  key: SessionKey,
-  jid: string | undefined,
-): string | undefined {
-  for (const [other, { status }] of view.sessions)
-    if (other !== key && status?.authenticatedAt !== undefined && deviceOf(status.jid) === deviceOf(jid))
-      return other
-  return undefined
-}
+/** Another session is the very same device (it was exported and imported there), and would be cut off. */
+const isAnotherSession = ({ view }: RunnerContext, key: SessionKey, jid: string | undefined): boolean =>
+  [...view.sessions].some(
+    ([other, { status }]) =>
+      other !== key && status?.authenticatedAt !== undefined && deviceOf(status.jid) === deviceOf(jid),
+  )
 
 function conclude(
   context: RunnerContext,
