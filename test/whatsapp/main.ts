@@ -36,6 +36,7 @@ process.stdout.write(
   `${JSON.stringify({ url: whatsapp.url, adminUrl: whatsapp.adminUrl, pid: process.pid })}\n`,
 )
 
+// Left to end by itself, Node 24 may spin for ever over the handles of connections that were reset.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void whatsapp.close())
+  process.once(signal, () => void whatsapp.close().finally(() => process.exit()))
 }
