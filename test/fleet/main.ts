@@ -29,7 +29,7 @@ interface Ask extends FleetSize {
 const ask = new Command('npm run fleet --')
   .description(
     'Restarts and kills a fleet of runner processes under traffic, again and again, and lets the WhatsApp stand-in judge: ' +
-      'no 440, never two connections of a device, no text lost, no retry receipt. Takes some ten minutes for each set of stores.',
+      'no 440, never two connections of a device, no text lost, no retry receipt. Takes a minute and a half on the embedded stores and seven minutes on the emulator.',
   )
   .option('--store <name>', `one of: ${STORES.join(', ')} (default: both)`, oneOf(STORES))
   .option('--only <part>', `one of: ${Object.keys(PARTS).join(', ')} (default: both)`, oneOf(keysOf(PARTS)))
