@@ -107,6 +107,25 @@ describe('rehydration', () => {
     expect(rebuilt.snapshots[0]?.quarantined).toBeDefined()
   })
 
+  test('B4 a snapshot that a newer owner let go since it was listed is not called damaged', async () => {
+    await using world = await openWorld()
+    const { newest } = await lived(world)
+    const { snapshots, blobs } = world.stores
+    const quarantined: string[] = []
+    const stale = {
+      ...snapshots,
+      list: async (key: typeof KEY) => {
+        const listed = await snapshots.list(key)
+        await blobs.remove(newest.object)
+        await snapshots.remove(key, newest.id)
+        return listed
+      },
+      quarantine: async (_key: typeof KEY, id: string) => void quarantined.push(id),
+    }
+    await fresh(world, { stores: { snapshots: stale } })
+    expect(quarantined).toEqual([])
+  })
+
   test('a store that can’t be asked is no damage: nothing is quarantined', async () => {
     await using world = await openWorld()
     const { newest } = await lived(world)

@@ -126,7 +126,8 @@ async function applyAttempt(
     const reason = toError(error).message
     // What was sealed with a key that we don't know may be newer than our keys are: a newer owner's, and sound.
     const record = known.snapshots.find((snapshot) => base.from === 'snapshot' && snapshot.id === base.id)
-    if (base.from === 'snapshot' && record && replay.ring.find(record.dataKeyId)) {
+    const isDamaged = base.from === 'snapshot' && record && replay.ring.find(record.dataKeyId) !== undefined
+    if (isDamaged && (await isStillListed(deps, replay.key, base.id))) {
       await deps.stores.snapshots.quarantine(replay.key, base.id, reason)
       known.quarantined.set(base.id, reason)
     }
@@ -136,6 +137,10 @@ async function applyAttempt(
   const page = base.from === 'prepared' ? known.since : []
   await readOn(deps.stores.journal, replay, attempt.fromSeq, known.journalHead, page)
 }
+
+/** While a process stood still a newer owner may have let it go: what it listed then is no proof of damage. */
+const isStillListed = async ({ stores }: Deps, key: SessionKey, id: string): Promise<boolean> =>
+  (await stores.snapshots.list(key)).some((snapshot) => snapshot.id === id)
 
 async function loadLocal(replay: Replay, local: LocalCopy | undefined): Promise<void> {
   if (!local) return
