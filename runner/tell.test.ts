@@ -146,6 +146,32 @@ describe('telling an event', () => {
     expect(await events()).toHaveLength(10_000)
   })
 
+  test('many at once reach the store a few at a time, and all of them in the end', async () => {
+    const clock = fakeClock()
+    const { stores } = memory(clock)
+    const flying = { now: 0, most: 0 }
+    const append: Stores['events']['append'] = async (key, event) => {
+      flying.most = Math.max(flying.most, ++flying.now)
+      await clock.sleep(10)
+      await stores.events.append(key, event)
+      flying.now--
+    }
+    const tell = new Tell({
+      stores: { sessions: stores.sessions, events: { ...stores.events, append } },
+      clock,
+      random: seededRandom(1),
+      log: recordedLog().log,
+      me: 'runner-1',
+      fenced: () => undefined,
+    })
+    for (let number = 0; number < 500; number++) tell.event(KEY, { kind: 'claim' })
+    const closed = tell.close(60_000)
+    await clock.advance(1_000)
+    await closed
+    expect((await stores.events.list(KEY, { limit: 1_000 })).items).toHaveLength(500)
+    expect(flying).toEqual({ now: 0, most: 16 })
+  })
+
   test('one that the store refuses for good makes room again', async () => {
     const script: Script<Stores['events']> = { append: fault('config') }
     const { clock, tell, events } = await begin({ events: script })

@@ -11,6 +11,8 @@ const RETRY_MIN_MS = 200
 const RETRY_MAX_MS = 10_000
 /** Events beyond this are counted and dropped: the trail must not take the memory of a runner whose store is away. */
 const WAITING_EVENTS_MAX = 10_000
+/** The start of five hundred sessions tells some two thousand events at once, and the lease must be renewed between them. */
+const EVENTS_AT_ONCE = 16
 
 export interface TellDeps {
   stores: Pick<Stores, 'sessions' | 'events'>
@@ -32,6 +34,8 @@ export class Tell {
   readonly #background = new Set<Promise<void>>()
   readonly #stop = new AbortController()
   #waitingEvents = 0
+  #eventsUnderWay = 0
+  readonly #eventTurns: (() => void)[] = []
 
   constructor(deps: TellDeps) {
     this.#deps = deps
@@ -63,20 +67,36 @@ export class Tell {
     const at = clock.nowMs()
     const whole: AuditEvent = { ...event, id: `${String(at).padStart(15, '0')}-${random.id()}`, at, by: me }
     this.#waitingEvents++
-    void this.#inBackground(() => stores.events.append(key, whole)).finally(() => {
-      this.#waitingEvents--
-    })
+    void this.#tracked(this.#inTurn(() => this.#untilDone(() => stores.events.append(key, whole)))).finally(
+      () => {
+        this.#waitingEvents--
+      },
+    )
   }
 
   /** Runs a write until it succeeds, or the runner ends, or the store says that it never will. */
   background(work: () => Promise<void>): void {
-    void this.#inBackground(work)
+    void this.#tracked(this.#untilDone(work))
   }
 
-  #inBackground(work: () => Promise<void>): Promise<void> {
-    const run = this.#untilDone(work).finally(() => this.#background.delete(run))
+  /** `close` waits for it. */
+  #tracked(work: Promise<void>): Promise<void> {
+    const run = work.finally(() => this.#background.delete(run))
     this.#background.add(run)
     return run
+  }
+
+  /** A few events at a time, in the order in which they were told. */
+  async #inTurn(work: () => Promise<void>): Promise<void> {
+    if (this.#eventsUnderWay < EVENTS_AT_ONCE) this.#eventsUnderWay++
+    else await new Promise<void>((resolve) => this.#eventTurns.push(resolve))
+    try {
+      await work()
+    } finally {
+      const next = this.#eventTurns.shift()
+      if (next) next()
+      else this.#eventsUnderWay--
+    }
   }
 
   /** Resolves when everything noted so far is written, at the latest after `withinMs`; then nothing is tried again. */
