@@ -17,30 +17,45 @@ export const encodeCbor = (value: unknown): Uint8Array => codec.encode(value)
 
 const BYTE_STRING = 0x40
 const ARRAY = 0x80
-const NULL = Buffer.of(0xf6)
+const NULL = 0xf6
 
 /**
  * The same bytes as `encodeCbor` of the list, at the price of one copy: the library would grow its buffer up to the size of
- * the whole list, and would go on handing out pieces of buffers that large for whatever small comes next.
+ * the whole list, and would go on handing out pieces of buffers that large for whatever small comes next. They are written
+ * into `scratch` where they fit, for a caller who is done with them before the next call.
  */
-export function encodeByteStrings(list: readonly (Uint8Array | null)[]): Buffer {
-  const parts: Uint8Array[] = [head(ARRAY, list.length)]
+export function encodeByteStrings(list: readonly (Uint8Array | null)[], scratch: Buffer): Buffer {
+  let size = headBytes(list.length)
+  for (const bytes of list) size += bytes === null ? 1 : headBytes(bytes.length) + bytes.length
+  const target = size <= scratch.length ? scratch.subarray(0, size) : Buffer.allocUnsafe(size)
+  let at = writeHead(target, 0, ARRAY, list.length)
   for (const bytes of list) {
-    if (bytes === null) parts.push(NULL)
-    else parts.push(head(BYTE_STRING, bytes.length), bytes)
+    if (bytes === null) {
+      at = target.writeUInt8(NULL, at)
+    } else {
+      at = writeHead(target, at, BYTE_STRING, bytes.length)
+      target.set(bytes, at)
+      at += bytes.length
+    }
   }
-  return Buffer.concat(parts)
+  return target
 }
 
-/** The first bytes of an item: its major type and its length, in the shortest form (RFC 8949 §3). */
-function head(major: number, length: number): Buffer {
-  if (length < 24) return Buffer.of(major | length)
-  if (length < 0x100) return Buffer.of(major | 24, length)
-  if (length < 0x1_0000) return Buffer.of(major | 25, length >> 8, length & 0xff)
-  const bytes = Buffer.alloc(5)
-  bytes[0] = major | 26
-  bytes.writeUInt32BE(length, 1)
-  return bytes
+/** An item begins with its major type and its length, in the shortest form (RFC 8949 §3). */
+const headBytes = (length: number): number =>
+  length < 24 ? 1 : length < 0x100 ? 2 : length < 0x1_0000 ? 3 : 5
+
+function writeHead(target: Buffer, at: number, major: number, length: number): number {
+  switch (headBytes(length)) {
+    case 1:
+      return target.writeUInt8(major | length, at)
+    case 2:
+      return target.writeUInt8(length, target.writeUInt8(major | 24, at))
+    case 3:
+      return target.writeUInt16BE(length, target.writeUInt8(major | 25, at))
+    default:
+      return target.writeUInt32BE(length, target.writeUInt8(major | 26, at))
+  }
 }
 
 /**

@@ -32,13 +32,22 @@ const VERSION = 1
 const DICTIONARY_BYTES_MAX = 512 * 1024
 /** zstd reads a dictionary that begins with its own magic number as a trained one, and fails on ours; this comes first. */
 const NO_DICTIONARY_FORMAT = Buffer.of(0)
+/**
+ * zstd is done with its input when it answers, so the large pieces of every entry lie in the same memory: fresh memory for
+ * each group of 200 took a quarter of the CPU of its sets.
+ */
+const scratch = {
+  values: Buffer.allocUnsafeSlow(DICTIONARY_BYTES_MAX),
+  dictionary: Buffer.allocUnsafeSlow(NO_DICTIONARY_FORMAT.length + DICTIONARY_BYTES_MAX),
+}
 /** An entry is one `set` or a group of them; a history sync is the largest seen. */
 const ENTRY_BYTES_MAX = 256 * 1024 * 1024
 
 /** Layout: version, then CBOR `{k: kind, n: [keys], z: zstd(CBOR [values]), s?: snapshot, c?: clean}`. */
 export function encodeEntry(body: EntryBody, before: Before): Uint8Array {
   const names = body.changes.map(([key]) => key)
-  const values = encodeByteStrings(body.changes.map(([, value]) => value))
+  const list = body.changes.map(([, value]) => value)
+  const values = encodeByteStrings(list, scratch.values)
   const packed = pack(values, dictionaryOf(body.kind, names, before))
   const fields = { k: body.kind, n: names, z: packed }
   const more = { ...(body.snapshot ? { s: body.snapshot } : {}), ...(body.clean ? { c: true } : {}) }
@@ -91,7 +100,15 @@ function dictionaryOf(kind: EntryKind, names: readonly string[], before: Before)
     parts.push(value)
     size += value.length
   }
-  return parts.length === 0 ? Buffer.alloc(0) : Buffer.concat([NO_DICTIONARY_FORMAT, ...parts])
+  if (parts.length === 0) return Buffer.alloc(0)
+  const dictionary = scratch.dictionary
+  dictionary.set(NO_DICTIONARY_FORMAT)
+  let at = NO_DICTIONARY_FORMAT.length
+  for (const part of parts) {
+    dictionary.set(part, at)
+    at += part.length
+  }
+  return dictionary.subarray(0, at)
 }
 
 /**
