@@ -44,9 +44,10 @@ COPY --from=warm /app/.compile-cache ./.compile-cache
 COPY --from=program --chown=65532:65532 /owned /
 
 # The heap follows the container's memory limit, whatever it is: 65 % for the heap, the rest for buffers, sockets and
-# for files, which on Cloud Run are memory too.
+# for files, which on Cloud Run are memory too. Of the young generation Node would keep 3 × 16 MiB and what grew old in
+# them while sessions come up; with half of that a session takes half the memory, and coming up takes no longer.
 ENV NODE_ENV=production \
-    NODE_OPTIONS="--max-old-space-size-percentage=65" \
+    NODE_OPTIONS="--max-old-space-size-percentage=65 --max-semi-space-size=8" \
     NODE_COMPILE_CACHE=/app/.compile-cache \
     PORT=8080
 

@@ -90,7 +90,9 @@ test('runs as a number that is not root, with Node as PID 1 and a heap that foll
   const dockerfile = read('Dockerfile')
   expect(dockerfile).toMatch(/^USER 65532:65532$/m)
   expect(dockerfile).toMatch(/^ENTRYPOINT \["\/usr\/local\/bin\/node", "mooring\.ts"\]$/m)
-  expect(dockerfile).toContain('--max-old-space-size-percentage=65')
+  const rehearsal = read('infra/rehearse-image.sh')
+  for (const option of ['--max-old-space-size-percentage=65', '--max-semi-space-size=8'])
+    for (const text of [dockerfile, rehearsal]) expect(text).toContain(option)
   // Cloud Run's front end keeps paths ending in z for itself.
   const paths = [dockerfile, ...terraform()].flatMap((text) =>
     [...text.matchAll(/path\s*=\s*"([^"]+)"/g)].map(([, path]) => path),

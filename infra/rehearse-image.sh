@@ -126,7 +126,7 @@ date +%s%N > "$SCRATCH/built"
 for shared in usr etc app node; do mount -o remount,bind,ro "$root/$shared"; done
 mount -t tmpfs -o "size=256m,mode=0700,uid=$USER_ID,gid=$USER_ID" tmpfs "$root/scratch"
 mount -o remount,ro "$root"
-enter=(chroot "$root" /usr/bin/env -i NODE_ENV=production NODE_OPTIONS=--max-old-space-size-percentage=65 NODE_COMPILE_CACHE=/app/.compile-cache)
+enter=(chroot "$root" /usr/bin/env -i NODE_ENV=production "NODE_OPTIONS=--max-old-space-size-percentage=65 --max-semi-space-size=8" NODE_COMPILE_CACHE=/app/.compile-cache)
 "${enter[@]}" /node -p '"heap " + Math.round(v8.getHeapStatistics().heap_size_limit / 2 ** 20)'
 exec "${enter[@]}" PORT="$PORT" MOORING_ROLE=all MOORING_STORE=embedded MOORING_RECONCILE=off \
   MOORING_DATA_DIR=/scratch/data MOORING_WORK_DIR=/scratch/copies \

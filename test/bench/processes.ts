@@ -96,12 +96,15 @@ export async function startStandIn(): Promise<{ program: Program; url: string; a
   return { program, url: String(line['url']), adminUrl: String(line['adminUrl']) }
 }
 
+/** What `npm start` and the image tell Node. */
+const START = ['--max-semi-space-size=8'] as const
+
 /** Mooring as `npm start` runs it, against the stand-in, with the pacing of connects lifted. */
 export function startMooring(
   at: { dataDir: string; workDir: string; url: string },
   env: Record<string, string> = {},
 ): Program {
-  return new Program(['--import', './test/whatsapp/trust.ts', 'mooring.ts'], {
+  return new Program([...START, '--import', './test/whatsapp/trust.ts', 'mooring.ts'], {
     MOORING_DATA_DIR: at.dataDir,
     MOORING_WORK_DIR: at.workDir,
     MOORING_WHATSAPP_URL: at.url,
