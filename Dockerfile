@@ -45,7 +45,8 @@ COPY --from=program --chown=65532:65532 /owned /
 
 # The heap follows the container's memory limit, whatever it is: 65 % for the heap, the rest for buffers, sockets and
 # for files, which on Cloud Run are memory too. Of the young generation Node would keep 3 × 16 MiB and what grew old in
-# them while sessions come up; with half of that a session takes half the memory, and coming up takes no longer.
+# them while sessions come up; with half of that an idle session takes a quarter less (1.33 and 0.99 MiB, one run of
+# `npm run bench restart200` each), and 200 come up in 2.8 s instead of 2.6 s.
 ENV NODE_ENV=production \
     NODE_OPTIONS="--max-old-space-size-percentage=65 --max-semi-space-size=8" \
     NODE_COMPILE_CACHE=/app/.compile-cache \
