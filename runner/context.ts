@@ -12,6 +12,7 @@ import type { Preparations } from './ownership/preparations.ts'
 import type { RunnerLease } from './ownership/lease.ts'
 import type { RunnersSeen } from './ownership/runners-seen.ts'
 import type { Pacer } from './pacer.ts'
+import type { LateLogins } from './session/late-logins.ts'
 import type { LiveSession, LiveSessionDeps } from './session/live-session.ts'
 import type { DataKeys } from './state/data-keys.ts'
 import type { WorkingCopies } from './state/working-copy.ts'
@@ -32,6 +33,7 @@ export interface RunnerContext {
   view: View
   live: Map<SessionKey, LiveSession>
   sessionDeps: LiveSessionDeps
+  lateLogins: LateLogins
   dataKeys: DataKeys
   workingCopies: WorkingCopies
   queue: KeyQueue<SessionKey>

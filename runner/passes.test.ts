@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { Status } from '#shared/session.ts'
 import { lease as leaseOf, newSession, runner } from '#test/contract/samples.ts'
 import { fakeClock } from '#test/fake-clock.ts'
 import { BootReport } from './boot-report.ts'
@@ -10,17 +11,20 @@ import type { RunnerLease } from './ownership/lease.ts'
 import { RunnersSeen } from './ownership/runners-seen.ts'
 import { Pacer } from './pacer.ts'
 import { Passes } from './passes.ts'
-import { keyOf, memory, silent } from './runner.fixture.ts'
+import { keyOf, memory, silent, statusOf } from './runner.fixture.ts'
+import { LateLogins } from './session/late-logins.ts'
 import { View } from './view.ts'
 
 const ME = runner('me')
 const KEY = keyOf('shop')
 
 /** A session that nobody owns and somebody wants running, one runner to look at it, and the others that are there. */
-async function begin(others: readonly string[]) {
+async function begin(others: readonly string[], phase?: Status['phase']) {
   const clock = fakeClock()
   const { stores } = memory(clock)
   await stores.sessions.create(newSession('acme', 'shop'))
+  if (phase)
+    await stores.sessions.reportStatus(KEY, statusOf({ phase, epoch: 0, authenticatedAt: 1 }), clock.nowMs())
   for (const id of [ME, ...others.map(runner)])
     await stores.runners.renew(leaseOf(id, 1, { leaseForMs: 3_600_000 }))
   const runners = new RunnersSeen({
@@ -34,6 +38,7 @@ async function begin(others: readonly string[]) {
   await view.load()
   const lease = { id: ME, isGood: true, stretch: 1, draining: false } as RunnerLease
   const lag = new LoopLag()
+  const lateLogins = new LateLogins()
   const context = {
     stores,
     clock,
@@ -44,6 +49,7 @@ async function begin(others: readonly string[]) {
     claims: new Claims(lease),
     live: new Map(),
     sessionDeps: {},
+    lateLogins,
     random: { next: () => 0, id: () => 'nonce' },
     queue: { add: () => undefined, addAt: () => undefined },
     pacer: new Pacer({ perSecond: 10, atOnceMax: 10 }),
@@ -67,7 +73,7 @@ async function begin(others: readonly string[]) {
     await passes.run(KEY)
     return (await stores.owners.get(KEY))?.runnerId
   }
-  return { hold, ownerAfter }
+  return { hold, ownerAfter, mayBeOurs: () => lateLogins.explain(KEY, clock.monotonicMs()) }
 }
 
 test('B3 a runner whose event loop was held up leaves a session to the others, and takes it when nobody does', async () => {
@@ -83,3 +89,17 @@ test('alone it takes the session at once, whatever held it up', async () => {
   hold()
   expect(await ownerAfter(0)).toBe(ME)
 })
+
+test.for([
+  ['connecting', true],
+  ['backing_off', true],
+  ['connected', false],
+  ['stopped', false],
+] as const)(
+  'E1 after a predecessor that was %s, a 440 may be the doing of its login: %s',
+  async ([phase, may]) => {
+    const { ownerAfter, mayBeOurs } = await begin([], phase)
+    expect(await ownerAfter(0)).toBe(ME)
+    expect(mayBeOurs()).toBe(may)
+  },
+)

@@ -19,6 +19,7 @@ import { HandOver, type DrainSummary } from './ownership/hand-over.ts'
 import { RunnersSeen } from './ownership/runners-seen.ts'
 import { Pacer } from './pacer.ts'
 import { FAILED_PASS_MS, Passes } from './passes.ts'
+import { LateLogins } from './session/late-logins.ts'
 import { prepareState } from './state/prepared.ts'
 import { dataKeys } from './state/data-keys.ts'
 import { fileWorkingCopies, type WorkingCopies } from './state/working-copy.ts'
@@ -110,6 +111,7 @@ export class Runner {
     const keys = dataKeys({ stores, clock, random })
     const soon = deps.soon ?? ((task: () => void): void => void setImmediate(task))
     const claims = new Claims(lease)
+    const lateLogins = new LateLogins()
     const runners = new RunnersSeen({ store: stores.runners, clock, me: id, times: settings.lease })
     const view = new View(stores, clock)
     const out = new Tell({ stores, clock, random, log, me: id, fenced: (key) => queue.add(key) })
@@ -144,6 +146,7 @@ export class Runner {
       boot: new BootReport(log, clock.monotonicMs()),
       sayFarewell: deps.sayFarewell,
       retiring: new Set(),
+      lateLogins,
       sessionDeps: {
         stores,
         state: { stores, dataKeys: keys, workingCopies, clock, random, log, soon },
@@ -152,6 +155,7 @@ export class Runner {
         clock,
         log,
         dice: () => random.next(),
+        lateLogins,
         wake: (key) => queue.add(key),
         background: (work) => out.background(work),
       },

@@ -10,6 +10,7 @@ export interface StatusFacts {
   epoch: number
   pairingOpen: boolean
   fleetStopped: boolean
+  loginMayBeLate?: boolean
 }
 
 const REASONS: Partial<Record<Phase, string>> = {
@@ -64,6 +65,7 @@ export function statusOf(live: LiveSession, session: Session, facts: StatusFacts
     ...(known && authenticatedAt ? { authenticatedAt } : {}),
     ...(lastActivityAt ? { lastActivityAt } : {}),
     ...(lastDisconnect ? { lastDisconnect } : {}),
+    ...(facts.loginMayBeLate ? { loginMayBeLate: true } : {}),
     attempts: live.attempts,
     ...(backingOff ? { nextAttemptAt: Math.round(facts.nowMs + live.retryAtMs - facts.monotonicMs) } : {}),
     ...(live.bar?.until === undefined ? {} : { until: live.bar.until }),

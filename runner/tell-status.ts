@@ -16,6 +16,7 @@ export function tellStatus(context: RunnerContext, key: SessionKey): void {
     monotonicMs: context.clock.monotonicMs(),
     epoch,
     pairingOpen: openWindow(session, live, nowMs) !== undefined,
+    loginMayBeLate: context.lateLogins.isOpen(key, context.clock.monotonicMs()),
     fleetStopped: context.clock.monotonicMs() < context.breaker.stoppedUntilMs,
   }
   const status = statusOf(live, session, facts)

@@ -92,6 +92,8 @@ export interface Status {
   authenticatedAt?: number
   lastActivityAt?: number
   lastDisconnect?: LastDisconnect
+  /** A connection was given up a moment ago, and its login may still arrive behind that of a later one. */
+  loginMayBeLate?: true
   /** Failed attempts in a row; 0 once a connection has lasted. */
   attempts: number
   nextAttemptAt?: number

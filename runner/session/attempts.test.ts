@@ -3,6 +3,7 @@ import { BACKOFF } from '../backoff.ts'
 import { silent, socketOf } from '../runner.fixture.ts'
 import { KEY, openWorld, testClock } from '../state/testing.ts'
 import type { SocketEvents } from '../whatsapp/socket.ts'
+import { LateLogins } from './late-logins.ts'
 import { LiveSession } from './live-session.ts'
 
 /** A session that failed three times in a row, and whose next connection is on its way. */
@@ -23,6 +24,7 @@ async function begin(world: Awaited<ReturnType<typeof openWorld>>) {
       clock,
       log: silent,
       dice: () => 0,
+      lateLogins: new LateLogins(),
       wake: () => void woken++,
       background: (work) => void work(),
     },

@@ -12,6 +12,7 @@ import { isPaired } from '../whatsapp/auth-state.ts'
 import { Inbox } from '../whatsapp/inbox.ts'
 import type { CloseReport, OpenSocket, SocketEvents, WhatsAppSocket } from '../whatsapp/socket.ts'
 import { InboxDeliverer } from './inbox-deliverer.ts'
+import type { LateLogins } from './late-logins.ts'
 import { OutboxSender } from './outbox-sender.ts'
 import { supersededBy, withDevice } from './superseded.ts'
 
@@ -24,6 +25,7 @@ export interface LiveSessionDeps {
   clock: Clock
   log: Log
   dice: () => number
+  lateLogins: LateLogins
   /** Something happened that a pass must look at. */
   wake: (key: SessionKey) => void
   /** Runs a write in the background until it succeeded. */
@@ -46,6 +48,9 @@ export interface Bar {
   /** Wall clock, for the status. */
   until: number | undefined
 }
+
+/** Closes that we decide on, without a word of the server: what was sent before may still be under way. */
+const GIVEN_UP: ReadonlySet<string> = new Set(['watchdog', 'timed_out'])
 
 /**
  * One session while this runner owns it: its state, its connection, and what it saw. Events of the connection are only
@@ -226,14 +231,11 @@ export class LiveSession {
 
   #isClosed(report: CloseReport): void {
     const { clock, wake, log } = this.#deps
-    this.#cancelStable?.()
     if (this.connectedSinceMs !== undefined) this.disconnects++
-    this.socket = undefined
-    this.socketIs = 'none'
-    this.connectedSinceMs = undefined
-    void this.#outbox?.closed()
-    if (report.message !== 'handed over' && !report.message.startsWith('ours:')) {
-      const verdict = judgeClose(report)
+    const isAskedFor = report.message === 'handed over' || report.message.startsWith('ours:')
+    const verdict = isAskedFor ? undefined : judgeClose(report)
+    this.#noSocket(!verdict || GIVEN_UP.has(verdict.why))
+    if (verdict) {
       this.verdict = verdict
       const code = report.status ?? report.http
       this.lastDisconnect = { ...(code === undefined ? {} : { code }), why: verdict.why, at: clock.nowMs() }
@@ -241,6 +243,16 @@ export class LiveSession {
         log.warn({ sessionId: this.key, code, raw: report.message }, 'close of an unknown kind')
     }
     wake(this.key)
+  }
+
+  #noSocket(isGivenUp: boolean): void {
+    if (isGivenUp && this.socketIs === 'connecting' && this.socketPaired)
+      this.#deps.lateLogins.note(this.key, this.#deps.clock.monotonicMs())
+    this.#cancelStable?.()
+    this.socket = undefined
+    this.socketIs = 'none'
+    this.connectedSinceMs = undefined
+    void this.#outbox?.closed()
   }
 
   /** Its device was put aside and is still linked: it takes itself off once the session is connected again. */
@@ -288,13 +300,9 @@ export class LiveSession {
     this.state = undefined
     this.#inbox = undefined
     const { socket } = this
-    this.#cancelStable?.()
-    this.socket = undefined
-    this.socketIs = 'none'
-    this.connectedSinceMs = undefined
+    this.#noSocket(true)
     this.shown = undefined
     socket?.drop(`ours: ${why}`)
-    void this.#outbox?.closed()
   }
 
   /** Closes in order and makes everything durable; afterwards another may own the session. */

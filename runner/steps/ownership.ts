@@ -1,11 +1,14 @@
 import { hasCode } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
-import type { Session } from '#shared/session.ts'
+import type { Session, Status } from '#shared/session.ts'
 import type { RunnerContext } from '../context.ts'
 import { personSpoke, storedBar } from '../observe.ts'
 import { LiveSession } from '../session/live-session.ts'
 import { tellStatus } from '../tell-status.ts'
 import { liveBar } from './live.ts'
+
+/** What a predecessor's last word may be while it has a connection that is about to log in. */
+const MAY_LOG_IN: ReadonlySet<Status['phase']> = new Set(['rehydrating', 'connecting', 'backing_off'])
 
 /** Makes this runner the owner, if nobody was faster. */
 export const claim = (context: RunnerContext, key: SessionKey, session: Session): Promise<void> =>
@@ -53,6 +56,9 @@ async function tryClaim(context: RunnerContext, key: SessionKey, session: Sessio
   else live.attempts = fresh.status?.attempts ?? 0
   live.handedOver =
     before?.epoch !== undefined && before.runnerId === undefined && fresh.status?.phase === 'connected'
+  const { status } = fresh
+  if (status && (status.loginMayBeLate || MAY_LOG_IN.has(status.phase)))
+    context.lateLogins.inherit(key, clock.monotonicMs())
   // The lease may have run out meanwhile: then it is claimed anew, or somebody else's.
   if (!lease.isGood || lease.stretch !== stretch) return
   context.live.set(key, live)

@@ -1,6 +1,7 @@
 import type { SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
 import type { RunnerContext } from '../context.ts'
+import type { Verdict } from '../disconnect.ts'
 import { archive, liveBar } from './live.ts'
 
 /** B7: a session that fails more than three times in a row is told of. */
@@ -20,13 +21,16 @@ export async function settleVerdict(
   const { clock, log, breaker } = context
   // What needs the store comes first: when that is away the verdict stands, and no pass goes on before it is obeyed.
   const isConflict = verdict.next.do === 'arbitrate' && (await isStillOurs(context, key))
+  const isOwnDoing = isConflict && context.lateLogins.explain(key, clock.monotonicMs())
   if (verdict.credentials === 'archive' && live.paired) await archive(context, key, live, verdict.why)
   live.verdict = undefined
   context.pacer.done(key)
   const code = live.lastDisconnect?.code
+  const why = isOwnDoing ? 'own_late_login' : verdict.why
+  if (isOwnDoing && live.lastDisconnect) live.lastDisconnect = { ...live.lastDisconnect, why }
   context.tell.event(key, {
     kind: 'close',
-    why: verdict.why,
+    why,
     ...(code === undefined ? {} : { code }),
     epoch: live.state?.epoch ?? 0,
   })
@@ -34,19 +38,14 @@ export async function settleVerdict(
     const slowUntilMs = breaker.note(verdict.fleet, key, clock.monotonicMs())
     if (slowUntilMs > 0) context.pacer.slowUntil(slowUntilMs)
   }
-  const next = verdict.next
+  const next: Verdict['next'] = isOwnDoing ? { do: 'back_off' } : verdict.next
   if (next.do === 'back_off') {
-    const tries = live.backOff(verdict.why)
+    const tries = live.backOff(why)
     const isOver =
       tries >= (next.triesMax ?? Infinity) ||
       live.attempts >= (session.want.reconnect?.maxAttempts ?? Infinity)
     if (isOver)
-      live.bar = liveBar(
-        context,
-        'failed',
-        `${verdict.why}; ${live.attempts} attempts failed in a row`,
-        undefined,
-      )
+      live.bar = liveBar(context, 'failed', `${why}; ${live.attempts} attempts failed in a row`, undefined)
   } else if (next.do === 'bar') {
     const lateBy = 1 + context.random.next() * BAR_JITTER
     const until = next.forMs === undefined ? undefined : Math.round(clock.nowMs() + next.forMs * lateBy)
@@ -62,12 +61,12 @@ export async function settleVerdict(
       undefined,
     )
   }
-  const alert = verdict.alert || live.attempts === ALERT_AFTER
+  const alert = (verdict.alert && !isOwnDoing) || live.attempts === ALERT_AFTER
   log[alert ? 'error' : 'info'](
     {
       sessionId: key,
       code,
-      why: verdict.why,
+      why,
       next: live.bar?.phase ?? next.do,
       attempts: live.attempts,
       ...(live.bar ? {} : { retryInMs: Math.max(0, Math.round(live.retryAtMs - clock.monotonicMs())) }),
@@ -77,7 +76,10 @@ export async function settleVerdict(
   )
 }
 
-/** 440: presume that ownership is lost; look who has it. Ours elsewhere: drop quietly. Nobody of ours: a person decides. */
+/**
+ * 440: presume that ownership is lost; look who has it. Ours elsewhere: drop quietly. Nobody of ours: a person decides,
+ * unless a login that we gave up a moment ago explains it.
+ */
 async function isStillOurs({ view, lease }: RunnerContext, key: SessionKey): Promise<boolean> {
   await view.refreshOwner(key)
   return view.owners.get(key)?.runnerId === lease.id

@@ -31,6 +31,8 @@ export interface Faults {
   /** Per attempt to connect. */
   refuse: number
   silent: number
+  /** The login stalls; it may arrive behind that of the next connection. */
+  stallLogin: number
   /** Per crash: WhatsApp never hears of it. */
   halfOpen: number
   /** Per start: what was on the disk is gone. */
@@ -58,6 +60,7 @@ export const CALM: Faults = {
   foreignEveryMs: Infinity,
   refuse: 0,
   silent: 0,
+  stallLogin: 0,
   halfOpen: 0,
   wipe: 0,
 }
@@ -92,5 +95,6 @@ export function drawFaults(dice: Dice): Faults {
     halfOpen: often(1, 0.7),
     wipe: often(1, 0.7),
     storeStepEveryMs: every(30_000, 120_000, 0.3),
+    stallLogin: often(0.1, 0.3),
   }
 }

@@ -81,9 +81,10 @@ export class Link {
     this.toClient(() => this.#closeClientEnd(report))
   }
 
-  /** The process is gone: the server hears of it after a while, or never. */
+  /** The process is gone: the server hears of it after a while, or never. A login that was not through is lost. */
   abandon(afterMs: number | undefined): void {
     this.clientOpen = false
+    if (!this.isOpen) this.#lost = true
     if (afterMs !== undefined) this.#time.after(afterMs, () => this.#closeServerEnd())
   }
 

@@ -1,4 +1,5 @@
 import { RunnerLease } from '#runner/ownership/lease.ts'
+import { LateLogins } from '#runner/session/late-logins.ts'
 import { SessionJournal } from '#runner/state/journal.ts'
 import type { Sabotage } from './host.ts'
 
@@ -49,6 +50,19 @@ export function renewFromAnswer(): Bug {
       }),
     },
     undo: () => void Object.defineProperty(RunnerLease.prototype, 'leftMs', leftMs),
+  }
+}
+
+/** A login of our own that comes late is taken for somebody else's. */
+export function blameOthers(): Bug {
+  // oxlint-disable-next-line typescript/unbound-method -- it is only put back.
+  const { explain } = LateLogins.prototype
+  LateLogins.prototype.explain = () => false
+  return {
+    sabotage: {},
+    undo: () => {
+      LateLogins.prototype.explain = explain
+    },
   }
 }
 

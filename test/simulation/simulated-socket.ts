@@ -57,6 +57,8 @@ export class SimulatedSocket implements WhatsAppSocket, WhatsAppClient {
   readonly #auth: ConnectionAuth
   readonly #link: Link
   #closed = false
+  /** The WebSocket is being closed: nothing more can be written to it. */
+  #isClosing = false
   #sealed = false
   #order: Promise<void> | undefined
   #inWork: Promise<void> = Promise.resolve()
@@ -75,6 +77,11 @@ export class SimulatedSocket implements WhatsAppSocket, WhatsAppClient {
 
   get isLive(): boolean {
     return !this.#closed
+  }
+
+  /** The client knows that it is logged in. */
+  get wasOpened(): boolean {
+    return this.#openedAtMs !== undefined
   }
 
   get link(): Link {
@@ -153,7 +160,7 @@ export class SimulatedSocket implements WhatsAppSocket, WhatsAppClient {
   #wire(task: () => void): Promise<void> {
     const { journal } = this.#ask.state
     const put = (): void => {
-      if (this.#closed) throw new Error('Connection Closed')
+      if (this.#isClosing) throw new Error('Connection Closed')
       if (!this.#ask.mayWrite()) throw new Error('the lease ran out')
       this.#link.toServer(task)
     }
@@ -173,6 +180,7 @@ export class SimulatedSocket implements WhatsAppSocket, WhatsAppClient {
     if (this.#closed) return
     await this.#within(MUTEX_WITHIN_MS, this.#inWork)
     if (this.#closed) return
+    this.#isClosing = true
     this.#seal()
     const gone = new Promise<void>((resolve) => {
       this.#link.toServer(() => this.#link.toClient(resolve))
@@ -193,6 +201,7 @@ export class SimulatedSocket implements WhatsAppSocket, WhatsAppClient {
   #end(report: CloseReport): void {
     if (this.#closed) return
     this.#closed = true
+    this.#isClosing = true
     this.#seal()
     this.#link.closeByClient()
     this.#deps.ended(this)

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'vitest'
 import type { Faults } from './faults.ts'
-import { reconnectOnConflict, renewFromAnswer, skipBarrier, type Bug } from './sabotage.ts'
+import { blameOthers, reconnectOnConflict, renewFromAnswer, skipBarrier, type Bug } from './sabotage.ts'
 import { simulate } from './simulation.ts'
 
 /** A bug that is not found within so many worlds could as well be in the product. */
@@ -45,4 +45,10 @@ test('finds a lease that is counted from the answer to its renewal', { timeout: 
 test('finds a reconnect after a conflict', { timeout: WITHIN_MS }, async () => {
   const like = /^anytime_ no reconnect after a conflict/
   expect(await finds(reconnectOnConflict, like, { foreignEveryMs: 60_000 })).toBeLessThanOrEqual(SEEDS_MAX)
+})
+
+test('finds a conflict that a late login of our own makes', { timeout: WITHIN_MS }, async () => {
+  const like = /^anytime_ no conflict with ourselves/
+  const faults = { stallLogin: 0.2, cutEveryMs: 15_000 }
+  expect(await finds(blameOthers, like, faults)).toBeLessThanOrEqual(SEEDS_MAX)
 })

@@ -1,4 +1,5 @@
 import type { SessionKey } from '#shared/ids.ts'
+import { LateLogins } from '#runner/session/late-logins.ts'
 import type { SimulatedSocket } from './simulated-socket.ts'
 import type { Device, Inbound, Outbound, WhatsAppClient, WhatsAppWitness } from './whatsapp.ts'
 import type { Witness } from './witness.ts'
@@ -8,6 +9,10 @@ export class WhatsAppChecks implements WhatsAppWitness {
   readonly #witness: Witness
   /** Connections whose runner heard that a foreigner replaced them: under which epoch, and which generation was wanted then. */
   readonly #replaced = new Map<SessionKey, { epoch: number; generation: number; atMs: number }>()
+
+  readonly #dialled = new Map<SessionKey, SimulatedSocket>()
+  /** Connections that were begun after one which may still log in, as far as their runner can know. */
+  readonly #lateLogins = new LateLogins()
 
   constructor(witness: Witness) {
     this.#witness = witness
@@ -29,6 +34,9 @@ export class WhatsAppChecks implements WhatsAppWitness {
           `${owner?.runnerId ?? 'nobody'} has epoch ${owner?.epoch}`,
       )
     this.#mindsConflict(client as SimulatedSocket)
+    const before = this.#dialled.get(key)
+    if (!before?.wasOpened || before.epoch !== epoch) this.#lateLogins.note(key, this.#witness.time.nowMs)
+    this.#dialled.set(key, client as SimulatedSocket)
     dialledEpoch.set(key, Math.max(dialledEpoch.get(key) ?? 0, epoch))
   }
 
@@ -45,10 +53,12 @@ export class WhatsAppChecks implements WhatsAppWitness {
   }
 
   loggedIn({ key }: Device, client: WhatsAppClient): void {
-    const { process, epoch } = client as SimulatedSocket
+    const { process, epoch, isLive } = client as SimulatedSocket
     const { trace, incarnations, count, violate } = this.#witness
-    trace.note('whatsapp', 'logged in', { key, by: process.name, epoch })
+    trace.note('whatsapp', 'logged in', { key, by: process.name, epoch, isLive })
     count('logins')
+    // Sent before its runner gave the connection up, or before it froze: nobody acts on it.
+    if (!isLive || !process.runs) return count('late logins')
     const other = incarnations.elsewhere(key, process)
     if (other)
       violate(
@@ -62,6 +72,8 @@ export class WhatsAppChecks implements WhatsAppWitness {
     const { trace, db, time, count } = this.#witness
     trace.note('foreigner', 'replaces', { key, at: process.name, epoch })
     count('foreigners')
+    // A login of its own that came late would look the same: it may try once more.
+    if (this.#lateLogins.explain(key, time.nowMs)) return
     const generation = db.sessions.get(key)?.session.want.generation ?? 0
     this.#replaced.set(key, { epoch, generation, atMs: time.nowMs })
   }

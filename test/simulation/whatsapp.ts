@@ -76,6 +76,9 @@ interface Deps {
   witness: WhatsAppWitness
 }
 
+/** WhatsApp does not wait longer for a login (an assumption: a server ends a handshake that does not go on). */
+const LOGIN_STALL_MS = 30_000
+
 const REPLACED: CloseReport = { status: 440, message: 'Stream Errored (conflict)', conflict: 'replaced' }
 const REFUSED: readonly CloseReport[] = [
   { http: 503, message: 'Unexpected server response: 503' },
@@ -122,12 +125,15 @@ export class WhatsApp {
       if (device.current === link) device.current = undefined
     })
     witness.dialled(device, client)
-    const { refuse, silent } = this.#deps.faults()
+    const { refuse, silent, stallLogin } = this.#deps.faults()
     if (dice.chance(silent)) return link
     const refused = dice.chance(refuse)
     link.toServer(() => {
       if (refused) link.closeByServer(dice.pick(REFUSED))
-      else link.toClient(() => client.challenged())
+      else {
+        link.toClient(() => client.challenged())
+        if (dice.chance(stallLogin)) link.stall(dice.between(500, LOGIN_STALL_MS))
+      }
     })
     return link
   }
