@@ -87,6 +87,11 @@ export const ERRORS = {
     http: 500,
     hint: 'An older snapshot is used instead; see the events of the session.',
   },
+  newer_format: {
+    retry: 'never',
+    http: 500,
+    hint: 'A newer version of Mooring wrote this session; update this one, then restart the session.',
+  },
   blob_exists: { retry: 'never', http: 409, hint: 'Objects are immutable; a new one needs a new name.' },
   journal_gap: {
     retry: 'after_refetch',

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { encodeCbor } from '#shared/cbor.ts'
@@ -24,7 +25,61 @@ const randomOf = (size: number, seed: number): Buffer =>
     ),
   ).subarray(0, size)
 
+/** An entry of one new value, with fields exchanged. */
+const made = (more: Record<string, unknown>): Buffer => {
+  const v = encodeCbor([Buffer.from('x')])
+  return Buffer.concat([
+    Buffer.of(2),
+    encodeCbor({ k: 'change', n: ['a'], v, x: crc32(Buffer.from('x')), ...more }),
+  ])
+}
+
 describe('an entry', () => {
+  test('that is made by hand is read', () => {
+    expect(decodeEntry(made({}), () => undefined).changes).toEqual([['a', Buffer.from('x')]])
+  })
+
+  test('of a newer version is not taken for a damaged one', () => {
+    const newer = Buffer.from([3, ...encodeEntry(growth, () => LONG).subarray(1)])
+    expect(() => decodeEntry(newer, () => LONG)).toThrow(expect.objectContaining({ code: 'newer_format' }))
+  })
+
+  test('costs a record that changed in one place, whatever surrounds it, what is new there', () => {
+    const old = randomOf(2_000, 1)
+    const value = Buffer.concat([old.subarray(0, 900), randomOf(32, 2), old.subarray(932)])
+    const encoded = encodeEntry({ kind: 'change', changes: [['a', value]] }, () => old)
+    expect(encoded.length).toBeLessThan(80)
+    expect(decodeEntry(encoded, () => old).changes).toEqual([['a', value]])
+  })
+
+  test('costs a record that changed in two places about what is new in both', () => {
+    const old = randomOf(2_000, 1)
+    const value = Buffer.concat([randomOf(32, 2), old.subarray(32, 1_900), randomOf(100, 3)])
+    const encoded = encodeEntry({ kind: 'change', changes: [['a', value]] }, () => old)
+    expect(encoded.length).toBeLessThan(220)
+    expect(decodeEntry(encoded, () => old).changes).toEqual([['a', value]])
+  })
+
+  test('is read back over what it changes a little, in any places', () => {
+    const edit = fc.record({ at: fc.nat(), cut: fc.nat({ max: 30 }), put: fc.uint8Array({ maxLength: 30 }) })
+    const olds = fc.array(fc.nat({ max: 600 }), { minLength: 1, maxLength: 5 })
+    fc.assert(
+      fc.property(olds, fc.array(edit, { maxLength: 4 }), (sizes, edits) => {
+        const old = sizes.map((size, seed) => randomOf(size, seed))
+        const changes = old.map((bytes, name) => {
+          const value = edits.reduce((whole, { at, cut, put }) => {
+            const from = at % (whole.length + 1)
+            return Buffer.concat([whole.subarray(0, from), put, whole.subarray(from + cut)])
+          }, bytes)
+          return [`${name}`, value] as const
+        })
+        const before = (name: string) => old[Number(name)]
+        expect(decodeEntry(encodeEntry({ kind: 'change', changes }, before), before).changes).toEqual(changes)
+      }),
+      { numRuns: 300 },
+    )
+  })
+
   test('is read back over the state that it was written over', () => {
     fc.assert(
       fc.property(fc.constantFrom(...ENTRY_KINDS), changes, state, fc.boolean(), (kind, list, old, clean) => {
@@ -94,14 +149,17 @@ describe('an entry', () => {
 
   test.for([
     ['no bytes', Buffer.alloc(0)],
-    ['another version', Buffer.from([9, ...encodeEntry(growth, () => LONG).subarray(1)])],
-    ['an unknown kind', Buffer.concat([Buffer.of(1), encodeCbor({ k: 'leap', n: [], z: Buffer.of() })])],
-    [
-      'names that are no texts',
-      Buffer.concat([Buffer.of(1), encodeCbor({ k: 'reset', n: [1], z: Buffer.of() })]),
-    ],
-    ['nothing compressed', Buffer.concat([Buffer.of(1), encodeCbor({ k: 'reset', n: [], z: 'x' })])],
-    ['no map', Buffer.concat([Buffer.of(1), encodeCbor(null)])],
+    ['version 0', Buffer.from([0, ...encodeEntry(growth, () => LONG).subarray(1)])],
+    ['an unknown kind', made({ k: 'leap' })],
+    ['names that are no texts', made({ n: [1] })],
+    ['nothing compressed', made({ v: undefined, z: 'x' })],
+    ['no map', Buffer.concat([Buffer.of(2), encodeCbor(null)])],
+    ['a list of trims that is too short', made({ t: [1] })],
+    ['a trim below nothing', made({ t: [-1, 0] })],
+    ['a trim of half a byte', made({ t: [0.5, 0] })],
+    ['a trim of more than there was', made({ t: [9, 0] })],
+    ['another checksum', made({ x: 1 })],
+    ['a piece that is a text', made({ v: encodeCbor(['x']) })],
   ])('%s is refused', ([, encoded]) => {
     expect(() => decodeEntry(encoded as Buffer, () => undefined)).toThrow(bad)
   })

@@ -1,6 +1,7 @@
-import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import { constants, crc32, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { decodeCbor, encodeByteStrings, encodeCbor } from '#shared/cbor.ts'
 import { CodedError } from '#shared/errors.ts'
+import { middleOf, trimOf, untrim, type Trim } from './trim.ts'
 
 export const ENTRY_KINDS = ['change', 'barrier', 'reset', 'jump'] as const
 export type EntryKind = (typeof ENTRY_KINDS)[number]
@@ -23,11 +24,12 @@ export interface EntryBody {
 /** The record's value before this entry, by key. */
 export type Before = (key: string) => Uint8Array | undefined
 
-const VERSION = 1
+const VERSION = 2
+/** Entries that were written before 2026-11-25: without trims, and always compressed. */
+const VERSION_OF_WHOLE_VALUES = 1
 /**
- * Session records are rewritten whole with every message although a few hundred bytes of them change (facts: they grow by
- * about 105 bytes a round trip without limit). So the values are compressed against what they replace: the old values
- * are the dictionary. Both sides know them, since entries are applied in order.
+ * What is new in a value may still be much like what it replaces (it changed in several places): those pieces are compressed
+ * against each other. Both sides know them, since entries are applied in order.
  */
 const DICTIONARY_BYTES_MAX = 512 * 1024
 /** zstd reads a dictionary that begins with its own magic number as a trained one, and fails on ours; this comes first. */
@@ -42,72 +44,123 @@ const scratch = {
 }
 /** An entry is one `set` or a group of them; a history sync is the largest seen. */
 const ENTRY_BYTES_MAX = 256 * 1024 * 1024
+/** zstd takes some 25 µs to begin; what is new in one message is a key, which nothing makes smaller. */
+const UNCOMPRESSED_BYTES_MAX = 256
 
-/** Layout: version, then CBOR `{k: kind, n: [keys], z: zstd(CBOR [values]), s?: snapshot, c?: clean}`. */
+/**
+ * Layout: version, then CBOR `{k: kind, n: [keys], t?: [head, tail, head, tail, …], v | z: [pieces], x: crc32, s?: snapshot,
+ * c?: clean}`. A piece is what is new in a value between its head and its tail, which are those of the value before; `v` is
+ * the CBOR of the pieces, `z` the same compressed. The checksum is that of all values: pieces that are put into another
+ * value than the one they were cut from must not pass for a state.
+ */
 export function encodeEntry(body: EntryBody, before: Before): Uint8Array {
   const names = body.changes.map(([key]) => key)
-  const list = body.changes.map(([, value]) => value)
-  const values = encodeByteStrings(list, scratch.values)
-  const packed = pack(values, dictionaryOf(body.kind, names, before))
-  const fields = { k: body.kind, n: names, z: packed }
+  const olds = oldsOf(body.kind, names, before)
+  const trims: Trim[] = []
+  const pieces = body.changes.map(([, value], at) => {
+    const old = olds[at]
+    const trim = value && old ? trimOf(value, old) : UNTRIMMED
+    trims.push(trim)
+    return value && middleOf(value, trim)
+  })
+  const list = encodeByteStrings(pieces, scratch.values)
+  const fields = {
+    k: body.kind,
+    n: names,
+    ...(trims.some((trim) => trim !== UNTRIMMED)
+      ? { t: trims.flatMap(({ head, tail }) => [head, tail]) }
+      : {}),
+    ...(list.length <= UNCOMPRESSED_BYTES_MAX ? { v: list } : { z: pack(list, dictionaryOf(olds, trims)) }),
+    x: checksum(body.changes.map(([, value]) => value)),
+  }
   const more = { ...(body.snapshot ? { s: body.snapshot } : {}), ...(body.clean ? { c: true } : {}) }
   return Buffer.concat([Buffer.of(VERSION), encodeCbor({ ...fields, ...more })])
 }
 
-/** @throws CodedError `bad_bytes` for anything that `encodeEntry` did not make over the same `before` */
+/**
+ * @throws CodedError `newer_format` for a version that is to come, `bad_bytes` for anything else that `encodeEntry` did not
+ *   make over the same `before`
+ */
 export function decodeEntry(bytes: Uint8Array, before: Before): EntryBody {
-  if (bytes[0] !== VERSION)
-    throw new CodedError('bad_bytes', `decode entry: version ${bytes[0] ?? 'none'} is not known`)
-  const outer = decodeCbor(bytes.subarray(1)) as
-    | Record<'k' | 'n' | 'z' | 's' | 'c', unknown>
-    | null
-    | undefined
-  const { k: kind, n: names, z: packed, s: snapshot, c: clean } = outer ?? {}
-  if (!isKind(kind)) throw new CodedError('bad_bytes', 'decode entry: no such kind')
-  if (
-    !Array.isArray(names) ||
-    !names.every((name) => typeof name === 'string') ||
-    !(packed instanceof Uint8Array)
-  )
-    throw new CodedError('bad_bytes', 'decode entry: not an entry')
-  const values = decodeCbor(unpack(packed, dictionaryOf(kind, names, before)))
-  if (!Array.isArray(values) || values.length !== names.length)
-    throw new CodedError('bad_bytes', 'decode entry: keys and values differ')
-  const changes = names.map((name, at): readonly [string, Uint8Array | null] => {
-    const value: unknown = values[at]
-    if (value !== null && !(value instanceof Uint8Array))
-      throw new CodedError('bad_bytes', 'decode entry: a value is no bytes')
-    return [name, value]
+  const version = bytes[0]
+  if (version === undefined || version < VERSION_OF_WHOLE_VALUES) throw bad('not an entry')
+  if (version > VERSION) throw new CodedError('newer_format', `decode entry: version ${version} is not known`)
+  const outer = (decodeCbor(bytes.subarray(1)) ?? {}) as Record<string, unknown>
+  const { k: kind, n: names, s: snapshot, c: clean } = outer
+  if (!isKind(kind)) throw bad('no such kind')
+  if (!Array.isArray(names) || !names.every((name) => typeof name === 'string')) throw bad('not an entry')
+  const olds = oldsOf(kind, names, before)
+  const trims = trimsOf(outer['t'], names.length)
+  const pieces = piecesOf(outer, names.length, dictionaryOf(olds, trims))
+  const values = pieces.map((piece, at) => {
+    const trim = trims[at]
+    if (piece === null || !trim || trim === UNTRIMMED) return piece
+    return untrim(piece, olds[at] ?? NOTHING, trim)
   })
+  if (version === VERSION && outer['x'] !== checksum(values)) throw bad('it was written over another state')
   return {
     kind,
-    changes,
+    changes: names.map((name, at) => [name, values[at] ?? null] as const),
     ...(typeof snapshot === 'string' ? { snapshot } : {}),
     ...(clean === true ? { clean: true } : {}),
   }
 }
 
+const NOTHING = Buffer.alloc(0)
+const UNTRIMMED: Trim = { head: 0, tail: 0 }
+
+const bad = (why: string): CodedError => new CodedError('bad_bytes', `decode entry: ${why}`)
 const isKind = (kind: unknown): kind is EntryKind => ENTRY_KINDS.includes(kind as EntryKind)
 
-/** Only a change builds on what was there; the other kinds stand for themselves. */
-function dictionaryOf(kind: EntryKind, names: readonly string[], before: Before): Uint8Array {
-  if (kind !== 'change') return Buffer.alloc(0)
-  const parts: Uint8Array[] = []
-  let size = 0
-  for (const name of names) {
-    const value = before(name)
-    if (!value || size + value.length > DICTIONARY_BYTES_MAX) continue
-    parts.push(value)
-    size += value.length
-  }
-  if (parts.length === 0) return Buffer.alloc(0)
-  const dictionary = scratch.dictionary
-  dictionary.set(NO_DICTIONARY_FORMAT)
+const checksum = (values: readonly (Uint8Array | null)[]): number =>
+  values.reduce((sum, value) => (value ? crc32(value, sum) : sum), 0)
+
+/** What the values replace. Only a change builds on what was there; the other kinds stand for themselves. */
+const oldsOf = (
+  kind: EntryKind,
+  names: readonly string[],
+  before: Before,
+): readonly (Uint8Array | undefined)[] => names.map((name) => (kind === 'change' ? before(name) : undefined))
+
+function trimsOf(list: unknown, count: number): readonly Trim[] {
+  if (list === undefined) return Array.from({ length: count }, () => UNTRIMMED)
+  if (!Array.isArray(list) || list.length !== count * 2 || !list.every(isLength)) throw bad('not its trims')
+  return Array.from({ length: count }, (_, at) => {
+    const [head = 0, tail = 0] = list.slice(at * 2, at * 2 + 2)
+    return head === 0 && tail === 0 ? UNTRIMMED : { head, tail }
+  })
+}
+
+const isLength = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
+
+function piecesOf(
+  { v: plain, z: packed }: Record<string, unknown>,
+  count: number,
+  dictionary: Uint8Array,
+): readonly (Uint8Array | null)[] {
+  const list =
+    plain instanceof Uint8Array ? plain : packed instanceof Uint8Array && unpack(packed, dictionary)
+  const pieces = list ? decodeCbor(list) : undefined
+  if (!Array.isArray(pieces) || pieces.length !== count) throw bad('keys and values differ')
+  if (!pieces.every((piece) => piece === null || piece instanceof Uint8Array))
+    throw bad('a value is no bytes')
+  return pieces
+}
+
+/** What the pieces replace, one after the other. */
+function dictionaryOf(olds: readonly (Uint8Array | undefined)[], trims: readonly Trim[]): Uint8Array {
+  const { dictionary } = scratch
   let at = NO_DICTIONARY_FORMAT.length
-  for (const part of parts) {
+  for (const [index, old] of olds.entries()) {
+    const { head, tail } = trims[index] ?? UNTRIMMED
+    if (!old || head + tail > old.length) continue
+    const part = middleOf(old, { head, tail })
+    if (at + part.length > dictionary.length) continue
     dictionary.set(part, at)
     at += part.length
   }
+  if (at === NO_DICTIONARY_FORMAT.length) return NOTHING
+  dictionary.set(NO_DICTIONARY_FORMAT)
   return dictionary.subarray(0, at)
 }
 
@@ -128,7 +181,6 @@ function pack(values: Uint8Array, dictionary: Uint8Array): Uint8Array {
   const params: Record<number, number> = {
     [constants.ZSTD_c_compressionLevel]: 1,
     [constants.ZSTD_c_contentSizeFlag]: 0,
-    [constants.ZSTD_c_checksumFlag]: 1,
   }
   const chunkSize = within(values.length >> 2, OUTPUT_BYTES_MIN, OUTPUT_BYTES_MAX)
   if (dictionary.length === 0) return zstdCompressSync(values, { chunkSize, params })

@@ -338,7 +338,7 @@ export interface JournalDeps {
   appendWithinMs: number
 }
 
-/** Opens one stored entry over the state before it. @throws CodedError `bad_bytes` */
+/** Opens one stored entry over the state before it. @throws CodedError `bad_bytes`, `newer_format` */
 export function openEntry(
   key: SessionKey,
   entry: JournalEntry,

@@ -20,7 +20,7 @@ export interface PreparedState {
 /**
  * Rebuilds a session that is not ours from what is stored. It only reads, and not from this disk: a working copy may be the
  * owner's. `undefined` when anything is not as it should be; the owner to be deals with that, once it is the owner.
- * @throws CodedError `store_unavailable`, `bad_bytes`, `blob_missing`, `wrong_key`
+ * @throws CodedError `store_unavailable`, `bad_bytes`, `newer_format`, `blob_missing`, `wrong_key`
  */
 export async function prepareState(
   deps: Pick<StateDeps, 'stores' | 'dataKeys'>,

@@ -2,8 +2,10 @@ import { appendFile, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { seal } from '#shared/envelope.ts'
 import type { JournalEntry } from '#shared/store/journal-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
+import { entryPlace } from './places.ts'
 import { RecordMap } from './record-map.ts'
 import { rehydrate, type Rehydrated } from './rehydrate.ts'
 import { bytes, contentOf, KEY, openWorld, silent, write, type World } from './testing.ts'
@@ -95,6 +97,18 @@ describe('rehydration', () => {
     expect(second?.quarantined).toBeUndefined()
     // From now on it is not even looked at.
     expect((await fresh(world)).troubles).toEqual([])
+  })
+
+  test('a journal that a newer version wrote is refused, and nothing is quarantined or rewound', async () => {
+    await using world = await openWorld()
+    const { state } = await lived(world)
+    const { seq } = state.journal
+    const later = Buffer.from([99, 1, 2, 3])
+    const sealed = seal((await world.ring()).current, later, entryPlace(KEY, 1, seq + 1))
+    await world.stores.journal.append(KEY, { seq: seq + 1, epoch: 1, nonce: 'later', sealed })
+    await expect(fresh(world)).rejects.toMatchObject({ code: 'newer_format' })
+    const snapshots = await world.stores.snapshots.list(KEY)
+    expect(snapshots.map(({ quarantined }) => quarantined)).toEqual([undefined, undefined])
   })
 
   test('B4 a missing object is quarantined and bridged alike', async () => {

@@ -46,7 +46,7 @@ interface Deps {
  * Rebuilds a session's state from what is stored: the best base that opens, then the journal up to its head. A damaged or
  * missing object is quarantined and the next older one is tried. Never throws for damage; answers how far it came.
  * A prepared state is used up by this, or thrown away when the journal is not the one that it was made from.
- * @throws CodedError `store_unavailable` when the store can't be asked
+ * @throws CodedError `store_unavailable` when the store can't be asked, `newer_format` when a newer version wrote the journal
  */
 export async function rehydrate(
   deps: Deps,

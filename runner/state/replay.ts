@@ -60,6 +60,7 @@ export class Replay {
     this.stopped = why
   }
 
+  /** @throws CodedError `newer_format`, `store_unavailable` */
   async apply(entries: readonly JournalEntry[]): Promise<void> {
     for (const entry of entries) {
       if (!this.stopped && entry.seq !== this.seq + 1)
@@ -90,6 +91,8 @@ export class Replay {
     try {
       return openEntry(this.key, entry, this.ring, this.records)
     } catch (error) {
+      // Sound, and more than this version understands: without it the state would be an older one, and pass for the newest.
+      if (hasCode(error, 'newer_format')) throw error
       this.stopped ??= `entry ${entry.seq} can't be opened: ${toError(error).message}`
       return undefined
     }

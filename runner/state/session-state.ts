@@ -98,7 +98,7 @@ export class SessionState {
    * Rebuilds the state and puts the barrier of this epoch behind it: from then on an older owner collides. A late entry of
    * the predecessor that lands in between is taken in. An incomplete state is fenced, and a snapshot bridges the gap. When
    * nothing at all could be read, nothing is written but the barrier: every start says so anew until there is a state.
-   * @throws CodedError `fenced`, `store_unavailable`, `wrong_key`
+   * @throws CodedError `fenced`, `store_unavailable`, `wrong_key`, `newer_format`
    */
   static async open(
     deps: StateDeps,

@@ -46,7 +46,7 @@ export async function rehydrate(context: RunnerContext, key: SessionKey, session
     }
   } catch (error) {
     if (hasCode(error, 'fenced')) return dropSession(context, key)
-    if (!hasCode(error, 'wrong_key', 'bad_bytes', 'no_state')) throw error
+    if (!hasCode(error, 'wrong_key', 'newer_format', 'bad_bytes', 'no_state')) throw error
     live.bar = liveBar(context, 'failed', error.code, undefined)
     context.tell.event(key, { kind: 'fallback', why: error.message, epoch: owner.epoch })
     log.error({ error, sessionId: key }, 'session cannot be rebuilt; only it is affected')

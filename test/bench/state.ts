@@ -83,8 +83,12 @@ async function measureSets(
   return { p50: percentile(waits, 0.5), p99: percentile(waits, 0.99), perSecond }
 }
 
-/** Opens a state of a new session in these stores. */
-async function openState(stores: Stores, dir: string, name: string): Promise<SessionState> {
+/** Opens a state of a new session in these stores. `settle` waits for its disk, which is written behind. */
+async function openState(
+  stores: Stores,
+  dir: string,
+  name: string,
+): Promise<{ state: SessionState; settle: () => Promise<void> }> {
   const log = createLog({ level: 'silent', pretty: false, service: 'bench', version: '0' })
   const tenant = parseTenantId('bench')
   const id = parseSessionId(name)
@@ -98,16 +102,17 @@ async function openState(stores: Stores, dir: string, name: string): Promise<Ses
   const clock = systemClock
   const random = systemRandom
   const soon = (task: () => void): void => void setImmediate(task)
+  const workingCopies = fileWorkingCopies(join(dir, 'work'), log)
   const deps = {
     stores,
     dataKeys: dataKeys({ stores, clock, random }),
-    workingCopies: fileWorkingCopies(join(dir, 'work'), log),
+    workingCopies,
     clock,
     random,
     log,
     soon,
   }
-  return SessionState.open(deps, session, key, 1)
+  return { state: await SessionState.open(deps, session, key, 1), settle: () => workingCopies.settle() }
 }
 
 async function measureFiles(contacts: readonly Records[]): Promise<Measured & { files: number }> {
@@ -125,13 +130,14 @@ async function measureOurs(contacts: readonly Records[]): Promise<Measured & { b
       clock: systemClock,
       random: systemRandom,
     })
-    const state = await openState(stores, dir, 'set')
+    const { state, settle } = await openState(stores, dir, 'set')
     const { keys } = connectionAuth(state)
     const figures = await measureSets(keys, contacts, ALONE, EACH)
     const before = state.journal.seq
     await keys.set(contacts[0]?.(EACH) ?? {})
     const [entry] = await stores.journal.read(state.key, before + 1)
     await stores.close()
+    await settle()
     return { ...figures, bytes: entry?.sealed.length ?? 0 }
   })
 }
@@ -192,7 +198,7 @@ export async function benchRehydrate(mebibytes: number): Promise<readonly Figure
       random: systemRandom,
     })
     try {
-      const state = await openState(stores, dir, 'big')
+      const { state, settle } = await openState(stores, dir, 'big')
       const keys = connectionAuth(state).keys
       const contacts = Math.ceil((mebibytes * 1024 * 1024) / RECORD_BYTES)
       for (let at = 0; at < contacts; at += 200) {
@@ -220,6 +226,7 @@ export async function benchRehydrate(mebibytes: number): Promise<readonly Figure
       await SessionState.open(deps, session, state.key, 2)
       const rehydrateMs = performance.now() - startMs
       await deps.workingCopies.settle()
+      await settle()
       return [
         {
           name: `rehydrate ${mebibytes} MiB of state`,

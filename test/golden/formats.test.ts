@@ -31,9 +31,9 @@ const entry = (name: string) => ({
   sealed: golden.read(name),
 })
 
-describe('bytes of version 1 load for ever', () => {
-  test('an entry, over the state before it', async () => {
-    const { changes, ...rest } = openEntry(noted.place.key, entry('entry-v1.bin'), ring, await snapshot())
+describe('bytes that were written once load for ever', () => {
+  test.for(['entry-v1.bin', 'entry-v2.bin'])('an entry, over the state before it: %s', async (name) => {
+    const { changes, ...rest } = openEntry(noted.place.key, entry(name), ring, await snapshot())
     expect(rest).toEqual({ kind: 'change' })
     expect(values(changes)).toEqual(values(golden.change.changes))
   })
@@ -56,6 +56,7 @@ describe('bytes of version 1 load for ever', () => {
 
   test.for([
     ['entry-v1.bin', 'ac56dab548da86d80587de9cab3b312cbb7fc4831362ad08a1e35608d9984c02'],
+    ['entry-v2.bin', 'f014b0ad11e059a7c6505a3c7cb38a5e42aa3e4337cbe302ec910cda3be1917f'],
     ['jump-v1.bin', '3d40cc263c75bd52a664aa5d5f9b7fe8dcaf2bfe767eedcf3d6ade5c32d095c8'],
     ['snapshot-v1.bin', 'ff319414b981c0059ce28ece66afa593170d9933b353623b2139c456cebf7d92'],
     ['bundle-v1.bin', 'b0576a21121d4efd48a857203467f5acce79d4083791f82b5b9e856c90aec5e2'],

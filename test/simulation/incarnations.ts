@@ -77,17 +77,21 @@ export class Incarnations {
   }
 
   /**
-   * Its record is gone by its own word, so nobody waits for its lease: it must be through with everything. A claim whose
-   * answer was lost may still stand in its name.
+   * Its record is gone, so nobody waits for its lease: it must be through with everything, or be dead for long where another
+   * removed it. A claim whose answer was lost may still stand in its name.
    */
-  gaveUp(process: SimulatedProcess): void {
-    const one = this.of(process)
+  removed(runnerId: string, by: SimulatedProcess): void {
+    const one = this.withRunner(runnerId)
     if (!one) return
+    if (one.process !== by && this.isGood(one))
+      this.#deps.violate(
+        `anytime_ no two owners: ${by.name} removes the record of ${one.process.name}, whose lease is good`,
+      )
     one.leaseUntilMs = -Infinity
     const [socket] = one.sockets
     if (socket)
       this.#deps.violate(
-        `anytime_ no socket outlives its lease: ${process.name} gave its lease back and has one of ${socket.key}`,
+        `anytime_ no socket outlives its lease: ${one.process.name} has no record any more and has one of ${socket.key}`,
       )
   }
 

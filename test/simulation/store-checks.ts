@@ -34,7 +34,7 @@ export class StoreChecks implements Auditor {
   ): (() => void) | undefined {
     const key = args[0] as SessionKey
     if (what === 'owners.claim') return this.#claims(process, (args[0] as { key: SessionKey }).key, sentMs)
-    if (what === 'runners.remove') return () => this.#witness.incarnations.gaveUp(process)
+    if (what === 'runners.remove') return () => this.#witness.incarnations.removed(String(args[0]), process)
     if (what === 'journal.append') return () => this.#appended(process, key, args[1] as JournalEntry)
     if (what === 'sessions.reportStatus') return () => this.#reported(process, key, args[1] as Status)
     if (what === 'feed.add') return () => this.#added(key)
