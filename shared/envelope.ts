@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import { createCipheriv, createDecipheriv, createSecretKey, randomBytes, type KeyObject } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto'
 import { CodedError } from './errors.ts'
+import { pooledRandomBytes } from './random-pool.ts'
 
 /** A data key, opened. `id` is 8 ASCII characters and travels in the clear in front of everything sealed with it. */
 export interface OpenKey {
@@ -37,7 +38,7 @@ export function seal(key: OpenKey, plaintext: Uint8Array, aad: string): Uint8Arr
   const sealed = Buffer.allocUnsafe(HEAD_BYTES + plaintext.length + TAG_BYTES)
   sealed[0] = VERSION
   sealed.write(key.id, 1, ID_BYTES, 'latin1')
-  const iv = randomBytes(IV_BYTES)
+  const iv = pooledRandomBytes(IV_BYTES)
   iv.copy(sealed, 1 + ID_BYTES)
   const cipher = createCipheriv('aes-256-gcm', prepare(key), iv)
   cipher.setAAD(bound(aad, sealed))

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { pooledRandomBytes } from './random-pool.ts'
 
 /** Dice, so that a simulation can throw the same ones again. */
 export interface Random {
@@ -14,7 +14,7 @@ export const systemRandom: Random = {
   next: () => Math.random(),
   id: () => {
     let id = ''
-    for (const byte of randomBytes(16)) id += ALPHABET[byte & 31]
+    for (const byte of pooledRandomBytes(16)) id += ALPHABET[byte & 31]
     return id
   },
 }
