@@ -6,6 +6,7 @@ import type { Random } from '#shared/random.ts'
 import type { Status } from '#shared/session.ts'
 import type { AuditEvent } from '#shared/store/event-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
+import { within } from '#shared/within.ts'
 
 const RETRY_MIN_MS = 200
 const RETRY_MAX_MS = 10_000
@@ -101,10 +102,7 @@ export class Tell {
 
   /** Resolves when everything noted so far is written, at the latest after `withinMs`; then nothing is tried again. */
   async close(withinMs: number): Promise<void> {
-    const over = new AbortController()
-    const all = Promise.all([...this.#writing.values(), ...this.#background])
-    await Promise.race([all, this.#deps.clock.sleep(withinMs, over.signal).catch(() => undefined)])
-    over.abort()
+    await within(this.#deps.clock, withinMs, Promise.all([...this.#writing.values(), ...this.#background]))
     this.#stop.abort()
     await Promise.all([...this.#writing.values(), ...this.#background])
   }

@@ -3,6 +3,7 @@ import { toError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { FeedItem, FeedStore } from '#shared/store/feed-store.ts'
+import { within } from '#shared/within.ts'
 import type { Inbox } from '../whatsapp/inbox.ts'
 
 const BATCH = 100
@@ -54,10 +55,7 @@ export class InboxDeliverer {
 
   /** Delivers what waits now, but no longer than a moment: what is left lies in the inbox and goes with the state. */
   async close(): Promise<void> {
-    const moment = new AbortController()
-    const over = this.#deps.clock.sleep(CLOSE_WITHIN_MS, moment.signal).catch(() => undefined)
-    await Promise.race([this.#running, over])
-    moment.abort()
+    await within(this.#deps.clock, CLOSE_WITHIN_MS, this.#running)
     this.#stop.abort()
   }
 

@@ -4,6 +4,7 @@ import { toError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { OutboxMessage, OutboxState, OutboxStore } from '#shared/store/outbox-store.ts'
+import { within } from '#shared/within.ts'
 import type { WhatsAppSocket } from '../whatsapp/socket.ts'
 
 /** Messages in work at once; the order of one session's messages is kept by sending them one after the other. */
@@ -68,10 +69,7 @@ export class OutboxSender {
     this.#socket = undefined
     this.#cancelRetry?.()
     this.#cancelRetry = undefined
-    const ended = new AbortController()
-    const over = this.#deps.clock.sleep(CLOSE_WITHIN_MS, ended.signal).catch(() => undefined)
-    await Promise.race([this.#running, over])
-    ended.abort()
+    await within(this.#deps.clock, CLOSE_WITHIN_MS, this.#running)
   }
 
   /** Something new may be in the outbox. Harmless at any time. */

@@ -1,5 +1,5 @@
 import { decodeValue, encodeValue, splitRecordKey } from './record.ts'
-import type { Change } from './journal.ts'
+import type { Change } from './pending-changes.ts'
 import type { RecordMap } from './record-map.ts'
 
 /** More than one upload batch of pre-keys (812 in rc14), so that no id that was ever offered gets another key pair. */

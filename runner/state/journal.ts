@@ -1,22 +1,16 @@
-import type { Clock } from '#shared/clock.ts'
-import { open, seal } from '#shared/envelope.ts'
-import { CodedError, hasCode, toError } from '#shared/errors.ts'
+import { open } from '#shared/envelope.ts'
+import { CodedError, toError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
-import type { Random } from '#shared/random.ts'
-import type { JournalEntry, JournalStore } from '#shared/store/journal-store.ts'
+import type { JournalEntry } from '#shared/store/journal-store.ts'
+import { Appender, type AppenderDeps } from './appender.ts'
 import type { KeyRing } from './data-keys.ts'
-import { decodeEntry, encodeEntry, type EntryBody, type EntryKind } from './entry.ts'
+import { decodeEntry, type Before, type EntryBody, type EntryKind } from './entry.ts'
+import { PendingChanges, type Change } from './pending-changes.ts'
 import { entryPlace } from './places.ts'
 import type { Chunk, RecordMap } from './record-map.ts'
 
-export type Change = readonly [key: string, value: Uint8Array | null]
-
-/** How long one entry may stay undurable before the session gives up its socket; the store is away, not slow, by then. */
-export const APPEND_WITHIN_MS = 60_000
 /** Changes that only ride along are written after this time at the latest, when nothing else took them. */
 const LAZY_FLUSH_MS = 5_000
-const RETRY_MIN_MS = 50
-const RETRY_MAX_MS = 1_000
 /** Bounds what may wait for the store in one session; a history sync stays far below. */
 const WAITING_BYTES_MAX = 64 * 1024 * 1024
 
@@ -35,13 +29,11 @@ interface Waiter {
 export class SessionJournal {
   readonly #deps: JournalDeps
   #seq: number
-  #pending = new Map<string, Uint8Array | null>()
-  /** What the pending changes replace, as of the last entry that was cut: the dictionary of the next. */
-  #before = new Map<string, Uint8Array | undefined>()
+  readonly #appender: Appender
+  readonly #pending = new PendingChanges()
   #waiting: Waiter[] = []
   /** Those who wait for the entry in flight. */
   #flying: readonly Waiter[] = []
-  #waitingBytes = 0
   #credsDirty = false
   #scheduled = false
   #inFlight: Promise<void> | undefined
@@ -54,6 +46,7 @@ export class SessionJournal {
   constructor(deps: JournalDeps) {
     this.#deps = deps
     this.#seq = deps.headSeq
+    this.#appender = new Appender(deps)
   }
 
   /** The seq of the last entry that was cut. */
@@ -74,12 +67,7 @@ export class SessionJournal {
   set(changes: readonly Change[], options: { lazy?: boolean; ride?: boolean } = {}): Promise<void> {
     const refusal = this.#refusal()
     if (refusal) return Promise.reject(refusal)
-    for (const [key, value] of changes) {
-      if (!this.#pending.has(key)) this.#before.set(key, this.#deps.records.get(key))
-      this.#pending.set(key, value)
-      this.#deps.records.set(key, value)
-      this.#waitingBytes += value?.length ?? 0
-    }
+    for (const change of changes) this.#pending.apply(this.#deps.records, change)
     if (options.ride) return Promise.resolve()
     if (options.lazy) {
       this.#cancelLazy ??= this.#deps.clock.after(LAZY_FLUSH_MS, () => this.#schedule())
@@ -98,7 +86,7 @@ export class SessionJournal {
   /** Resolves when all that was set before is durable, the lazy changes too. */
   flush(): Promise<void> {
     if (this.#broken) return Promise.reject(this.#broken)
-    if (this.#pending.size > 0 || this.#credsDirty) return this.#wait()
+    if (!this.#pending.isEmpty || this.#credsDirty) return this.#wait()
     return this.durable()
   }
 
@@ -151,7 +139,7 @@ export class SessionJournal {
    */
   capture(): Promise<Capture> {
     if (this.#broken) return Promise.reject(this.#broken)
-    if (this.#pending.size > 0 || this.#credsDirty) {
+    if (!this.#pending.isEmpty || this.#credsDirty) {
       return new Promise((resolve, reject) => {
         this.#captures.push(resolve)
         this.#waiting.push({ resolve: () => undefined, reject })
@@ -167,7 +155,7 @@ export class SessionJournal {
     if (this.#state === 'sealed') return new CodedError('sealed', 'set after the session was sealed')
     if (this.#replacing)
       return new CodedError('conflict', 'set while another state takes the place of this one')
-    if (this.#waitingBytes > WAITING_BYTES_MAX)
+    if (this.#pending.bytes > WAITING_BYTES_MAX)
       return new CodedError('overloaded', 'set while too much waits for the store')
     return undefined
   }
@@ -196,16 +184,12 @@ export class SessionJournal {
     const captures = this.#captures
     this.#waiting = []
     this.#captures = []
-    if (this.#pending.size === 0 && captures.length === 0) {
+    if (this.#pending.isEmpty && captures.length === 0) {
       for (const waiter of waiters) waiter.resolve()
       return
     }
-    const before = this.#before
-    const body: EntryBody = { kind: 'change', changes: [...this.#pending] }
-    this.#pending = new Map()
-    this.#before = new Map()
-    this.#waitingBytes = 0
-    const appended = this.#append(body, (key) => before.get(key))
+    const { changes, before } = this.#pending.take()
+    const appended = this.#append({ kind: 'change', changes }, before)
     const chunks = captures.length > 0 ? this.#deps.records.repack() : []
     const seq = this.#seq
     this.#flying = waiters
@@ -216,7 +200,7 @@ export class SessionJournal {
   }
 
   get #isBusy(): boolean {
-    return this.#pending.size > 0 || this.#credsDirty || this.#scheduled || this.#inFlight !== undefined
+    return !this.#pending.isEmpty || this.#credsDirty || this.#scheduled || this.#inFlight !== undefined
   }
 
   async #alone(body: EntryBody, apply: () => void): Promise<void> {
@@ -257,52 +241,18 @@ export class SessionJournal {
     const [key, value] = change
     const known = this.#deps.records.get(key)
     if (known && Buffer.compare(known, value) === 0) return
-    if (!this.#pending.has(key)) this.#before.set(key, known)
-    this.#pending.set(key, value)
-    this.#deps.records.set(key, value)
+    this.#pending.apply(this.#deps.records, change)
   }
 
-  async #append(body: EntryBody, before: (key: string) => Uint8Array | undefined): Promise<void> {
-    const { key, epoch, ring, clock, random, store } = this.#deps
-    const seq = ++this.#seq
-    const nonce = random.id()
-    const sealed = seal(ring().current, encodeEntry(body, before), entryPlace(key, epoch, seq))
-    const entry: JournalEntry = { seq, epoch, nonce, sealed }
-    const stopWatch = clock.after(this.#deps.appendWithinMs, () =>
-      this.#break(new CodedError('store_unavailable', 'append entry: the store was away too long')),
-    )
-    try {
-      for (let waitMs = RETRY_MIN_MS; ; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
-        if (this.#broken) throw this.#broken
-        try {
-          await store.append(key, entry).catch((error: unknown) => this.#whose(entry, error))
-          break
-        } catch (error) {
-          if (!hasCode(error, 'store_unavailable', 'overloaded')) throw error
-          await clock.sleep(waitMs * (0.5 + random.next() / 2))
-        }
-      }
-    } finally {
-      stopWatch()
-    }
-    this.#deps.appended({ seq, bytes: sealed.length, entry })
-  }
-
-  /** Told apart by reading back: our own entry whose answer was lost, a newer owner's, or a bug. */
-  async #whose(entry: JournalEntry, error: unknown): Promise<void> {
-    if (!hasCode(error, 'seq_taken')) throw error
-    const { key, epoch, store } = this.#deps
-    const [found] = await store.read(key, entry.seq)
-    if (found?.seq === entry.seq && found.nonce === entry.nonce) return
-    if (found && found.epoch > epoch)
-      throw new CodedError('fenced', 'append entry: a newer owner writes this journal')
-    throw new CodedError('seq_taken', 'append entry: its seq is taken')
+  #append(body: EntryBody, before: Before): Promise<void> {
+    return this.#appender.append(++this.#seq, body, before, (error) => this.#break(error))
   }
 
   #break(error: Error): void {
     if (this.#state === 'broken') return
     this.#state = 'broken'
     this.#broken = error
+    this.#appender.stop(error)
     this.#inFlight = undefined
     this.#cancelLazy?.()
     const waiters = [...this.#flying, ...this.#waiting]
@@ -319,23 +269,15 @@ export interface Capture {
   chunks: readonly Chunk[]
 }
 
-export interface JournalDeps {
-  key: SessionKey
-  epoch: number
+export interface JournalDeps extends AppenderDeps {
   /** The seq of the newest entry there is; the next one gets the following. */
   headSeq: number
   records: RecordMap
-  store: JournalStore
-  ring: () => KeyRing
-  clock: Clock
-  random: Random
   /** The credentials as a record, when there are any. */
   creds: () => readonly [key: string, value: Uint8Array] | undefined
-  appended: (done: { seq: number; bytes: number; entry: JournalEntry }) => void
   broken: (error: Error) => void
   /** Runs a task at the end of this turn of the event loop: `setImmediate`, but for simulations. */
   soon: (task: () => void) => void
-  appendWithinMs: number
 }
 
 /** Opens one stored entry over the state before it. @throws CodedError `bad_bytes`, `newer_format` */

@@ -9,7 +9,7 @@ import {
 } from '@whiskeysockets/baileys'
 import { CodedError } from '#shared/errors.ts'
 import { CREDS_KEY, decodeValue, encodeValue, isLazy, recordKey } from '../state/record.ts'
-import type { Change } from '../state/journal.ts'
+import type { Change } from '../state/pending-changes.ts'
 import type { CredsChange } from '../state/session-state.ts'
 
 export { isPaired } from '../state/paired.ts'

@@ -9,8 +9,8 @@ import {
 } from '@whiskeysockets/baileys'
 import type { WebSocket } from 'ws'
 import type { Clock } from '#shared/clock.ts'
-import { CodedError } from '#shared/errors.ts'
 import type { Log } from '#shared/log.ts'
+import { within } from '#shared/within.ts'
 import { Arrivals } from './arrivals.ts'
 import { connectionAuth, type ConnectionAuth } from './auth-state.ts'
 import { closeReport } from './close-report.ts'
@@ -20,6 +20,7 @@ import { callOffers, deviceLists, placeholderResends, retryCounters } from './sh
 import { TRANSACTION, writeAheadRepository } from './signal-repository.ts'
 import { keepPreKeyReady } from './spare-pre-key.ts'
 import { verifySignatures } from './verified-curve.ts'
+import { guardWire } from './wire-guard.ts'
 import type { OpenSocket, OpenSocketAsk, SocketHealth, WhatsAppSocket } from './socket.ts'
 
 export interface BaileysSettings {
@@ -119,7 +120,8 @@ class BaileysSocket implements WhatsAppSocket {
       },
     })
     this.#raw = (this.#sock.ws as unknown as { socket: WebSocket | null }).socket ?? undefined
-    this.#guardWire()
+    if (this.#raw) guardWire(this.#raw, ask.state.journal, ask.mayWrite)
+    this.#raw?.prependOnceListener('close', () => this.#auth.seal())
     this.#listen()
   }
 
@@ -155,11 +157,11 @@ class BaileysSocket implements WhatsAppSocket {
       // message again to whoever connects next.
       const ended = this.#sock.end(new Error('handed over'))
       this.#auth.seal()
-      await this.#within(END_WITHIN_MS, ended)
+      await within(this.#clock, END_WITHIN_MS, ended)
       this.#raw?.terminate()
-      await this.#within(END_WITHIN_MS, ended)
+      await within(this.#clock, END_WITHIN_MS, ended)
     }
-    await this.#within(MUTEX_WITHIN_MS, this.#sock.messageMutex.mutex(end))
+    await within(this.#clock, MUTEX_WITHIN_MS, this.#sock.messageMutex.mutex(end))
     if (!this.#closed) await end()
     this.#closedWith({ message: 'handed over' })
   }
@@ -192,37 +194,7 @@ class BaileysSocket implements WhatsAppSocket {
       sock.notificationMutex.mutex(pass),
       keys.transaction(pass, this.#auth.creds.me?.id ?? 'probe'),
     ]
-    return this.#within(withinMs, Promise.all(paths))
-  }
-
-  /**
-   * Nothing leaves before all that was stored until then is durable: not a message before its ratchet, not the answer to a
-   * pairing before its credentials, not an upload before its pre-keys. And nothing at all once the lease has run out. With
-   * nothing waiting it costs two comparisons.
-   */
-  #guardWire(): void {
-    const raw = this.#raw
-    if (!raw) return
-    const { mayWrite } = this.#ask
-    const { journal } = this.#ask.state
-    const send = raw.send.bind(raw) as (data: Uint8Array, done?: (error?: Error) => void) => void
-    let order: Promise<void> | undefined
-    raw.send = (data: unknown, ...rest: unknown[]): void => {
-      const done = rest.at(-1) as ((error?: Error) => void) | undefined
-      const put = (): void => {
-        if (mayWrite()) send(data as Uint8Array, done)
-        else done?.(new CodedError('lease_lost', 'write to WhatsApp'))
-      }
-      if (!order && journal.isDurable) return put()
-      const held: Promise<void> = (order ?? Promise.resolve())
-        .then(() => journal.durable())
-        .then(put, (error: Error) => done?.(error))
-        .finally(() => {
-          if (order === held) order = undefined
-        })
-      order = held
-    }
-    raw.prependOnceListener('close', () => this.#auth.seal())
+    return within(this.#clock, withinMs, Promise.all(paths))
   }
 
   #listen(): void {
@@ -317,21 +289,5 @@ class BaileysSocket implements WhatsAppSocket {
     this.#auth.seal()
     this.#cancelUnavailable?.()
     this.#ask.events.closed(this.#http === undefined ? report : { ...report, http: this.#http })
-  }
-
-  /** True when the work ended, well or badly, in that time. */
-  async #within(ms: number, work: unknown): Promise<boolean> {
-    const stop = new AbortController()
-    const timeout = this.#clock.sleep(ms, stop.signal).then(
-      () => false,
-      () => false,
-    )
-    const done = Promise.resolve(work).then(
-      () => true,
-      () => true,
-    )
-    const ended = await Promise.race([done, timeout])
-    stop.abort()
-    return ended
   }
 }

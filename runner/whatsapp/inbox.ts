@@ -8,7 +8,7 @@ import {
   type BinaryNode,
 } from '@whiskeysockets/baileys'
 import type { FeedItem } from '#shared/store/feed-store.ts'
-import type { Change } from '../state/journal.ts'
+import type { Change } from '../state/pending-changes.ts'
 import { decodeValue, encodeValue, recordKey } from '../state/record.ts'
 import type { SessionState } from '../state/session-state.ts'
 import { INBOX_TYPE } from './auth-state.ts'

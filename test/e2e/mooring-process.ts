@@ -1,3 +1,4 @@
+import { toError } from '#shared/errors.ts'
 import { mooringApi, type Api } from './api.ts'
 import { startChild, type Child, type Ending } from './child.ts'
 import { eventually } from './eventually.ts'
@@ -31,7 +32,7 @@ export interface MooringProcess {
   stop(): Promise<Ending>
   /** The log so far, or its lines with this message. */
   log(message?: string): LogLine[]
-  /** Waits for a line of the log. */
+  /** Waits for a line of the log. @throws Error with its last words when the line does not come, or it ends without it */
   says(message: string, fits?: (line: LogLine) => unknown): Promise<LogLine>
   /** The last lines, for whoever has to find out why a test failed. */
   tail(): string
@@ -69,8 +70,18 @@ export async function startMooring(options: MooringOptions): Promise<MooringProc
     kill: () => child.end('SIGKILL'),
     stop: () => child.end('SIGTERM'),
     log,
-    says: (message, fits = () => true) =>
-      eventually(`the log to say "${message}"`, () => log(message).find(fits)),
+    says: async (message, fits = () => true) => {
+      const said = (): LogLine | undefined => log(message).find(fits)
+      const doing = `the log to say "${message}"`
+      await eventually(doing, () => said() ?? !child.alive).catch((error: unknown) => {
+        throw new Error(`${toError(error).message}\nits last words:\n${tailOf(child)}`, { cause: error })
+      })
+      // The last lines of a process that ended may come after its end.
+      await (child.alive ? undefined : child.ended)
+      const line = said()
+      if (!line) throw new Error(`mooring ended while waiting for: ${doing}\n${tailOf(child)}`)
+      return line
+    },
     tail: () => tailOf(child),
   }
 }

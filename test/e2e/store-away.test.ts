@@ -1,7 +1,7 @@
 import { rename, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { APPEND_WITHIN_MS } from '#runner/state/journal.ts'
+import { APPEND_WITHIN_MS } from '#runner/state/appender.ts'
 import { systemClock, type Clock } from '#shared/clock.ts'
 import { CodedError } from '#shared/errors.ts'
 import { eventually } from './eventually.ts'

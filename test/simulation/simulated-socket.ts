@@ -1,4 +1,5 @@
 import type { SessionKey } from '#shared/ids.ts'
+import { within } from '#shared/within.ts'
 import { connectionAuth, type ConnectionAuth } from '#runner/whatsapp/auth-state.ts'
 import type { CloseReport, OpenSocketAsk, SocketHealth, WhatsAppSocket } from '#runner/whatsapp/socket.ts'
 import type { Link } from './link.ts'
@@ -178,14 +179,14 @@ export class SimulatedSocket implements WhatsAppSocket, WhatsAppClient {
 
   async handOver(): Promise<void> {
     if (this.#closed) return
-    await this.#within(MUTEX_WITHIN_MS, this.#inWork)
+    await within(this.process.clock, MUTEX_WITHIN_MS, this.#inWork)
     if (this.#closed) return
     this.#isClosing = true
     this.#seal()
     const gone = new Promise<void>((resolve) => {
       this.#link.toServer(() => this.#link.toClient(resolve))
     })
-    await this.#within(END_WITHIN_MS, gone)
+    await within(this.process.clock, END_WITHIN_MS, gone)
     this.#end({ message: 'handed over' })
   }
 
@@ -233,12 +234,5 @@ export class SimulatedSocket implements WhatsAppSocket, WhatsAppClient {
 
   probe(): Promise<boolean> {
     return Promise.resolve(true)
-  }
-
-  async #within(ms: number, work: Promise<unknown>): Promise<void> {
-    const stop = new AbortController()
-    const timeout = this.process.clock.sleep(ms, stop.signal).catch(() => undefined)
-    await Promise.race([work.catch(() => undefined), timeout])
-    stop.abort()
   }
 }

@@ -1,0 +1,79 @@
+import type { Clock } from '#shared/clock.ts'
+import { seal } from '#shared/envelope.ts'
+import { CodedError, hasCode } from '#shared/errors.ts'
+import type { SessionKey } from '#shared/ids.ts'
+import type { Random } from '#shared/random.ts'
+import type { JournalEntry, JournalStore } from '#shared/store/journal-store.ts'
+import type { KeyRing } from './data-keys.ts'
+import { encodeEntry, type Before, type EntryBody } from './entry.ts'
+import { entryPlace } from './places.ts'
+
+/** How long one entry may stay undurable before the session gives up its socket; the store is away, not slow, by then. */
+export const APPEND_WITHIN_MS = 60_000
+const RETRY_MIN_MS = 50
+const RETRY_MAX_MS = 1_000
+
+export interface AppenderDeps {
+  key: SessionKey
+  epoch: number
+  store: JournalStore
+  ring: () => KeyRing
+  clock: Clock
+  random: Random
+  appended: (done: { seq: number; bytes: number; entry: JournalEntry }) => void
+  appendWithinMs: number
+}
+
+/** Seals the entries of one epoch and brings them into the store, one after the other. */
+export class Appender {
+  readonly #deps: AppenderDeps
+  #gaveUp: Error | undefined
+
+  constructor(deps: AppenderDeps) {
+    this.#deps = deps
+  }
+
+  /** From here on nothing is tried any more. */
+  stop(error: Error): void {
+    this.#gaveUp ??= error
+  }
+
+  /**
+   * Durable when it resolves. It is tried for as long as the store is away, `tooLong` is called when that takes too long, and
+   * a lost answer is told from a lost entry by its nonce. @throws CodedError `fenced`, `seq_taken`, and what it was stopped with
+   */
+  async append(seq: number, body: EntryBody, before: Before, tooLong: (error: Error) => void): Promise<void> {
+    const { key, epoch, ring, clock, random, store } = this.#deps
+    const sealed = seal(ring().current, encodeEntry(body, before), entryPlace(key, epoch, seq))
+    const entry: JournalEntry = { seq, epoch, nonce: random.id(), sealed }
+    const stopWatch = clock.after(this.#deps.appendWithinMs, () =>
+      tooLong(new CodedError('store_unavailable', 'append entry: the store was away too long')),
+    )
+    try {
+      for (let waitMs = RETRY_MIN_MS; ; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
+        if (this.#gaveUp) throw this.#gaveUp
+        try {
+          await store.append(key, entry).catch((error: unknown) => this.#whose(entry, error))
+          break
+        } catch (error) {
+          if (!hasCode(error, 'store_unavailable', 'overloaded')) throw error
+          await clock.sleep(waitMs * (0.5 + random.next() / 2))
+        }
+      }
+    } finally {
+      stopWatch()
+    }
+    this.#deps.appended({ seq, bytes: sealed.length, entry })
+  }
+
+  /** Told apart by reading back: our own entry whose answer was lost, a newer owner's, or a bug. */
+  async #whose(entry: JournalEntry, error: unknown): Promise<void> {
+    if (!hasCode(error, 'seq_taken')) throw error
+    const { key, epoch, store } = this.#deps
+    const [found] = await store.read(key, entry.seq)
+    if (found?.seq === entry.seq && found.nonce === entry.nonce) return
+    if (found && found.epoch > epoch)
+      throw new CodedError('fenced', 'append entry: a newer owner writes this journal')
+    throw new CodedError('seq_taken', 'append entry: its seq is taken')
+  }
+}
