@@ -148,3 +148,25 @@ describe('a queue of keys', () => {
     expect([queue.size, clock.timers]).toEqual([0, 0])
   })
 })
+
+test('a queue that waits forgets what is added before it begins', async () => {
+  const ran: string[] = []
+  const queue = new KeyQueue<string>({
+    run: async (key) => void ran.push(key),
+    failed: () => undefined,
+    clock: fakeClock(),
+    concurrency: 1,
+    waits: true,
+  })
+  queue.add('early')
+  queue.addAt('early', 0)
+  queue.begin()
+  queue.add('now')
+  await queue.idle()
+  expect(ran).toEqual(['now'])
+  await queue.close()
+  queue.begin()
+  queue.add('late')
+  await queue.idle()
+  expect(ran).toEqual(['now'])
+})

@@ -15,29 +15,36 @@ export class KeyQueue<K extends string> {
   readonly #dirty = new Set<K>()
   readonly #processing = new Map<K, Promise<void>>()
   readonly #timers = new Map<K, { atMs: number; cancel: () => void }>()
-  #closed = false
+  #state: 'waiting' | 'begun' | 'closed'
 
   constructor(deps: {
     run: (key: K) => Promise<void>
     failed: (key: K, error: Error) => void
     clock: Clock
     concurrency: number
+    /** Takes no key before `begin`: whoever begins adds all there are. */
+    waits?: boolean
   }) {
     this.#run = deps.run
     this.#failed = deps.failed
     this.#clock = deps.clock
     this.#concurrency = deps.concurrency
+    this.#state = deps.waits ? 'waiting' : 'begun'
+  }
+
+  begin(): void {
+    if (this.#state === 'waiting') this.#state = 'begun'
   }
 
   add(key: K): void {
-    if (this.#closed) return
+    if (this.#state !== 'begun') return
     this.#dirty.add(key)
     this.#pump()
   }
 
   /** Adds the key at this monotonic time; of several such wishes the earliest counts. */
   addAt(key: K, atMs: number): void {
-    if (this.#closed) return
+    if (this.#state !== 'begun') return
     const known = this.#timers.get(key)
     if (known && known.atMs <= atMs) return
     known?.cancel()
@@ -60,7 +67,7 @@ export class KeyQueue<K extends string> {
 
   /** No further pass starts; resolves when those under way have ended. Closing twice is harmless. */
   async close(): Promise<void> {
-    this.#closed = true
+    this.#state = 'closed'
     this.#dirty.clear()
     for (const { cancel } of this.#timers.values()) cancel()
     this.#timers.clear()

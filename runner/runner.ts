@@ -106,6 +106,7 @@ export class Runner {
       },
       clock,
       concurrency: PASSES_AT_ONCE,
+      waits: true,
     })
     const workingCopies = deps.workingCopies ?? fileWorkingCopies(settings.workDir, log)
     const keys = dataKeys({ stores, clock, random })
@@ -210,6 +211,8 @@ export class Runner {
     await view.load()
     // After the owners are read: a look says nothing about an owner that is learned later.
     await runners.refresh()
+    // Not before: who does not know the others prefers itself for everything. Until here only watches said which keys to look at.
+    queue.begin()
     log.info(
       { runnerId: this.id, sessions: view.sessions.size, reconcile: this.#deps.settings.reconcile },
       'runner started',

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { CodedError } from '#shared/errors.ts'
 import type { OwnerStore } from '#shared/store/owner-store.ts'
 import { faulty, type Script } from '#test/contract/faulty.ts'
+import { preferredRunner } from '#runner/spread.ts'
 import { eventually } from '#test/e2e/eventually.ts'
 import { useWorld } from '#test/e2e/world.ts'
 import { turnedClock, useLocalFleet, type LocalRunner } from './in-process.ts'
@@ -106,4 +107,32 @@ test('E7: a process whose event loop stands still for less than its lease goes o
   await eventually('both to look again', async () => one.runner.held === SESSIONS)
   expect(await owners()).toEqual(before)
   expect([one.open.size, two.open.size]).toEqual([SESSIONS, 0])
+})
+
+test('B1 E7: a runner that is slow to see the others takes its share and no more', async () => {
+  const { start, stores, keys, owners } = await fleetOf()
+  const seen = Promise.withResolvers<void>()
+  const asked = Promise.withResolvers<void>()
+  // Its first look at the others hangs, while hints of the sessions come in.
+  const slow = start((whole) => ({
+    ...whole,
+    runners: {
+      ...whole.runners,
+      look: async () => {
+        asked.resolve()
+        await seen.promise
+        return whole.runners.look()
+      },
+    },
+  }))
+  await asked.promise
+  for (const [nonce, key] of keys.entries())
+    await stores.sessions.changeWant(key, (want) => want, { nonce: `hint ${nonce}`, nowMs: Date.now() })
+  await start()
+  seen.resolve()
+  await slow
+  await eventually('every session to be owned', owners, (all) => all.every((owner) => owner?.runnerId))
+  const records = (await stores.runners.look()).records
+  const wished = keys.map((key) => preferredRunner(key, records)?.id)
+  expect((await owners()).map((owner) => owner?.runnerId)).toEqual(wished)
 })
