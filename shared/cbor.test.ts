@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { decodeCbor, encodeByteStrings, encodeCbor } from './cbor.ts'
+import { decodeCbor, decodeCborInPlace, encodeByteStrings, encodeCbor } from './cbor.ts'
 import { CodedError } from './errors.ts'
 
 const json = fc.letrec((tie) => ({
@@ -89,4 +89,14 @@ describe('CBOR', () => {
       { numRuns: 200 },
     )
   })
+})
+
+test('bytes are copies, or pieces of the input for who asks for that; Buffers either way', () => {
+  const encoded = encodeCbor([Buffer.from('one'), Buffer.from('two')])
+  const [copy] = decodeCbor(encoded) as Buffer[]
+  const [piece] = decodeCborInPlace(encoded) as Buffer[]
+  expect([Buffer.isBuffer(copy), Buffer.isBuffer(piece)]).toEqual([true, true])
+  expect([copy, piece]).toEqual([Buffer.from('one'), Buffer.from('one')])
+  expect(copy?.buffer).not.toBe(encoded.buffer)
+  expect(piece?.buffer).toBe(encoded.buffer)
 })

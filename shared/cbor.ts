@@ -5,13 +5,9 @@ import { CodedError } from './errors.ts'
  * The one place that uses the CBOR library. Plain maps (no record extension), bytes as plain byte strings, decoded bytes
  * copied out so that a small value never keeps a whole chunk alive.
  */
-const codec = new Encoder({
-  useRecords: false,
-  mapsAsObjects: true,
-  tagUint8Array: false,
-  variableMapSize: true,
-  copyBuffers: true,
-})
+const options = { useRecords: false, mapsAsObjects: true, tagUint8Array: false, variableMapSize: true }
+const codec = new Encoder({ ...options, copyBuffers: true })
+const viewing = new Encoder({ ...options, copyBuffers: false })
 
 export const encodeCbor = (value: unknown): Uint8Array => codec.encode(value)
 
@@ -62,10 +58,18 @@ function writeHead(target: Buffer, at: number, major: number, length: number): n
  * Bytes come back as Buffers, whatever they were taken from: libsignal refuses keys that are plain Uint8Arrays.
  * @throws CodedError `bad_bytes` for whatever is no CBOR. The caller checks the shape.
  */
-export function decodeCbor(bytes: Uint8Array): unknown {
+export const decodeCbor = (bytes: Uint8Array): unknown => decodeBy(codec, bytes)
+
+/**
+ * The same, but bytes come back as pieces of the input, which must not change any more and lives as long as any of them: for
+ * many small values that come and go together. @throws CodedError `bad_bytes`
+ */
+export const decodeCborInPlace = (bytes: Uint8Array): unknown => decodeBy(viewing, bytes)
+
+function decodeBy(decoder: Encoder, bytes: Uint8Array): unknown {
   const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
   try {
-    return codec.decode(buffer)
+    return decoder.decode(buffer)
   } catch (cause) {
     throw new CodedError('bad_bytes', 'decode CBOR', { cause })
   }

@@ -71,6 +71,36 @@ describe('a record map', () => {
     expect(records.get('zz')).toBeUndefined()
   })
 
+  test('names the ids of a type wherever its chunks begin and end, with what changed since', () => {
+    const types = ['a', 'inbox', 'inbox-2', 'pre-key', 'session', 'z']
+    const entry = fc.record({
+      type: fc.constantFrom(...types),
+      id: fc.integer({ min: 0, max: 30 }),
+      size: fc.constantFrom(1, 3_000, 30_000),
+      removed: fc.boolean(),
+    })
+    fc.assert(
+      fc.property(fc.array(entry, { maxLength: 60 }), fc.array(entry, { maxLength: 10 }), (packed, since) => {
+        const records = new RecordMap()
+        const plain = new Set<string>()
+        for (const [part, list] of [packed, since].entries()) {
+          for (const { type, id, size, removed } of list) {
+            const name = `${type}/${id}`
+            records.set(name, removed ? null : Buffer.alloc(size, name))
+            if (removed) plain.delete(name)
+            else plain.add(name)
+          }
+          if (part === 0) records.repack()
+        }
+        for (const type of [...types, 'none']) {
+          const ids = [...plain].filter((name) => name.startsWith(`${type}/`)).toSorted()
+          expect([...records.idsOf(type)].map((id) => `${type}/${id}`)).toEqual(ids)
+        }
+      }),
+      { numRuns: 200 },
+    )
+  })
+
   test('keeps a record that is larger than a chunk', () => {
     const records = new RecordMap()
     records.set('big', Buffer.alloc(200_000, 'x'))

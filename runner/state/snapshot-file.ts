@@ -3,7 +3,7 @@ import { open, seal, type OpenKey } from '#shared/envelope.ts'
 import { CodedError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import { chunkPlace } from './places.ts'
-import { openChunk, type Chunk } from './record-map.ts'
+import { readChunk, type Chunk } from './record-map.ts'
 
 /** Where in the life of a session a snapshot stands. */
 export interface SnapshotHead {
@@ -114,6 +114,6 @@ function toChunk(value: unknown): Chunk | undefined {
 /** Reads every record once, so that damage inside a chunk is found before a socket relies on it. */
 export function verifyChunks(chunks: readonly Chunk[]): number {
   let records = 0
-  for (const chunk of chunks) records += openChunk(chunk).size
+  for (const chunk of chunks) records += readChunk(chunk.packed).size
   return records
 }
