@@ -1,6 +1,5 @@
 import { z } from '@hono/zod-openapi'
 import { accepts } from 'hono/accepts'
-import QRCode from 'qrcode'
 import { CodedError } from '#shared/errors.ts'
 import type { ControlApp, ControlContext, Kit } from './context.ts'
 import { shownPairing } from './pairing.ts'
@@ -73,9 +72,10 @@ function formatByAccept(c: ControlContext): Format {
 
 async function draw(c: ControlContext, format: Format, shown: z.infer<typeof QrSchema>): Promise<Response> {
   const type = { 'content-type': TYPES[format] }
+  if (format === 'json') return c.json(shown, 200)
+  // Loaded when somebody is about to scan: a control plane that was woken for something else starts sooner.
+  const { default: QRCode } = await import('qrcode')
   switch (format) {
-    case 'json':
-      return c.json(shown, 200)
     case 'png':
       return c.body(new Uint8Array(await QRCode.toBuffer(shown.qr, { width: PNG_WIDTH })), 200, type)
     case 'svg':

@@ -121,6 +121,13 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   throw new CodedError('config', `The settings are not usable. ${sentences.join('; ')}.`)
 }
 
+/** Every setting with its default, where it has one, for people. */
+export const settingsList = (): readonly { name: string; byDefault: string | undefined }[] =>
+  Object.entries(schema.shape).map(([name, field]) => {
+    const byDefault = field.safeParse(undefined).data
+    return { name, byDefault: byDefault === undefined ? undefined : String(byDefault) }
+  })
+
 /** A readable name for this process where none was set. */
 export const defaultRunnerName = (): string =>
   hostname()

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import { createRequire } from 'node:module'
 import pino from 'pino'
-import { build as pretty } from 'pino-pretty'
+import type PinoPretty from 'pino-pretty'
 import { maskPhone, redact, redactText } from './redact.ts'
 
 export { maskPhone } from './redact.ts'
@@ -84,8 +85,9 @@ function serializeError(error: unknown, depth = 0): unknown {
 /** Fields that say nothing to somebody in front of a terminal. */
 const HIDDEN = 'serviceContext,logging\\.googleapis\\.com/insertId'
 
-/** For a terminal: time, severity, message, then the fields. */
+/** For a terminal: time, severity, message, then the fields. Loaded for a terminal only. */
 function prettyStream(): pino.DestinationStream {
+  const { build: pretty } = createRequire(import.meta.url)('pino-pretty') as typeof PinoPretty
   return pretty({
     messageKey: 'message',
     errorLikeObjectKeys: ['error'],

@@ -1,6 +1,6 @@
 import { startCloud, skipReason } from '../cloud/google-subject.ts'
 import { cloudEnvironment } from '../cloud/environment.ts'
-import { KEY, Program, withTempDir } from './processes.ts'
+import { KEY, Program, START, withTempDir } from './processes.ts'
 import { median, type Figure } from './report.ts'
 
 const ROUNDS = 5
@@ -48,7 +48,7 @@ interface Started {
 }
 
 async function coldStart(env: Record<string, string>): Promise<Started> {
-  const program = new Program(['mooring.ts'], {
+  const program = new Program([...START, 'mooring.ts'], {
     MOORING_ROLE: 'control',
     MOORING_ADMIN_KEY: KEY,
     MOORING_HOST: '127.0.0.1',

@@ -97,7 +97,7 @@ export async function startStandIn(): Promise<{ program: Program; url: string; a
 }
 
 /** What `npm start` and the image tell Node. */
-const START = ['--max-semi-space-size=8'] as const
+export const START = ['--max-semi-space-size=8'] as const
 
 /** Mooring as `npm start` runs it, against the stand-in, with the pacing of connects lifted. */
 export function startMooring(
