@@ -14,7 +14,7 @@ RUN npm ci --omit=dev --ignore-scripts --no-update-notifier && npm cache clean -
 # The program is text that Node runs as it is. Tests lie beside the files they test and stay behind here.
 FROM ${NODE_IMAGE} AS program
 WORKDIR /app
-COPY mooring.ts compose.ts bootstrap.ts welcome.ts version.ts usage.ts start-control.ts start-probes.ts start-runner.ts warm.ts ./
+COPY mooring.ts doctor.ts compose.ts bootstrap.ts welcome.ts version.ts usage.ts start-control.ts start-probes.ts start-runner.ts warm.ts ./
 COPY shared ./shared
 COPY control ./control
 COPY runner ./runner

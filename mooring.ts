@@ -3,13 +3,20 @@ import { enableCompileCache } from 'node:module'
 // Compiling some 300 modules takes half of a start; Node keeps the result in the system's temporary directory (or where
 // NODE_COMPILE_CACHE says), so it is enabled before anything else is loaded.
 enableCompileCache()
-const { answerArguments } = await import('./usage.ts')
-const answer = answerArguments(process.argv.slice(2))
-if (answer) {
-  process.stdout.write(answer.out ?? '')
-  process.stderr.write(answer.error ?? '')
-  process.exitCode = answer.code
+const { commandOf } = await import('./usage.ts')
+const command = commandOf(process.argv.slice(2))
+if (command.do === 'say') {
+  process.stdout.write(command.out ?? '')
+  process.stderr.write(command.error ?? '')
+  process.exitCode = command.code
 } else {
+  // What loads nothing that this run does not need.
   const { main, cannotStart } = await import('./compose.ts')
-  await main().catch(cannotStart)
+  const run =
+    command.do === 'start'
+      ? main()
+      : import('./doctor.ts').then(async ({ doctor }) => {
+          process.exitCode = await doctor(command.wish, (text) => void process.stdout.write(text))
+        })
+  await run.catch(cannotStart)
 }

@@ -1,26 +1,38 @@
 import { expect, test } from 'vitest'
-import { answerArguments } from './usage.ts'
+import { commandOf } from './usage.ts'
 import { version } from './version.ts'
 
 test('without arguments it starts', () => {
-  expect(answerArguments([])).toBeUndefined()
+  expect(commandOf([])).toEqual({ do: 'start' })
 })
 
-test.for(['--help', '-h'])('%s names every setting with its default', (flag) => {
-  const answer = answerArguments([flag])
-  expect(answer?.code).toBe(0)
-  expect(answer?.out).toMatch(/^ {2}MOORING_ROLE +all$/m)
-  expect(answer?.out).toMatch(/^ {2}MOORING_LEASE_FOR_MS +10000$/m)
-  expect(answer?.out).toMatch(/^ {2}MOORING_KMS_KEY +–$/m)
+test.for(['--help', '-h'])('%s names every command, and every setting with its default', (flag) => {
+  const command = commandOf([flag])
+  expect(command).toMatchObject({ do: 'say', code: 0 })
+  const out = command.do === 'say' ? command.out : ''
+  expect(out).toMatch(/ doctor /)
+  expect(out).toMatch(/^ {2}MOORING_ROLE +all$/m)
+  expect(out).toMatch(/^ {2}MOORING_LEASE_FOR_MS +10000$/m)
+  expect(out).toMatch(/^ {2}MOORING_KMS_KEY +–$/m)
 })
 
 test('--version says the version and nothing else', () => {
-  expect(answerArguments(['--version'])).toEqual({ code: 0, out: `${version}\n` })
+  expect(commandOf(['--version'])).toEqual({ do: 'say', code: 0, out: `${version}\n` })
 })
 
-test.for([['--port', '9000'], ['runner'], ['--helf']])('%j is refused, with where to look', (args) => {
-  const answer = answerArguments(args)
-  expect(answer?.code).toBe(64)
-  expect(answer?.error).toContain(args[0])
-  expect(answer?.error).toContain('--help')
+test('C6 the doctor is asked for all sessions, or for those of a tenant, for people or for programs', () => {
+  expect(commandOf(['doctor'])).toEqual({ do: 'doctor', wish: { tenant: undefined, json: false } })
+  expect(commandOf(['doctor', '--json', '--tenant', 'acme'])).toEqual({
+    do: 'doctor',
+    wish: { tenant: 'acme', json: true },
+  })
 })
+
+test.for([['--port', '9000'], ['runner'], ['--helf'], ['doctor', 'acme'], ['--json']])(
+  '%j is refused, with what to do',
+  (args) => {
+    const command = commandOf(args)
+    expect(command).toMatchObject({ do: 'say', code: 64, error: expect.stringContaining('--help') })
+    expect(command.do === 'say' && command.error).toContain(args[0])
+  },
+)

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { settingsList } from '#shared/config.ts'
 import { toError } from '#shared/errors.ts'
+import type { DoctorWish } from './doctor.ts'
 import { version } from './version.ts'
 
 /** sysexits(3): the command line is wrong. */
@@ -8,9 +9,12 @@ const EX_USAGE = 64
 
 const usage = (): string => `mooring ${version}: keeps WhatsApp sessions alive on hosts that come and go.
 
-Usage: node mooring.ts [--help | --version]
+Usage: node mooring.ts                                      runs what MOORING_ROLE says
+       node mooring.ts doctor [--tenant <name>] [--json]    shows who has credentials, which backups, which records;
+                                                            exit code 1 when something needs a person
+       node mooring.ts --help | --version
 
-It takes no arguments: all settings are environment variables. README.md says what each is for.
+All settings are environment variables, also for the doctor. README.md says what each is for.
 
 ${settingsList()
   .map(({ name, byDefault }) => `  ${name.padEnd(30)}${byDefault ?? '–'}`)
@@ -19,25 +23,35 @@ ${settingsList()
 Once it runs, the API is explained at /docs. SIGTERM ends it in order, a second one at once.
 `
 
-/**
- * What the command line asks for instead of a start, and the exit code after it; `undefined` when it asks for nothing. An
- * argument that is not known is refused rather than ignored: it was meant to change something.
- */
-export function answerArguments(
-  args: readonly string[],
-): { code: number; out?: string; error?: string } | undefined {
+/** What the command line asks for. */
+export type Command =
+  | { do: 'start' }
+  | { do: 'doctor'; wish: DoctorWish }
+  | { do: 'say'; code: number; out?: string; error?: string }
+
+/** Pure. An argument that is not known is refused rather than ignored: it was meant to change something. */
+export function commandOf(args: readonly string[]): Command {
   try {
-    const { values } = parseArgs({
+    const { values, positionals } = parseArgs({
       args: [...args],
-      options: { help: { type: 'boolean', short: 'h' }, version: { type: 'boolean', short: 'v' } },
+      allowPositionals: true,
+      options: {
+        help: { type: 'boolean', short: 'h' },
+        version: { type: 'boolean', short: 'v' },
+        tenant: { type: 'string' },
+        json: { type: 'boolean' },
+      },
     })
-    if (values.help) return { code: 0, out: usage() }
-    if (values.version) return { code: 0, out: `${version}\n` }
-    return undefined
+    if (values.help) return { do: 'say', code: 0, out: usage() }
+    if (values.version) return { do: 'say', code: 0, out: `${version}\n` }
+    const [command, ...more] = positionals
+    const { tenant, json = false } = values
+    if (command === 'doctor' && more.length === 0) return { do: 'doctor', wish: { tenant, json } }
+    if (command !== undefined) throw new Error(`there is no command ${JSON.stringify(positionals.join(' '))}`)
+    if (tenant !== undefined || json) throw new Error('--tenant and --json are for the doctor')
+    return { do: 'start' }
   } catch (error) {
-    return {
-      code: EX_USAGE,
-      error: `${toError(error).message}\nnode mooring.ts --help says what there is.\n`,
-    }
+    const what = toError(error).message
+    return { do: 'say', code: EX_USAGE, error: `${what}\nnode mooring.ts --help says what there is.\n` }
   }
 }

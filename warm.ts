@@ -11,7 +11,7 @@ import { systemRandom } from '#shared/random.ts'
 const NOBODY = '127.0.0.1:9'
 const CALL_TIMEOUT_MS = 500
 
-await Promise.all([import('./usage.ts'), import('./compose.ts')])
+await Promise.all([import('./usage.ts'), import('./compose.ts'), import('./doctor.ts')])
 await import('#shared/embedded/open.ts')
 await Promise.all([import('./start-control.ts'), import('./start-probes.ts'), import('./start-runner.ts')])
 await Promise.all([import('@google-cloud/kms'), import('@google-cloud/storage')])

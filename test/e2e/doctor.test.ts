@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest'
+import { startChild } from './child.ts'
+import { damageSnapshots } from './damage.ts'
+import { inPhase, jobDone, pairByQr } from './people.ts'
+import { useWorld } from './world.ts'
+
+const world = useWorld()
+
+/** `mooring doctor` as a process of its own. */
+async function askDoctor(dataDir: string, ...args: string[]): Promise<{ code: number | null; text: string }> {
+  const child = startChild(['mooring.ts', 'doctor', ...args], { MOORING_DATA_DIR: dataDir })
+  const { code } = await child.ended
+  return { code, text: child.lines.join('\n') }
+}
+
+test('C6: the doctor shows who has credentials, which backups and which records, beside a Mooring that runs', async () => {
+  const installation = await world.install()
+  const { dataDir } = installation
+  const mooring = await installation.start()
+  const none = await askDoctor(dataDir)
+  expect(none).toEqual({ code: 0, text: 'There are no sessions. POST /v1/sessions makes one.' })
+
+  const linked = await pairByQr(mooring.api, world.whatsapp, 'shop', world.newNumber())
+  await jobDone(mooring.api, 'shop', (await mooring.api.takeSnapshot('shop', 'kept')).job)
+  await mooring.api.create('empty')
+  await inPhase(mooring.api, 'empty', 'unpaired')
+  const well = await askDoctor(dataDir)
+  expect(well.code).toBe(0)
+  expect(well.text).toMatch(/^acme\/shop +connected +\d{4}-\d\d-\d\d \d\d:\d\dZ +\d .* 1 +\d+ \(epoch \d+\)/m)
+  expect(well.text).toMatch(/^acme\/empty +unpaired +none /m)
+  expect(well.text).toMatch(/^2 sessions, 1 with credentials, \d+ backups?\. Nothing needs a person\.$/m)
+  expect(well.text).not.toContain(linked.phone)
+  const session = await mooring.api.get('shop')
+  expect(session.status.phase).toBe('connected')
+
+  await mooring.kill()
+  expect(await damageSnapshots(dataDir, 'acme~shop')).toBeGreaterThan(0)
+  await installation.wipeWorkDir()
+  const again = await installation.start()
+  await inPhase(again.api, 'shop', 'connected')
+  const sick = await askDoctor(dataDir, '--json')
+  expect(sick.code).toBe(1)
+  const [shop] = sick.text
+    .split('\n')
+    .map((line) => JSON.parse(line) as { id: string; hasCredentials: boolean; problems: string[] })
+    .filter(({ id }) => id === 'shop')
+  const damaged = expect.stringMatching(/is damaged/)
+  const noneLeft = expect.stringMatching(/POST …\/snapshots makes a new one/)
+  expect(shop).toMatchObject({ hasCredentials: true, problems: [damaged, noneLeft] })
+})
+
+test('C6: the doctor of a place where nothing was ever stored says so, and makes nothing there', async () => {
+  const { dataDir } = await world.install()
+  const answer = await askDoctor(dataDir)
+  expect(answer.code).toBe(78)
+  expect(answer.text).toContain('MOORING_DATA_DIR')
+  expect((await askDoctor(dataDir)).code).toBe(78)
+})
