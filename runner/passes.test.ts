@@ -19,14 +19,19 @@ const ME = runner('me')
 const KEY = keyOf('shop')
 
 /** A session that nobody owns and somebody wants running, one runner to look at it, and the others that are there. */
-async function begin(others: readonly string[], phase?: Status['phase']) {
+async function begin(others: readonly string[], phase?: Status['phase'], predecessor?: 'lost' | 'dead') {
   const clock = fakeClock()
-  const { stores } = memory(clock)
+  const { stores, db } = memory(clock)
   await stores.sessions.create(newSession('acme', 'shop'))
   if (phase)
     await stores.sessions.reportStatus(KEY, statusOf({ phase, epoch: 0, authenticatedAt: 1 }), clock.nowMs())
   for (const id of [ME, ...others.map(runner)])
     await stores.runners.renew(leaseOf(id, 1, { leaseForMs: 3_600_000 }))
+  if (predecessor) {
+    const runnerId = runner('before')
+    await stores.owners.claim({ key: KEY, runnerId, expectEpoch: 0, nonce: 'n', nowMs: clock.nowMs() })
+    if (predecessor === 'dead') db.provenDead.add(runnerId)
+  }
   const runners = new RunnersSeen({
     store: stores.runners,
     clock,
@@ -99,6 +104,18 @@ test.for([
   'E1 after a predecessor that was %s, a 440 may be the doing of its login: %s',
   async ([phase, may]) => {
     const { ownerAfter, mayBeOurs } = await begin([], phase)
+    expect(await ownerAfter(0)).toBe(ME)
+    expect(mayBeOurs()).toBe(may)
+  },
+)
+
+test.for([
+  ['lost', true],
+  ['dead', false],
+] as const)(
+  'E1 after a takeover from a runner that is %s, a 440 may be the doing of its login: %s',
+  async ([predecessor, may]) => {
+    const { ownerAfter, mayBeOurs } = await begin([], 'connected', predecessor)
     expect(await ownerAfter(0)).toBe(ME)
     expect(mayBeOurs()).toBe(may)
   },

@@ -1,5 +1,5 @@
 import { hasCode } from '#shared/errors.ts'
-import type { SessionKey } from '#shared/ids.ts'
+import type { RunnerId, SessionKey } from '#shared/ids.ts'
 import type { Session, Status } from '#shared/session.ts'
 import type { RunnerContext } from '../context.ts'
 import { personSpoke, storedBar } from '../observe.ts'
@@ -56,12 +56,28 @@ async function tryClaim(context: RunnerContext, key: SessionKey, session: Sessio
   else live.attempts = fresh.status?.attempts ?? 0
   live.handedOver =
     before?.epoch !== undefined && before.runnerId === undefined && fresh.status?.phase === 'connected'
-  const { status } = fresh
-  if (status && (status.loginMayBeLate || MAY_LOG_IN.has(status.phase)))
-    context.lateLogins.inherit(key, clock.monotonicMs())
+  inheritLogins(context, key, before?.runnerId, fresh.status)
   // The lease may have run out meanwhile: then it is claimed anew, or somebody else's.
   if (!lease.isGood || lease.stretch !== stretch) return
   context.live.set(key, live)
+}
+
+/**
+ * A predecessor may have left a connection behind that is about to log in: its last word says so, or it had no chance to say
+ * it, since it lost the store and lives on. Nobody waits for the answer.
+ */
+function inheritLogins(
+  { stores, clock, lease, lateLogins }: RunnerContext,
+  key: SessionKey,
+  from: RunnerId | undefined,
+  status: Status | undefined,
+): void {
+  const inherit = (): void => lateLogins.inherit(key, clock.monotonicMs())
+  if (status && (status.loginMayBeLate || MAY_LOG_IN.has(status.phase))) return inherit()
+  if (from === undefined || from === lease.id) return
+  stores.runners.provenDead(from).then((isDead) => {
+    if (!isDead) inherit()
+  }, inherit)
 }
 
 /** Without a flush: it is not ours to write any more. */

@@ -53,6 +53,34 @@ test('E1: a copy of the data on another host is a conflict on the first; a perso
   expect(await device(linked)).toMatchObject({ open: 1, replaced: 2 })
 })
 
+test('E1: a login of our own that arrives late is no conflict: the session connects once more, and asks nobody', async () => {
+  const mooring = await (await world.install()).start()
+  const { api } = mooring
+  const linked = await pairByQr(api, world.whatsapp, 'shop', world.newNumber())
+  // The restart's login is on its way for a while; the second restart gives its connection up and logs in at once.
+  await world.whatsapp.fault({ kind: 'late_login', ms: 3_000, phone: linked.phone, times: 1 })
+  await api.act('shop', 'restart')
+  await inPhase(api, 'shop', 'connecting')
+  await api.act('shop', 'restart')
+  await connected(api, 'shop')
+  await eventually(
+    'the late login to arrive',
+    () => device(linked),
+    ({ replaced }) => replaced === 1,
+  )
+  await eventually(
+    'the session to be back',
+    () => device(linked),
+    ({ open }) => open === 1,
+  )
+  const back = await connected(api, 'shop')
+  expect(back.status).toMatchObject({ jid: linked.jid, lastDisconnect: { code: 440, why: 'own_late_login' } })
+  expect((await api.events('shop')).filter(({ to }) => to === 'conflict')).toEqual([])
+  expect(mooring.log('connection closed').map(({ why }) => why)).toContain('own_late_login')
+  await converse(api, world.whatsapp, linked, world.newNumber(), 'hello')
+  expect(await device(linked)).toMatchObject({ open: 1, openMax: 1, replaced: 1 })
+})
+
 test('E6: with reconciling off a process reads and answers, and touches nothing', async () => {
   const installation = await world.install()
   const first = await installation.start()

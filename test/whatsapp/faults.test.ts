@@ -156,3 +156,15 @@ test('a corrupt frame is written to the client and makes it deaf', async () => {
   process.removeAllListeners('unhandledRejection')
   for (const listener of listeners) process.on('unhandledRejection', listener)
 })
+
+test('a late login replaces whoever is there by then, also when its own connection is gone', async () => {
+  await world.admin.fault({ kind: 'late_login', ms: 400, phone, times: 1 })
+  const early = world.connect(auth)
+  const isUnderWay = async (): Promise<boolean> =>
+    (await (await fetch(`${world.whatsapp.adminUrl}/faults`)).text()) === '[]'
+  await until(isUnderWay, 'the login to be under way')
+  await early.sock.end(undefined)
+  const next = await openClient()
+  expect(await next.ended()).toMatchObject({ status: 440 })
+  await openClient()
+})

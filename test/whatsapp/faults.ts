@@ -69,6 +69,8 @@ export const faultSchema = z.discriminatedUnion('kind', [
     code: z.number().int().default(503),
     times: target.times,
   }),
+  /** The login is under way for so long, and arrives also where its connection is gone by then. */
+  z.object({ kind: z.literal('late_login'), ms: z.number().nonnegative(), ...target }),
   z.object({
     kind: z.literal('qr_refs'),
     count: z.number().int().nonnegative(),

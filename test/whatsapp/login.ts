@@ -20,24 +20,40 @@ export function hello(world: World, line: Line, payloadBytes: Buffer, clientStat
   const failure = world.faults.use('failure', line)
   if (failure) return refuse(world, line, String(failure.reason), failure.attrs)
   if (world.faults.has('freeze', line)) line.freeze()
-  if (strikeAt(world, line, 'login')) line.device = undefined
-  else login(world, line, device)
+  if (strikeAt(world, line, 'login')) {
+    line.device = undefined
+    return
+  }
+  const late = world.faults.use('late_login', line)
+  if (!late) return login(world, line, device)
+  // Nobody is logged in until then.
+  line.device = undefined
+  setTimeout(() => {
+    line.device = device
+    login(world, line, device)
+  }, late.ms)
 }
 
 function login(world: World, line: Line, device: Device): void {
-  const older = device.line
+  replaceOlder(device)
+  // It came behind the end of its own connection: it has replaced another, and nobody is there.
+  if (line.closed) return
   device.line = line
-  if (older) {
-    older.active = false
-    device.ledger.replaced++
-    streamError(older, { conflict: 'replaced' })
-  }
   noteLogin(device.ledger)
   device.lastSeen = Date.now()
   line.send(stanza('success', { t: seconds(), lid: lidOf(device), location: 'frc', props: '27' }))
   if (world.options.edgeRouting) {
     line.send(stanza('ib', {}, [stanza('edge_routing', {}, [stanza('routing_info', {}, routingInfo())])]))
   }
+}
+
+function replaceOlder(device: Device): void {
+  const older = device.line
+  device.line = undefined
+  if (!older) return
+  older.active = false
+  device.ledger.replaced++
+  streamError(older, { conflict: 'replaced' })
 }
 
 /** rc14 keeps these bytes and puts them in front of its next handshake. */
