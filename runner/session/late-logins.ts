@@ -2,7 +2,8 @@ import type { SessionKey } from '#shared/ids.ts'
 
 /**
  * How long a login may be under way after its connection was given up: the kernel goes on sending what a closed socket left in
- * its buffer. The longest that was thought of, not measured: an end that is gone for longer takes no login either.
+ * its buffer. An assumption, not measured; Linux gives up on such a socket after some 100 s at most, and a server that has
+ * not heard from a client for a minute ends the handshake.
  */
 const LATE_MS = 60_000
 
