@@ -16,7 +16,7 @@ if (command.do === 'say') {
     command.do === 'start'
       ? main()
       : import('./doctor.ts').then(async ({ doctor }) => {
-          process.exitCode = await doctor(command.wish, (text) => void process.stdout.write(text))
+          process.exitCode = await doctor(command.wish, (line) => void process.stdout.write(`${line}\n`))
         })
   await run.catch(cannotStart)
 }

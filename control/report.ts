@@ -20,6 +20,10 @@ const WAITING: ReadonlySet<Phase> = new Set(['pending', 'rehydrating', 'connecti
 /** Wait for a phone; there is nothing to restore. */
 const UNPAIRED: ReadonlySet<Phase> = new Set(['unpaired', 'pairing'])
 
+/** It lasts until a person does something. */
+export const needsPerson = (phase: Phase): boolean =>
+  phase !== 'connected' && phase !== 'stopped' && !WAITING.has(phase) && !UNPAIRED.has(phase)
+
 const Failure = z.object({
   tenant: z.string(),
   id: z.string(),
@@ -94,7 +98,7 @@ export async function ownersOf(stores: Stores): Promise<ReadonlyMap<SessionKey, 
   return owners
 }
 
-async function* sessionsOf(stores: Stores, tenant: TenantId | undefined): AsyncIterable<Session> {
+export async function* sessionsOf(stores: Stores, tenant: TenantId | undefined): AsyncIterable<Session> {
   if (tenant === undefined) {
     yield* stores.sessions.scan()
     return
@@ -155,10 +159,9 @@ function count(report: Report, session: Session, owner: Owner | undefined, fleet
   if (phase === 'connected') {
     report.connected += 1
     report.restored += 1
-  } else if (WAITING.has(phase) || phase === 'stopped') report.waiting += 1
-  else if (UNPAIRED.has(phase)) report.unpaired += 1
-  else {
+  } else if (needsPerson(phase)) {
     report.failed += 1
     if (report.failures.length < LISTED_MAX) report.failures.push(failure)
-  }
+  } else if (UNPAIRED.has(phase)) report.unpaired += 1
+  else report.waiting += 1
 }

@@ -3,8 +3,10 @@ import { parseRunnerId, parseSessionId, parseTenantId, sessionKey } from '#share
 import { unseenStatus, type Session, type Status } from '#shared/session.ts'
 import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
 import { newSession } from '#test/contract/samples.ts'
+import { fakeClock } from '#test/fake-clock.ts'
 import { MemoryDatabase } from '#test/simulation/memory/database.ts'
 import { memoryStores } from '#test/simulation/memory/stores.ts'
+import { createFleet } from './fleet.ts'
 import { problemsOf, surveySessions, type Survey } from './survey.ts'
 
 const TENANT = parseTenantId('acme')
@@ -34,7 +36,8 @@ const snapshot = (more: Partial<SnapshotRecord> = {}): SnapshotRecord => ({
 })
 const dataKey = { id: 'key-1', wrapped: Buffer.of(1), keyVersion: '1', createdAt: 1 }
 const sound = (more: Partial<Survey> = {}): Survey => ({
-  key: KEY,
+  phase: 'connected',
+  credentials: 'good',
   session: { ...sessionOf(statusOf({ authenticatedAt: 1 })), dataKeys: [dataKey] },
   hasTenant: true,
   owner: undefined,
@@ -62,7 +65,8 @@ describe('C6 what a person should look at', () => {
 
   test('of a session that was never paired is nothing', () => {
     const session = sessionOf(statusOf({ phase: 'unpaired' }))
-    expect(problemsOf(sound({ session, snapshots: [], head: undefined }))).toEqual([])
+    const never = sound({ session, phase: 'unpaired', credentials: 'none', snapshots: [], head: undefined })
+    expect(problemsOf(never)).toEqual([])
   })
 
   test.for<[what: string, more: Partial<Survey>, says: RegExp]>([
@@ -80,12 +84,15 @@ describe('C6 what a person should look at', () => {
   })
 
   test.for(['conflict', 'logged_out', 'banned', 'outdated', 'failed'] as const)('names %s', (phase) => {
-    const session = {
-      ...sound().session,
-      status: statusOf({ phase, reason: 'so it is', authenticatedAt: 1 }),
-    }
-    expect(problemsOf(sound({ session }))).toEqual([`${phase}: so it is`])
+    expect(problemsOf(sound({ phase, reason: 'so it is' }))).toEqual([`${phase}: so it is`])
   })
+
+  test.for(['pending', 'backing_off', 'pairing', 'stopped'] as const)(
+    'is nothing while it is %s',
+    (phase) => {
+      expect(problemsOf(sound({ phase, reason: 'so it is' }))).toEqual([])
+    },
+  )
 })
 
 test('C6 finds every session with its owner, its backups and its journal, or those of one tenant', async () => {
@@ -101,15 +108,16 @@ test('C6 finds every session with its owner, its backups and its journal, or tho
   await stores.owners.claim({ key: KEY, runnerId: parseRunnerId('r1'), expectEpoch: 0, nonce: 'n', nowMs: 1 })
   await stores.snapshots.record(KEY, snapshot())
   await stores.journal.append(KEY, { seq: 1, epoch: 1, nonce: 'n', sealed: Buffer.of(1) })
-  const all = await Array.fromAsync(surveySessions(stores))
-  expect(all.map(({ key, hasTenant }) => [key, hasTenant])).toEqual([
-    [KEY, true],
-    ['nobody~lost', false],
+  const fleet = createFleet(stores, fakeClock())
+  const all = await Array.fromAsync(surveySessions(stores, fleet))
+  expect(all.map(({ session, hasTenant, phase }) => [session.id, hasTenant, phase])).toEqual([
+    ['shop', true, 'pending'],
+    ['lost', false, 'pending'],
   ])
   expect(all[0]).toMatchObject({
     owner: { runnerId: 'r1', epoch: 1 },
     snapshots: [{ id: '1-2-abc' }],
     head: { seq: 1, epoch: 1 },
   })
-  expect(await Array.fromAsync(surveySessions(stores, 'nobody'))).toHaveLength(1)
+  expect(await Array.fromAsync(surveySessions(stores, fleet, parseTenantId('nobody')))).toHaveLength(1)
 })

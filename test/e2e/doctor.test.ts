@@ -26,14 +26,18 @@ test('C6: the doctor shows who has credentials, which backups and which records,
   await inPhase(mooring.api, 'empty', 'unpaired')
   const well = await askDoctor(dataDir)
   expect(well.code).toBe(0)
-  expect(well.text).toMatch(/^acme\/shop +connected +\d{4}-\d\d-\d\d \d\d:\d\dZ +\d .* 1 +\d+ \(epoch \d+\)/m)
+  expect(well.text).toMatch(
+    /^acme\/shop +connected +good +\d{4}-\d\d-\d\d \d\d:\d\dZ +\d .* 1 +\d+ \(epoch \d+\)/m,
+  )
   expect(well.text).toMatch(/^acme\/empty +unpaired +none /m)
-  expect(well.text).toMatch(/^2 sessions, 1 with credentials, \d+ backups?\. Nothing needs a person\.$/m)
+  expect(well.text).toMatch(/^sessions: 2, with credentials: 1, backups: \d+\nNothing needs a person\.$/m)
   expect(well.text).not.toContain(linked.phone)
   const session = await mooring.api.get('shop')
   expect(session.status.phase).toBe('connected')
 
+  // A status outlives its runner; nobody holds the connection that it tells of.
   await mooring.kill()
+  expect((await askDoctor(dataDir)).text).toMatch(/^acme\/shop +pending +good /m)
   expect(await damageSnapshots(dataDir, 'acme~shop')).toBeGreaterThan(0)
   await installation.wipeWorkDir()
   const again = await installation.start()
@@ -42,11 +46,11 @@ test('C6: the doctor shows who has credentials, which backups and which records,
   expect(sick.code).toBe(1)
   const [shop] = sick.text
     .split('\n')
-    .map((line) => JSON.parse(line) as { id: string; hasCredentials: boolean; problems: string[] })
+    .map((line) => JSON.parse(line) as { id: string; credentials: string; problems: string[] })
     .filter(({ id }) => id === 'shop')
   const damaged = expect.stringMatching(/is damaged/)
   const noneLeft = expect.stringMatching(/POST …\/snapshots makes a new one/)
-  expect(shop).toMatchObject({ hasCredentials: true, problems: [damaged, noneLeft] })
+  expect(shop).toMatchObject({ credentials: 'good', problems: [damaged, noneLeft] })
 })
 
 test('C6: the doctor of a place where nothing was ever stored says so, and makes nothing there', async () => {
@@ -55,4 +59,12 @@ test('C6: the doctor of a place where nothing was ever stored says so, and makes
   expect(answer.code).toBe(78)
   expect(answer.text).toContain('MOORING_DATA_DIR')
   expect((await askDoctor(dataDir)).code).toBe(78)
+})
+
+test('C6: a tenant that can’t be one is refused by name', async () => {
+  const installation = await world.install()
+  await (await installation.start()).stop()
+  const answer = await askDoctor(installation.dataDir, '--tenant', 'no/such')
+  expect(answer.code).not.toBe(0)
+  expect(answer.text).toMatch(/tenant/)
 })
