@@ -1,9 +1,9 @@
-import { existsSync } from 'node:fs'
 import { createFleet } from '#control/fleet.ts'
 import { surveySessions, type Survey } from '#control/survey.ts'
 import { surveyLine, surveyTable, toLookAt } from '#control/survey-text.ts'
 import { systemClock } from '#shared/clock.ts'
 import { readConfig } from '#shared/config.ts'
+import { hasEmbeddedStores } from '#shared/embedded/open.ts'
 import { CodedError } from '#shared/errors.ts'
 import { parseTenantId } from '#shared/ids.ts'
 import { openStores } from '#shared/open-stores.ts'
@@ -24,8 +24,8 @@ export async function doctor(wish: DoctorWish, write: (line: string) => void): P
   // It needs no secret of control's: it reads what a runner reads, less the keys.
   const config = readConfig({ ...process.env, MOORING_ROLE: 'runner' })
   const { MOORING_STORE: store, MOORING_DATA_DIR: dataDir } = config
-  if (store === 'embedded' && !existsSync(dataDir))
-    throw new CodedError('config', `MOORING_DATA_DIR: there is no ${dataDir}; nothing was ever stored here`)
+  if (store === 'embedded' && !hasEmbeddedStores(dataDir))
+    throw new CodedError('config', `MOORING_DATA_DIR: nothing was ever stored in ${dataDir}`)
   const tenant = wish.tenant === undefined ? undefined : parseTenantId(wish.tenant)
   const stores = await openStores(config, { clock: systemClock, random: systemRandom })
   try {

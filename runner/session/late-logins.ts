@@ -13,12 +13,11 @@ const LATE_MS = 60_000
  * that somebody else's connection is told of after no more than one more try.
  */
 export class LateLogins {
-  readonly #untilMs = new Map<SessionKey, readonly number[]>()
+  readonly #untilMs = new Map<SessionKey, number[]>()
 
   /** A connection of that session was given up while its login may have been sent. Monotonic. */
   note(key: SessionKey, nowMs: number): void {
-    for (const other of this.#untilMs.keys()) this.#keep(other, this.#open(other, nowMs))
-    this.#keep(key, [...this.#open(key, nowMs), nowMs + LATE_MS])
+    this.#untilMs.set(key, [...this.#open(key, nowMs), nowMs + LATE_MS])
   }
 
   /** A predecessor may have given one up; where it was this process, it is known. */
@@ -32,17 +31,14 @@ export class LateLogins {
 
   /** Whether a 440 of that session may be our own doing. What explained one explains no other. */
   explain(key: SessionKey, nowMs: number): boolean {
-    const [oldest, ...others] = this.#open(key, nowMs)
-    this.#keep(key, others)
-    return oldest !== undefined
+    return this.#open(key, nowMs).shift() !== undefined
   }
 
-  #open(key: SessionKey, nowMs: number): readonly number[] {
-    return (this.#untilMs.get(key) ?? []).filter((untilMs) => untilMs > nowMs)
-  }
-
-  #keep(key: SessionKey, untilMs: readonly number[]): void {
-    if (untilMs.length > 0) this.#untilMs.set(key, untilMs)
+  /** Those of a session, the oldest first; what is over is forgotten. */
+  #open(key: SessionKey, nowMs: number): number[] {
+    const open = (this.#untilMs.get(key) ?? []).filter((untilMs) => untilMs > nowMs)
+    if (open.length > 0) this.#untilMs.set(key, open)
     else this.#untilMs.delete(key)
+    return open
   }
 }

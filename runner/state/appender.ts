@@ -24,34 +24,39 @@ export interface AppenderDeps {
   appendWithinMs: number
 }
 
+/** The journal that the entries are of. */
+interface AppendingJournal {
+  /** What broke it: nothing is tried any more. */
+  broken: () => Error | undefined
+  /** The store was away for too long. */
+  giveUp: (error: Error) => void
+}
+
 /** Seals the entries of one epoch and brings them into the store, one after the other. */
 export class Appender {
   readonly #deps: AppenderDeps
-  #gaveUp: Error | undefined
+  readonly #journal: AppendingJournal
 
-  constructor(deps: AppenderDeps) {
+  constructor(deps: AppenderDeps, journal: AppendingJournal) {
     this.#deps = deps
-  }
-
-  /** From here on nothing is tried any more. */
-  stop(error: Error): void {
-    this.#gaveUp ??= error
+    this.#journal = journal
   }
 
   /**
-   * Durable when it resolves. It is tried for as long as the store is away, `tooLong` is called when that takes too long, and
-   * a lost answer is told from a lost entry by its nonce. @throws CodedError `fenced`, `seq_taken`, and what it was stopped with
+   * Durable when it resolves. It is tried for as long as the store is away and the journal is not broken; a lost answer is
+   * told from a lost entry by its nonce. @throws CodedError `fenced`, `seq_taken`, and what broke the journal
    */
-  async append(seq: number, body: EntryBody, before: Before, tooLong: (error: Error) => void): Promise<void> {
+  async append(seq: number, body: EntryBody, before: Before): Promise<void> {
     const { key, epoch, ring, clock, random, store } = this.#deps
     const sealed = seal(ring().current, encodeEntry(body, before), entryPlace(key, epoch, seq))
     const entry: JournalEntry = { seq, epoch, nonce: random.id(), sealed }
     const stopWatch = clock.after(this.#deps.appendWithinMs, () =>
-      tooLong(new CodedError('store_unavailable', 'append entry: the store was away too long')),
+      this.#journal.giveUp(new CodedError('store_unavailable', 'append entry: the store was away too long')),
     )
     try {
       for (let waitMs = RETRY_MIN_MS; ; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
-        if (this.#gaveUp) throw this.#gaveUp
+        const broken = this.#journal.broken()
+        if (broken) throw broken
         try {
           await store.append(key, entry).catch((error: unknown) => this.#whose(entry, error))
           break

@@ -46,7 +46,10 @@ export class SessionJournal {
   constructor(deps: JournalDeps) {
     this.#deps = deps
     this.#seq = deps.headSeq
-    this.#appender = new Appender(deps)
+    this.#appender = new Appender(deps, {
+      broken: () => this.#broken,
+      giveUp: (error) => this.#break(error),
+    })
   }
 
   /** The seq of the last entry that was cut. */
@@ -245,14 +248,13 @@ export class SessionJournal {
   }
 
   #append(body: EntryBody, before: Before): Promise<void> {
-    return this.#appender.append(++this.#seq, body, before, (error) => this.#break(error))
+    return this.#appender.append(++this.#seq, body, before)
   }
 
   #break(error: Error): void {
     if (this.#state === 'broken') return
     this.#state = 'broken'
     this.#broken = error
-    this.#appender.stop(error)
     this.#inFlight = undefined
     this.#cancelLazy?.()
     const waiters = [...this.#flying, ...this.#waiting]

@@ -21,6 +21,7 @@ export async function settleVerdict(
   const { clock, log, breaker } = context
   // What needs the store comes first: when that is away the verdict stands, and no pass goes on before it is obeyed.
   const isConflict = verdict.next.do === 'arbitrate' && (await isStillOurs(context, key))
+  // A login that we gave up a moment ago, and that arrived behind the next, asks nobody: it is tried once more.
   const isOwnDoing = isConflict && context.lateLogins.explain(key, clock.monotonicMs())
   if (verdict.credentials === 'archive' && live.paired) await archive(context, key, live, verdict.why)
   live.verdict = undefined
@@ -76,10 +77,7 @@ export async function settleVerdict(
   )
 }
 
-/**
- * 440: presume that ownership is lost; look who has it. Ours elsewhere: drop quietly. Nobody of ours: a person decides,
- * unless a login that we gave up a moment ago explains it.
- */
+/** 440: presume that ownership is lost; look who has it. Ours elsewhere: drop quietly. Nobody of ours: a person decides. */
 async function isStillOurs({ view, lease }: RunnerContext, key: SessionKey): Promise<boolean> {
   await view.refreshOwner(key)
   return view.owners.get(key)?.runnerId === lease.id

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { access, constants } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../clock.ts'
@@ -86,12 +87,17 @@ export async function openEmbeddedStores(options: {
   }
 }
 
+/** Whether stores were ever opened in that folder: opening makes what is missing. */
+export const hasEmbeddedStores = (dataDir: string): boolean => existsSync(recordsIn(dataDir))
+
+const recordsIn = (dataDir: string): string => join(dataDir, 'records.db')
+
 /** One process at a time: switching a new file to write-ahead logging can't wait for others the way a write can. */
 function openFiles(dataDir: string): { records: SqliteFile; journal: SqliteFile } {
   const lock = takeLock(join(dataDir, 'open.lock'), OPEN_WAIT_MS)
   try {
     const records = SqliteFile.open({
-      path: join(dataDir, 'records.db'),
+      path: recordsIn(dataDir),
       migrations: RECORD_MIGRATIONS,
       logBytes: RECORD_LOG_BYTES,
       secureDelete: true,

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { mkdir, readdir } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { startChild } from './child.ts'
 import { damageSnapshots } from './damage.ts'
@@ -58,7 +60,10 @@ test('C6: the doctor of a place where nothing was ever stored says so, and makes
   const answer = await askDoctor(dataDir)
   expect(answer.code).toBe(78)
   expect(answer.text).toContain('MOORING_DATA_DIR')
+  expect(existsSync(dataDir)).toBe(false)
+  await mkdir(dataDir)
   expect((await askDoctor(dataDir)).code).toBe(78)
+  expect(await readdir(dataDir)).toEqual([])
 })
 
 test('C6: a tenant that can’t be one is refused by name', async () => {
