@@ -72,6 +72,11 @@ describe('the close-reason table', () => {
     expect(judgeClose(close(402, '')).next).toMatchObject({ forMs: 3_600_000 })
   })
 
+  test('E1 a login that was given up may be late only where WhatsApp said nothing', () => {
+    const mayBeLate = rows.filter(([report]) => judgeClose(report).loginMayBeLate).map(([, why]) => why)
+    expect(new Set(mayBeLate)).toEqual(new Set(['timed_out', 'watchdog']))
+  })
+
   test('E1 a conflict never reconnects by itself', () => {
     expect(judgeClose(close(440, '')).next.do).toBe('arbitrate')
   })

@@ -12,6 +12,8 @@ export interface Verdict {
     | { do: 'arbitrate' } // ownership is presumed lost: who has it now?
     | { do: 'bar'; phase: Phase; forMs?: number } // until a person, or for a time
     | { do: 'unpaired' }
+  /** We gave it up without a word of the server: a login that was sent before may still arrive. */
+  loginMayBeLate?: boolean
   /** A person should hear of it at once. */
   alert: boolean
   /** It concerns the whole fleet: stop all connects, or slow them down. */
@@ -77,7 +79,7 @@ export const CLOSE_TABLE: Readonly<Record<string, Row>> = {
     when: (close) => close.status === 408 && close.message.includes('QR refs attempts ended'),
     verdict: { why: 'qr_ended', credentials: 'none', next: { do: 'unpaired' }, alert: false },
   },
-  timed_out: { when: status(408), verdict: backOff('timed_out') },
+  timed_out: { when: status(408), verdict: backOff('timed_out', { loginMayBeLate: true }) },
   connection_closed: { when: status(428), verdict: backOff('connection_closed') },
   logged_out: { when: status(401), verdict: bar('logged_out', 'logged_out', true) },
   temporary_ban: {
@@ -110,7 +112,10 @@ export const CLOSE_TABLE: Readonly<Record<string, Row>> = {
   },
   unavailable: { when: status(503), verdict: backOff('unavailable', { fleet: 'trouble' }) },
   server_trouble: { when: status(500, 501, 502, 504), verdict: backOff('server_trouble') },
-  watchdog: { when: (close) => close.message.startsWith('watchdog:'), verdict: backOff('watchdog') },
+  watchdog: {
+    when: (close) => close.message.startsWith('watchdog:'),
+    verdict: backOff('watchdog', { loginMayBeLate: true }),
+  },
   unknown: {
     when: () => true,
     verdict: backOff('unknown', { next: { do: 'back_off', triesMax: UNKNOWN_TRIES } }),

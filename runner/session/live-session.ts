@@ -1,56 +1,18 @@
-import type { Clock } from '#shared/clock.ts'
 import { CodedError, toError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
-import type { Log } from '#shared/log.ts'
 import type { PairingWindow, Session, Status, SupersededDevice } from '#shared/session.ts'
-import type { Stores } from '#shared/store/stores.ts'
 import { backoffMs, BACKOFF } from '../backoff.ts'
 import { judgeClose, type Verdict } from '../disconnect.ts'
 import type { PreparedState } from '../state/prepared.ts'
-import { SessionState, type StateDeps } from '../state/session-state.ts'
+import { SessionState } from '../state/session-state.ts'
 import { isPaired } from '../whatsapp/auth-state.ts'
 import { Inbox } from '../whatsapp/inbox.ts'
-import type { CloseReport, OpenSocket, SocketEvents, WhatsAppSocket } from '../whatsapp/socket.ts'
+import type { CloseReport, SocketEvents, WhatsAppSocket } from '../whatsapp/socket.ts'
+import type { Bar } from './bar.ts'
 import { InboxDeliverer } from './inbox-deliverer.ts'
-import type { LateLogins } from './late-logins.ts'
+import type { LiveSessionDeps } from './live-session-deps.ts'
 import { OutboxSender } from './outbox-sender.ts'
 import { supersededBy, withDevice } from './superseded.ts'
-
-export interface LiveSessionDeps {
-  stores: Stores
-  state: StateDeps
-  openSocket: OpenSocket
-  /** Whether the lease is good in this very moment. */
-  mayWrite: () => boolean
-  clock: Clock
-  log: Log
-  dice: () => number
-  lateLogins: LateLogins
-  /** Something happened that a pass must look at. */
-  wake: (key: SessionKey) => void
-  /** Runs a write in the background until it succeeded. */
-  background: (work: () => Promise<void>) => void
-}
-
-export interface ShownPairing {
-  windowId: string
-  qr?: string
-  code?: string
-  expiresAt: number
-}
-
-/** Something that keeps the socket closed. */
-export interface Bar {
-  phase: NonNullable<Status['phase']>
-  why: string
-  /** Monotonic. */
-  untilMs: number | undefined
-  /** Wall clock, for the status. */
-  until: number | undefined
-}
-
-/** Closes that we decide on, without a word of the server: what was sent before may still be under way. */
-const GIVEN_UP: ReadonlySet<string> = new Set(['watchdog', 'timed_out'])
 
 /**
  * One session while this runner owns it: its state, its connection, and what it saw. Events of the connection are only
@@ -77,7 +39,7 @@ export class LiveSession {
   #triesFor: { why: string; count: number } | undefined
   /** Its predecessor was connected until a moment ago: it need not wait for its turn to connect. */
   handedOver = false
-  shown: ShownPairing | undefined
+  shown: Status['pairing']
   /** The pairing window that is over, so that it is not opened twice. */
   endedWindowId: string | undefined
   pairingNote: string | undefined
@@ -234,7 +196,7 @@ export class LiveSession {
     if (this.connectedSinceMs !== undefined) this.disconnects++
     const isAskedFor = report.message === 'handed over' || report.message.startsWith('ours:')
     const verdict = isAskedFor ? undefined : judgeClose(report)
-    this.#noSocket(!verdict || GIVEN_UP.has(verdict.why))
+    this.#noSocket(verdict === undefined || verdict.loginMayBeLate === true)
     if (verdict) {
       this.verdict = verdict
       const code = report.status ?? report.http

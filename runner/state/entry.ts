@@ -1,6 +1,7 @@
-import { constants, crc32, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import { crc32 } from 'node:zlib'
 import { decodeCbor, encodeByteStrings, encodeCbor } from '#shared/cbor.ts'
 import { CodedError } from '#shared/errors.ts'
+import { pack, unpack } from './packing.ts'
 import { middleOf, trimOf, untrim, type Trim } from './trim.ts'
 
 export const ENTRY_KINDS = ['change', 'barrier', 'reset', 'jump'] as const
@@ -42,8 +43,6 @@ const scratch = {
   values: Buffer.allocUnsafeSlow(DICTIONARY_BYTES_MAX),
   dictionary: Buffer.allocUnsafeSlow(NO_DICTIONARY_FORMAT.length + DICTIONARY_BYTES_MAX),
 }
-/** An entry is one `set` or a group of them; a history sync is the largest seen. */
-const ENTRY_BYTES_MAX = 256 * 1024 * 1024
 /** zstd takes some 25 µs to begin; what is new in one message is a key, which nothing makes smaller. */
 const UNCOMPRESSED_BYTES_MAX = 256
 
@@ -67,9 +66,7 @@ export function encodeEntry(body: EntryBody, before: Before): Uint8Array {
   const fields = {
     k: body.kind,
     n: names,
-    ...(trims.some((trim) => trim !== UNTRIMMED)
-      ? { t: trims.flatMap(({ head, tail }) => [head, tail]) }
-      : {}),
+    ...(trims.some(isTrimmed) ? { t: trims.flatMap(({ head, tail }) => [head, tail]) } : {}),
     ...(list.length <= UNCOMPRESSED_BYTES_MAX ? { v: list } : { z: pack(list, dictionaryOf(olds, trims)) }),
     x: checksum(body.changes.map(([, value]) => value)),
   }
@@ -94,7 +91,7 @@ export function decodeEntry(bytes: Uint8Array, before: Before): EntryBody {
   const pieces = piecesOf(outer, names.length, dictionaryOf(olds, trims))
   const values = pieces.map((piece, at) => {
     const trim = trims[at]
-    if (piece === null || !trim || trim === UNTRIMMED) return piece
+    if (piece === null || !trim || !isTrimmed(trim)) return piece
     return untrim(piece, olds[at] ?? NOTHING, trim)
   })
   if (version === VERSION && outer['x'] !== checksum(values)) throw bad('it was written over another state')
@@ -108,6 +105,7 @@ export function decodeEntry(bytes: Uint8Array, before: Before): EntryBody {
 
 const NOTHING = Buffer.alloc(0)
 const UNTRIMMED: Trim = { head: 0, tail: 0 }
+const isTrimmed = ({ head, tail }: Trim): boolean => head + tail > 0
 
 const bad = (why: string): CodedError => new CodedError('bad_bytes', `decode entry: ${why}`)
 const isKind = (kind: unknown): kind is EntryKind => ENTRY_KINDS.includes(kind as EntryKind)
@@ -127,7 +125,7 @@ function trimsOf(list: unknown, count: number): readonly Trim[] {
   if (!Array.isArray(list) || list.length !== count * 2 || !list.every(isLength)) throw bad('not its trims')
   return Array.from({ length: count }, (_, at) => {
     const [head = 0, tail = 0] = list.slice(at * 2, at * 2 + 2)
-    return head === 0 && tail === 0 ? UNTRIMMED : { head, tail }
+    return { head, tail }
   })
 }
 
@@ -162,42 +160,4 @@ function dictionaryOf(olds: readonly (Uint8Array | undefined)[], trims: readonly
   if (at === NO_DICTIONARY_FORMAT.length) return NOTHING
   dictionary.set(NO_DICTIONARY_FORMAT)
   return dictionary.subarray(0, at)
-}
-
-/**
- * zstd's own choice of a hash table does not look at the dictionary, so that in a group of sixty records most of what they
- * replace was not found any more. Measured with records of 2 KB whose last chain moved: one slot for each 7 bytes finds
- * all of it (60 records: 4,297 B instead of 78,696 B; 200: 14,288 B instead of 262,619 B), one for each 9 no longer does,
- * and a larger table only takes longer to set up.
- */
-const DICTIONARY_BYTES_PER_SLOT = 7
-const HASH_LOG_MIN = 10
-const HASH_LOG_MAX = 17
-/** Most entries are this small; zstd's default of 16 KiB a call is garbage to collect. */
-const OUTPUT_BYTES_MIN = 1_024
-const OUTPUT_BYTES_MAX = 64 * 1_024
-
-function pack(values: Uint8Array, dictionary: Uint8Array): Uint8Array {
-  const params: Record<number, number> = {
-    [constants.ZSTD_c_compressionLevel]: 1,
-    [constants.ZSTD_c_contentSizeFlag]: 0,
-  }
-  const chunkSize = within(values.length >> 2, OUTPUT_BYTES_MIN, OUTPUT_BYTES_MAX)
-  if (dictionary.length === 0) return zstdCompressSync(values, { chunkSize, params })
-  const hashLog = Math.ceil(Math.log2(dictionary.length / DICTIONARY_BYTES_PER_SLOT))
-  params[constants.ZSTD_c_hashLog] = within(hashLog, HASH_LOG_MIN, HASH_LOG_MAX)
-  return zstdCompressSync(values, { chunkSize, dictionary, params })
-}
-
-const within = (value: number, min: number, max: number): number => Math.min(max, Math.max(min, value))
-
-function unpack(packed: Uint8Array, dictionary: Uint8Array): Uint8Array {
-  try {
-    return zstdDecompressSync(packed, {
-      maxOutputLength: ENTRY_BYTES_MAX,
-      ...(dictionary.length > 0 ? { dictionary } : {}),
-    })
-  } catch (cause) {
-    throw new CodedError('bad_bytes', 'decode entry: not compressed as expected', { cause })
-  }
 }

@@ -1,0 +1,24 @@
+import type { Clock } from '#shared/clock.ts'
+import type { SessionKey } from '#shared/ids.ts'
+import type { Log } from '#shared/log.ts'
+import type { Stores } from '#shared/store/stores.ts'
+import type { StateDeps } from '../state/session-state.ts'
+import type { OpenSocket } from '../whatsapp/socket.ts'
+import type { LateLogins } from './late-logins.ts'
+
+/** What the runner lends to each of its sessions. */
+export interface LiveSessionDeps {
+  stores: Stores
+  state: StateDeps
+  openSocket: OpenSocket
+  /** Whether the lease is good in this very moment. */
+  mayWrite: () => boolean
+  clock: Clock
+  log: Log
+  dice: () => number
+  lateLogins: LateLogins
+  /** Something happened that a pass must look at. */
+  wake: (key: SessionKey) => void
+  /** Runs a write in the background until it succeeded. */
+  background: (work: () => Promise<void>) => void
+}
