@@ -1,63 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { CodedError } from '#shared/errors.ts'
-import { seededRandom } from '#shared/random.ts'
-import { openEntry, SessionJournal, type JournalDeps } from './journal.ts'
+import { begin, code, isSettled, replayed, ring, set } from './journal.fixture.ts'
+import { openEntry } from './journal.ts'
 import { RecordMap } from './record-map.ts'
-import { bytes, contentOf, KEY, KEY_A, ringOf, scriptedJournal, testClock, turn } from './testing.ts'
-
-const ring = ringOf(KEY_A)
-
-function begin(more: Partial<JournalDeps> = {}) {
-  const journal = scriptedJournal()
-  const clock = testClock()
-  const records = new RecordMap()
-  const broken: Error[] = []
-  const appended: number[] = []
-  const live: { creds: string | undefined } = { creds: undefined }
-  const deps: JournalDeps = {
-    key: KEY,
-    epoch: 3,
-    headSeq: 0,
-    records,
-    store: journal.store,
-    ring: () => ring,
-    clock,
-    random: seededRandom(1),
-    creds: () => (live.creds === undefined ? undefined : ['creds/', bytes(live.creds)]),
-    appended: ({ seq }) => appended.push(seq),
-    broken: (error) => broken.push(error),
-    soon: (task) => setImmediate(task),
-    appendWithinMs: 60_000,
-    ...more,
-  }
-  return { ...journal, clock, records, broken, appended, live, journal: new SessionJournal(deps), deps }
-}
-
-type Bench = ReturnType<typeof begin>
-
-/** The state that the stored entries make, and what each of them changed. */
-function replayed({ stored }: Pick<Bench, 'stored'>) {
-  const records = new RecordMap()
-  const entries = [...stored.values()].toSorted((a, b) => a.seq - b.seq)
-  const changed = entries.map((entry) => {
-    const body = openEntry(KEY, entry, ring, records)
-    if (body.kind === 'reset') records.clear()
-    for (const [name, value] of body.changes) records.set(name, value)
-    return body.kind === 'change' ? body.changes.map(([name]) => name).join(' ') : body.kind
-  })
-  return { content: contentOf(records), changed }
-}
-
-/** Whether a promise is settled by now, without waiting for it. */
-async function isSettled(promise: Promise<unknown>): Promise<boolean> {
-  const not = Symbol('not yet')
-  return (await Promise.race([promise.catch(() => undefined), turn().then(() => not)])) !== not
-}
-
-const set = ({ journal }: Pick<Bench, 'journal'>, name: string, value: string | null = name) =>
-  journal.set([[name, value === null ? null : bytes(value)]])
-
-const code = (name: string) => expect.objectContaining({ code: name })
+import { bytes, contentOf, KEY, turn } from './testing.ts'
 
 describe('a journal', () => {
   test('changes the memory at once and resolves when the store has it', async () => {
@@ -114,58 +60,6 @@ describe('a journal', () => {
     expect(replayed(bench).content).toEqual({ 'session/1': 's' })
   })
 
-  test('an own entry whose answer was lost is recognised by its nonce', async () => {
-    const bench = begin()
-    bench.loseNext()
-    const done = set(bench, 'a')
-    while (!(await isSettled(done))) bench.clock.advance(1_000)
-    await done
-    expect(bench.appends).toEqual([1, 1])
-    expect(bench.broken).toEqual([])
-    expect(bench.appended).toEqual([1])
-  })
-
-  test('goes on through a store that is away for a while, also while it reads back', async () => {
-    const bench = begin()
-    bench.loseNext()
-    bench.failNext('store_unavailable', 2)
-    const read = bench.store.read.bind(bench.store)
-    let failures = 2
-    bench.store.read = (...ask) =>
-      failures-- > 0 ? Promise.reject(new CodedError('store_unavailable', 'read')) : read(...ask)
-    const done = set(bench, 'a')
-    while (!(await isSettled(done))) bench.clock.advance(1_000)
-    await done
-    await set(bench, 'b')
-    expect(replayed(bench).changed).toEqual(['a', 'b'])
-  })
-
-  test('E7 a newer owner fences it: every waiter is refused and the session is told', async () => {
-    const bench = begin()
-    bench.stored.set(1, { seq: 1, epoch: 4, nonce: 'theirs', sealed: bytes('x') })
-    const release = bench.holdNext()
-    const first = set(bench, 'a')
-    await turn()
-    const second = set(bench, 'b')
-    release()
-    const results = await Promise.allSettled([first, second])
-    expect(results).toEqual([
-      { status: 'rejected', reason: code('fenced') },
-      { status: 'rejected', reason: code('fenced') },
-    ])
-    expect(bench.broken).toEqual([code('fenced')])
-    await expect(set(bench, 'c')).rejects.toEqual(code('fenced'))
-    await expect(bench.journal.flush()).rejects.toEqual(code('fenced'))
-    await expect(bench.journal.capture()).rejects.toEqual(code('fenced'))
-    expect(bench.appends).toEqual([1])
-  })
-
-  test('an older owner’s entry at its seq is told apart from being fenced', async () => {
-    const bench = begin()
-    bench.stored.set(1, { seq: 1, epoch: 2, nonce: 'theirs', sealed: bytes('x') })
-    await expect(bench.journal.mark('barrier')).rejects.toEqual(code('seq_taken'))
-  })
-
   test('sealed: later writes are refused, earlier ones still become durable', async () => {
     const bench = begin()
     const release = bench.holdNext()
@@ -179,40 +73,6 @@ describe('a journal', () => {
     expect(replayed(bench).content).toEqual({ a: 'a', b: 'b' })
     expect(bench.broken).toEqual([])
   })
-
-  test('abandoned: all that waits is refused at once, even where the store never answers', async () => {
-    const bench = begin()
-    bench.holdNext()
-    const waiting = [set(bench, 'a')]
-    await turn()
-    waiting.push(set(bench, 'b'), bench.journal.flush(), bench.journal.durable())
-    bench.journal.abandon(new CodedError('lease_lost', 'lost'))
-    for (const result of await Promise.allSettled(waiting))
-      expect(result).toEqual({ status: 'rejected', reason: code('lease_lost') })
-    expect(bench.broken).toEqual([code('lease_lost')])
-    await turn()
-    expect(bench.appends).toEqual([1])
-  })
-
-  test.for(['answers with trouble', 'does not answer at all'] as const)(
-    'a store that %s for too long ends the session’s writing',
-    async (how) => {
-      const bench = begin()
-      if (how === 'does not answer at all') bench.holdNext()
-      else bench.failNext('store_unavailable', 1_000)
-      const done = set(bench, 'a')
-      done.catch(() => undefined)
-      await turn()
-      while (!(await isSettled(done))) bench.clock.advance(1_000)
-      await expect(done).rejects.toEqual(code('store_unavailable'))
-      expect(bench.clock.monotonicMs() - 1_790_000_000_000).toBeGreaterThanOrEqual(60_000)
-      expect(bench.broken).toEqual([code('store_unavailable')])
-      const tries = bench.appends.length
-      bench.clock.advance(60_000)
-      await turn()
-      expect(bench.appends.length).toBe(tries)
-    },
-  )
 
   test('lazy changes make nobody wait and ride with the next entry', async () => {
     const bench = begin()
