@@ -1,44 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { CodedError } from '#shared/errors.ts'
 import type { RunnerId } from '#shared/ids.ts'
-import type { Owner, RunnerRecord } from '#shared/session.ts'
-import type { RunnerStore } from '#shared/store/runner-store.ts'
-import { faulty, type Script } from '#test/contract/faulty.ts'
-import { lease, runner } from '#test/contract/samples.ts'
-import { fakeClock } from '#test/fake-clock.ts'
-import { MemoryDatabase } from '#test/simulation/memory/database.ts'
-import { memoryStores } from '#test/simulation/memory/stores.ts'
-import { RunnersSeen } from './runners-seen.ts'
-
-const ME = runner('me')
-const OTHER = runner('other')
-const LEASE_MS = 10_000
-const TIMES = { renewWithinMs: 6_500, leaseForMs: LEASE_MS }
-/** Half-way between the two. */
-const SURELY_OVER_MS = 8_250
-const DAY_MS = 24 * 3_600_000
-
-function begin() {
-  const clock = fakeClock()
-  /** The store's clock; a test may stop or turn it. */
-  const store = { offsetMs: 0, stoppedAtMs: undefined as number | undefined }
-  const db = new MemoryDatabase(() => store.stoppedAtMs ?? clock.monotonicMs() + store.offsetMs)
-  const script: Script<RunnerStore> = {}
-  const { runners } = memoryStores(db)
-  const seen = new RunnersSeen({ store: faulty(runners, script), clock, me: ME, times: TIMES })
-  const beats = new Map<RunnerId, number>()
-  const renew = (id: RunnerId = OTHER, more: Partial<RunnerRecord> = {}) => {
-    const beat = (beats.get(id) ?? 0) + 1
-    beats.set(id, beat)
-    return runners.renew(lease(id, beat, { leaseForMs: LEASE_MS, ...more }))
-  }
-  const after = async (ms: number): Promise<boolean> => {
-    await clock.advance(ms)
-    await seen.refresh()
-    return seen.isAlive(OTHER)
-  }
-  return { clock, db, store, script, runners, seen, renew, after }
-}
+import type { Owner } from '#shared/session.ts'
+import { runner } from '#test/contract/samples.ts'
+import { begin, DAY_MS, LEASE_MS, ME, OTHER, SURELY_OVER_MS } from './runners-seen.fixture.ts'
 
 describe('another runner', () => {
   test('is alive until its lease has run out by the clock of the store', async () => {
@@ -163,58 +128,6 @@ describe('another runner', () => {
     slow.resolve()
     await looking
     expect(seen.isAlive(OTHER)).toBe(true)
-  })
-})
-
-describe('the next look', () => {
-  test('is soon enough for every beat of another that lives to be judged when its lease runs out', async () => {
-    const { renew, seen, after } = begin()
-    await renew()
-    await after(0)
-    expect(seen.nextLookInMs()).toBe(LEASE_MS - SURELY_OVER_MS)
-    // Seen as late as that, it is judged as soon as its lease has run out.
-    await renew()
-    await after(LEASE_MS - SURELY_OVER_MS)
-    await after(SURELY_OVER_MS - 1)
-    expect(await after(2)).toBe(false)
-  })
-
-  test('is when the lease of another may have run out, and not before', async () => {
-    const { renew, seen, after } = begin()
-    await after(0)
-    await renew()
-    await after(1_000)
-    await after(LEASE_MS - 1_500)
-    expect(seen.nextLookInMs()).toBe(501)
-    expect(await after(501)).toBe(false)
-  })
-
-  test('is when its beat was watched for long enough where the store’s clock was set', async () => {
-    const { store, renew, seen, after } = begin()
-    await after(0)
-    await renew()
-    store.offsetMs = DAY_MS
-    await after(0)
-    await after(SURELY_OVER_MS - 500)
-    expect(seen.nextLookInMs()).toBe(500)
-    expect(await after(500)).toBe(false)
-  })
-
-  test('waits as long as a lease where nobody else lives: a watch tells of who comes', async () => {
-    const { renew, seen, after } = begin()
-    await renew(ME)
-    await renew()
-    await after(LEASE_MS + 1)
-    expect(seen.isAlive(OTHER)).toBe(false)
-    expect(seen.nextLookInMs()).toBe(LEASE_MS)
-  })
-
-  test('is never at once: a store that is slow is left some time', async () => {
-    const { clock, renew, seen, after } = begin()
-    await renew()
-    await after(0)
-    await clock.advance(LEASE_MS)
-    expect(seen.nextLookInMs()).toBeGreaterThan(0)
   })
 })
 
