@@ -1,69 +1,16 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { CodedError } from '#shared/errors.ts'
-import type { OutboxMessage, OutboxStore } from '#shared/store/outbox-store.ts'
-import { faulty, type Script } from '#test/contract/faulty.ts'
+import type { OutboxStore } from '#shared/store/outbox-store.ts'
+import type { Script } from '#test/contract/faulty.ts'
 import { message } from '#test/contract/samples.ts'
-import { fakeClock } from '#test/fake-clock.ts'
-import { keyOf, memory, silent, socketOf } from '../runner.fixture.ts'
-import type { WhatsAppSocket } from '../whatsapp/socket.ts'
-import { OutboxSender } from './outbox-sender.ts'
+import { socketOf } from '../runner.fixture.ts'
+import { ACK_WITHIN_MS, allEnded, begin, first, TRY_AGAIN_MS } from './outbox-sender.fixture.ts'
 
-const ACK_WITHIN_MS = 20_000
-const TRY_AGAIN_MS = 2_000
 const TRIES_MAX = 5
 /** Read from the store at once. */
 const BATCH = 50
 
-const ended: (() => void)[] = []
-afterEach(() => {
-  for (const end of ended.splice(0)) end()
-})
-
-/** Sessions are remembered by the process, so every test takes one of its own. */
-let sessions = 0
-
-async function begin(count: number, script: Script<OutboxStore> = {}) {
-  const clock = fakeClock()
-  const key = keyOf(`outbox-${sessions++}`)
-  const { outbox } = memory(clock).stores
-  let reads = 0
-  const counted: OutboxStore = { ...outbox, pending: (...ask) => (reads++, outbox.pending(...ask)) }
-  const background = (work: () => Promise<void>): void => void work()
-  const store = faulty(counted, script)
-  const make = (): OutboxSender => new OutboxSender({ key, store, clock, log: silent, background })
-  const sender = make()
-  const messages = Array.from({ length: count }, (_, at) => message(at))
-  const ids = messages.map(({ id }) => id)
-  for (const one of messages) await outbox.enqueue(key, one)
-  const wire: string[] = []
-  /** A connection that notes what is sent; `send` says what becomes of it. */
-  const connection = (send: (id: string) => Promise<void> | void = () => undefined): WhatsAppSocket =>
-    socketOf({
-      send: async ({ id }) => {
-        await send(id)
-        wire.push(id)
-      },
-    })
-  const stateOf = async (id: string): Promise<OutboxMessage['state'] | undefined> =>
-    (await outbox.get(key, id))?.state
-  ended.push(() => expect(clock.timers).toBe(0))
-  return {
-    clock,
-    key,
-    outbox,
-    sender,
-    make,
-    ids,
-    wire,
-    connection,
-    stateOf,
-    script,
-    reads: () => reads,
-  }
-}
-
-type World = Awaited<ReturnType<typeof begin>>
-const first = ({ ids }: World): string => ids[0] as string
+afterEach(allEnded)
 
 describe('an outbox', () => {
   test('is sent in order, each message under the id it was accepted with', async () => {
@@ -72,50 +19,6 @@ describe('an outbox', () => {
     await clock.settle()
     expect(wire).toEqual(ids)
     expect(new Set(await Promise.all(ids.map(stateOf)))).toEqual(new Set(['sending']))
-    await sender.closed()
-  })
-
-  test('a message is sent when the server took it, and not before', async () => {
-    const world = await begin(1)
-    const { clock, sender, connection, stateOf } = world
-    sender.opened(connection())
-    await clock.advance(1_000)
-    expect(await stateOf(first(world))).toBe('sending')
-    sender.acknowledged(first(world), undefined)
-    await clock.settle()
-    expect(await stateOf(first(world))).toBe('sent')
-    sender.receipt([first(world)], 'delivered')
-    sender.receipt([first(world)], 'read')
-    await clock.settle()
-    expect(await stateOf(first(world))).toBe('read')
-    await sender.closed()
-  })
-
-  test('a message that the server refuses has failed, with its code', async () => {
-    const world = await begin(1)
-    const { clock, key, outbox, sender, connection } = world
-    sender.opened(connection())
-    await clock.settle()
-    sender.acknowledged(first(world), 463)
-    await clock.settle()
-    expect(await outbox.get(key, first(world))).toMatchObject({
-      state: 'failed',
-      error: { why: 'refused', code: 463 },
-    })
-    await sender.closed()
-  })
-
-  test('without an acknowledgement it is sent again under the same id', async () => {
-    const world = await begin(1)
-    const { clock, sender, wire, connection } = world
-    sender.opened(connection())
-    await clock.advance(ACK_WITHIN_MS - 1)
-    expect(wire).toEqual([first(world)])
-    await clock.advance(TRY_AGAIN_MS)
-    expect(wire).toEqual([first(world), first(world)])
-    sender.acknowledged(first(world), undefined)
-    await clock.advance(2 * ACK_WITHIN_MS)
-    expect(wire).toHaveLength(2)
     await sender.closed()
   })
 
@@ -265,39 +168,6 @@ describe('an outbox', () => {
     for (const id of ids.slice(BATCH)) sender.acknowledged(id, undefined)
     await clock.settle()
     expect(wire).toEqual(ids)
-    await sender.closed()
-  })
-
-  test('knows the text of a message before it is on the wire, and of one that was sent long ago', async () => {
-    const world = await begin(1)
-    const { clock, sender, outbox, key, connection } = world
-    const known: (string | undefined)[] = []
-    sender.opened(connection(async (id) => void known.push(await sender.sentText(id))))
-    await clock.settle()
-    await outbox.enqueue(key, message(7, { state: 'delivered' }))
-    known.push(await sender.sentText(message(7).id), await sender.sentText('of another device'))
-    expect(known).toEqual(['text 0', 'text 7', undefined])
-    await sender.closed()
-  })
-
-  test('B5 a receipt counts although another process sent the message', async () => {
-    const world = await begin(1)
-    const { clock, key, outbox, sender, stateOf } = world
-    await outbox.advance(key, first(world), { state: 'sent', nowMs: 1 })
-    sender.receipt([first(world), 'a message of the phone'], 'delivered')
-    await clock.settle()
-    expect(await stateOf(first(world))).toBe('delivered')
-  })
-
-  test('receipts of messages that are not ours ask the store for nothing', async () => {
-    const { clock, sender, connection, script } = await begin(0)
-    sender.opened(connection())
-    const unasked = [{ kind: 'none' } as const]
-    script.advance = unasked
-    sender.receipt(['of the phone'], 'delivered')
-    sender.acknowledged('of the phone', undefined)
-    await clock.settle()
-    expect(unasked).toHaveLength(1)
     await sender.closed()
   })
 })
