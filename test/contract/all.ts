@@ -12,6 +12,7 @@ import { contract, type ContractOptions, type Make } from './promises.ts'
 import { runnerStoreContract } from './runner-store.ts'
 import { keyOf } from './samples.ts'
 import { sessionStoreContract } from './session-store.ts'
+import { sessionWantStatusContract } from './session-want-status.ts'
 import { snapshotStoreContract } from './snapshot-store.ts'
 import { tenantStoreContract } from './tenant-store.ts'
 
@@ -43,6 +44,7 @@ const CONTRACTS = {
   tenants: tenantStoreContract,
   apiKeys: apiKeyStoreContract,
   sessions: sessionStoreContract,
+  sessionWants: sessionWantStatusContract,
   owners: ownerStoreContract,
   runners: runnerStoreContract,
   journal: journalStoreContract,
@@ -55,7 +57,7 @@ const CONTRACTS = {
   keys: keyWrapperContract,
 }
 
-/** Runs every contract over one set of stores; `skip` is by port. */
+/** Runs every contract over one set of stores; `skip` is by the names above. */
 export function allContracts(
   make: Make,
   skip: Partial<Record<keyof typeof CONTRACTS, Readonly<Record<string, string>>>> = {},
