@@ -14,7 +14,8 @@ RUN npm ci --omit=dev --ignore-scripts --no-update-notifier && npm cache clean -
 # The program is text that Node runs as it is. Tests lie beside the files they test and stay behind here.
 FROM ${NODE_IMAGE} AS program
 WORKDIR /app
-COPY mooring.ts doctor.ts compose.ts bootstrap.ts welcome.ts version.ts usage.ts start-control.ts start-probes.ts start-runner.ts warm.ts ./
+COPY mooring.ts ./
+COPY cli ./cli
 COPY shared ./shared
 COPY control ./control
 COPY runner ./runner
@@ -27,9 +28,10 @@ WORKDIR /app
 COPY --from=install /app/node_modules ./node_modules
 COPY --from=install /app/package.json ./package.json
 COPY --from=program /app ./
+COPY infra/warm.ts ./infra/warm.ts
 RUN mkdir .compile-cache && chown 65532:65532 .compile-cache
 USER 65532:65532
-RUN NODE_COMPILE_CACHE=/app/.compile-cache node warm.ts
+RUN NODE_COMPILE_CACHE=/app/.compile-cache node infra/warm.ts
 
 # No shell, no package manager: Node, the C++ library it needs, certificates, and the program. Node is copied from the
 # image that installed the packages, so that what runs is to the patch release what the lock file and the tests name.

@@ -3,7 +3,7 @@ import { enableCompileCache } from 'node:module'
 // Compiling some 300 modules takes half of a start; Node keeps the result in the system's temporary directory (or where
 // NODE_COMPILE_CACHE says), so it is enabled before anything else is loaded.
 enableCompileCache()
-const { commandOf } = await import('./usage.ts')
+const { commandOf } = await import('#cli/usage.ts')
 const command = commandOf(process.argv.slice(2))
 if (command.do === 'say') {
   process.stdout.write(command.out ?? '')
@@ -11,11 +11,12 @@ if (command.do === 'say') {
   process.exitCode = command.code
 } else {
   // What loads nothing that this run does not need.
-  const { main, cannotStart } = await import('./compose.ts')
+  const { main } = await import('#cli/start.ts')
+  const { cannotStart } = await import('#shared/process.ts')
   const run =
     command.do === 'start'
       ? main()
-      : import('./doctor.ts').then(async ({ doctor }) => {
+      : import('#cli/doctor.ts').then(async ({ doctor }) => {
           process.exitCode = await doctor(command.wish, (line) => void process.stdout.write(`${line}\n`))
         })
   await run.catch(cannotStart)

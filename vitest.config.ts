@@ -15,7 +15,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: [
-            '{control,runner,shared,infra}/**/*.test.ts',
+            '{cli,control,runner,shared,infra}/**/*.test.ts',
             'test/{contract,golden,simulation}/**/*.test.ts',
           ],
           testTimeout: 90_000,
@@ -25,7 +25,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'world',
-          include: ['test/{whatsapp,e2e,fleet,project,cloud,soak}/**/*.test.ts', '*.test.ts'],
+          include: ['test/{whatsapp,e2e,fleet,project,cloud,soak}/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 60_000,
           fileParallelism: false,

@@ -1,8 +1,9 @@
 import { readFile, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { CodedError, ERRORS } from '#shared/errors.ts'
 import { controlWorld } from './control.fixture.ts'
-import { serveControl } from './serve.ts'
+import { serveHttp } from '#shared/http/serve.ts'
 
 /** Pages about the API rather than part of it. */
 const PAGES = new Set(['/', '/docs', '/openapi.json'])
@@ -45,9 +46,8 @@ test('every operation says which key it needs, what it answers, and that it may 
 test('every code that control answers with is in the table of errors, and the page shows the whole table', async () => {
   await using world = await controlWorld()
   const used = new Set<string>()
-  for (const name of await readdir(import.meta.dirname)) {
-    if (!name.endsWith('.ts') || name.endsWith('.test.ts')) continue
-    const text = await readFile(`${import.meta.dirname}/${name}`, 'utf8')
+  for (const path of await programFiles()) {
+    const text = await readFile(path, 'utf8')
     for (const [, code] of text.matchAll(/new CodedError\(\s*'(\w+)'/g)) used.add(code ?? '')
   }
   expect(used.size).toBeGreaterThan(10)
@@ -101,17 +101,13 @@ test('answers what there is not with a problem, and only to those with a key', a
 })
 
 test('imports nothing of the runner', async () => {
-  for (const name of await readdir(import.meta.dirname)) {
-    if (name.endsWith('.test.ts')) continue
-    expect(await readFile(`${import.meta.dirname}/${name}`, 'utf8')).not.toMatch(
-      /from '(#runner|.*\/runner\/)/,
-    )
-  }
+  for (const path of await programFiles())
+    expect(await readFile(path, 'utf8')).not.toMatch(/from '(#runner|.*\/runner\/)/)
 })
 
 test('serves over HTTP, and closes while an event stream is open', async () => {
   await using world = await controlWorld()
-  const serving = await serveControl({ app: world.app, port: 0, hostname: '127.0.0.1' })
+  const serving = await serveHttp({ app: world.app, port: 0, hostname: '127.0.0.1' })
   const base = `http://127.0.0.1:${serving.port}`
   expect((await fetch(`${base}/health/live`)).status).toBe(200)
   const key = await world.keyOf('acme', 'read')
@@ -128,8 +124,15 @@ test('serves over HTTP, and closes while an event stream is open', async () => {
 
 test('refuses a port that is taken', async () => {
   await using world = await controlWorld()
-  const serving = await serveControl({ app: world.app, port: 0, hostname: '127.0.0.1' })
-  const again = serveControl({ app: world.app, port: serving.port, hostname: '127.0.0.1' })
+  const serving = await serveHttp({ app: world.app, port: 0, hostname: '127.0.0.1' })
+  const again = serveHttp({ app: world.app, port: serving.port, hostname: '127.0.0.1' })
   await expect(again).rejects.toMatchObject({ code: 'EADDRINUSE' })
   await serving.close()
 })
+
+/** The files of control that are no tests, in all its rooms. */
+async function programFiles(): Promise<string[]> {
+  const room = import.meta.dirname
+  const names = await readdir(room, { recursive: true })
+  return names.filter((name) => /(?<!\.test)\.ts$/.test(name)).map((name) => join(room, name))
+}

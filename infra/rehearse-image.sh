@@ -65,8 +65,10 @@ if [[ -n "$program" ]]; then
 else
   cp "$root/package.json" "$root/package-lock.json" "$root/.npmrc" "$app/"
   (cd "$app" && npm ci --omit=dev --ignore-scripts --no-update-notifier --loglevel=error)
-  cp "$root"/{mooring,compose,bootstrap,welcome,version,start-control,start-probes,start-runner,warm}.ts "$app/"
-  cp -R "$root/shared" "$root/control" "$root/runner" "$app/"
+  cp "$root/mooring.ts" "$app/"
+  cp -R "$root/cli" "$root/shared" "$root/control" "$root/runner" "$app/"
+  mkdir "$app/infra"
+  cp "$root/infra/warm.ts" "$app/infra/"
   find "$app" -path "$app/node_modules" -prune -o -name '*.test.ts' -exec rm {} +
   say 'production install' "$(du -sm "$app/node_modules" | cut -f1) MB, $(find "$app/node_modules" -name package.json -not -path '*/node_modules/*/node_modules/*/*/*' | wc -l) package files"
   if [[ -e "$app/node_modules/vitest" || -e "$app/node_modules/typescript" ]]; then
@@ -118,8 +120,8 @@ mount -t proc proc "$root/proc"
 mount --rbind /sys/fs/cgroup "$root/sys/fs/cgroup"
 as_user=(/usr/bin/setpriv --reuid="$USER_ID" --regid="$USER_ID" --clear-groups --no-new-privs --bounding-set=-all --)
 # What the image build does last: the compile cache, by the user and at the path that it is read by.
-if [[ -e "$root/app/warm.ts" ]]; then
-  chroot "$root" /usr/bin/env -i NODE_COMPILE_CACHE=/app/.compile-cache "${as_user[@]}" /usr/bin/env --chdir=/app /node warm.ts
+if [[ -e "$root/app/infra/warm.ts" ]]; then
+  chroot "$root" /usr/bin/env -i NODE_COMPILE_CACHE=/app/.compile-cache "${as_user[@]}" /usr/bin/env --chdir=/app /node infra/warm.ts
   echo "cached $(find "$root/app/.compile-cache" -type f | wc -l) $(du -sm "$root/app/.compile-cache" | cut -f1)"
 fi
 date +%s%N > "$SCRATCH/built"

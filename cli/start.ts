@@ -1,15 +1,15 @@
 import { Registry } from 'prom-client'
-import type { Serving } from '#control/serve.ts'
+import type { Serving } from '#shared/http/serve.ts'
 import type { Runner } from '#runner/runner.ts'
 import { systemClock } from '#shared/clock.ts'
 import { readConfig, type Config } from '#shared/config.ts'
-import { CodedError, ERRORS, toError } from '#shared/errors.ts'
 import { createLog, type Log } from '#shared/log.ts'
 import { openStores } from '#shared/open-stores.ts'
+import { endOnSignals, guardProcess } from '#shared/process.ts'
 import { systemRandom } from '#shared/random.ts'
 import { countOperations } from '#shared/store-metrics.ts'
 import type { Stores } from '#shared/store/stores.ts'
-import { version } from './version.ts'
+import { version } from '#shared/version.ts'
 
 /**
  * The composition root: reads the settings, opens the stores, starts control, a runner, or both, and ends them in order on
@@ -44,7 +44,7 @@ export async function main(): Promise<void> {
   const [serve] = await Promise.all([loadServer(config), check])
   serving = await serve(config, { stores, log, registry, isRunning: () => runner !== undefined })
   if (config.MOORING_ROLE !== 'control') {
-    const { startRunner } = await import('./start-runner.ts')
+    const { startRunner } = await import('#runner/main.ts')
     runner = await startRunner(config, stores, log)
   }
 }
@@ -56,50 +56,6 @@ type Serve = (
 
 /** Each role loads what it needs: control no library of WhatsApp, a runner alone no API. */
 async function loadServer(config: Config): Promise<Serve> {
-  if (config.MOORING_ROLE === 'runner') return (await import('./start-probes.ts')).startProbes
-  return (await import('./start-control.ts')).startControl
+  if (config.MOORING_ROLE === 'runner') return (await import('#runner/probes/start-probes.ts')).startProbes
+  return (await import('#control/main.ts')).startControl
 }
-
-/** One session's failure never ends the process: rejections that nobody awaits come from the library's own callbacks. */
-function guardProcess(log: Log): void {
-  process.on('unhandledRejection', (reason) =>
-    log.error({ error: toError(reason) }, 'a rejection was not handled'),
-  )
-  process.on('uncaughtException', (error) => {
-    log.fatal({ error }, 'a bug ends the process; another runner takes over')
-    process.exit(70)
-  })
-}
-
-/** The first signal ends everything in order, a second one at once. */
-function endOnSignals(log: Log, end: () => Promise<number>): void {
-  let ending = false
-  const onSignal = (signal: NodeJS.Signals): void => {
-    if (ending) {
-      log.warn({ signal }, 'forced to end')
-      process.exit(1)
-    }
-    ending = true
-    log.info({ signal }, 'ending')
-    end().then(
-      (left) => process.exit(left === 0 ? 0 : 1),
-      (error: unknown) => {
-        log.fatal({ error: toError(error) }, 'did not end in order')
-        process.exit(1)
-      },
-    )
-  }
-  process.on('SIGTERM', onSignal)
-  process.on('SIGINT', onSignal)
-}
-
-/** What keeps it from starting, in a sentence and a hint; a stack trace only where it is a bug. */
-export function cannotStart(thrown: unknown): never {
-  const error = toError(thrown)
-  const hint = error instanceof CodedError ? ERRORS[error.code].hint : error.stack
-  process.stderr.write(`mooring cannot start: ${error.message}\n${hint}\n`)
-  process.exit(error instanceof CodedError && error.code === 'config' ? EX_CONFIG : 1)
-}
-
-/** sysexits(3): a setting is wrong, so starting again without a change is of no use. */
-const EX_CONFIG = 78

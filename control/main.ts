@@ -1,16 +1,16 @@
 import { randomBytes } from 'node:crypto'
 import type { Registry } from 'prom-client'
-import { createControl } from '#control/app.ts'
-import { sha256Hex } from '#control/auth.ts'
-import { serveControl, type Serving } from '#control/serve.ts'
+import { createControl } from './app.ts'
+import { sha256Hex } from './auth.ts'
+import { serveHttp, type Serving } from '#shared/http/serve.ts'
 import { systemClock } from '#shared/clock.ts'
 import type { Config } from '#shared/config.ts'
 import type { Log } from '#shared/log.ts'
 import { systemRandom } from '#shared/random.ts'
 import type { Stores } from '#shared/store/stores.ts'
-import { bootstrapKey, keyPepper } from './bootstrap.ts'
-import { version } from './version.ts'
-import { welcome } from './welcome.ts'
+import { bootstrapKey, keyPepper } from './start/bootstrap-key.ts'
+import { version } from '#shared/version.ts'
+import { welcome } from './start/welcome.ts'
 
 /** Everything that only a process which serves the API loads. */
 export async function startControl(
@@ -30,7 +30,7 @@ export async function startControl(
     keyPepper: await keyPepper(config, config.MOORING_DATA_DIR, randomBytes),
     ...(project === undefined ? {} : { project }),
   })
-  const serving = await serveControl({ app, port: config.PORT, hostname: config.MOORING_HOST })
+  const serving = await serveHttp({ app, port: config.PORT, hostname: config.MOORING_HOST })
   log.info({ component: 'control', port: serving.port }, 'listening')
   if (key.path !== undefined) log.info({ component: 'control', path: key.path }, 'admin key is in this file')
   welcome({ port: serving.port, key, pretty: process.stdout.isTTY })

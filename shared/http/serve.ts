@@ -18,7 +18,7 @@ export interface Serving {
 }
 
 /** Serves the API over HTTP. Resolves once it listens. @throws the system's error when the port can't be had */
-export async function serveControl(ask: {
+export async function serveHttp(ask: {
   app: { fetch(request: Request, bindings: unknown): Response | Promise<Response> }
   port: number
   hostname: string

@@ -11,9 +11,13 @@ import { systemRandom } from '#shared/random.ts'
 const NOBODY = '127.0.0.1:9'
 const CALL_TIMEOUT_MS = 500
 
-await Promise.all([import('./usage.ts'), import('./compose.ts'), import('./doctor.ts')])
+await Promise.all([import('#cli/usage.ts'), import('#cli/start.ts'), import('#cli/doctor.ts')])
 await import('#shared/embedded/open.ts')
-await Promise.all([import('./start-control.ts'), import('./start-probes.ts'), import('./start-runner.ts')])
+await Promise.all([
+  import('#control/main.ts'),
+  import('#runner/probes/start-probes.ts'),
+  import('#runner/main.ts'),
+])
 await Promise.all([import('@google-cloud/kms'), import('@google-cloud/storage')])
 // The Firestore client loads most of itself with its first call; that nobody answers it does not matter.
 const stores = await openGoogleStores({

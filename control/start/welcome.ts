@@ -1,4 +1,4 @@
-import type { BootstrapKey } from './bootstrap.ts'
+import type { BootstrapKey } from './bootstrap-key.ts'
 
 /**
  * What to do next, for whoever started it by hand. On a terminal it says how to use the key; in a log the key itself stays

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { commandOf } from './usage.ts'
-import { version } from './version.ts'
+import { version } from '#shared/version.ts'
 
 test('without arguments it starts', () => {
   expect(commandOf([])).toEqual({ do: 'start' })

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { readConfig } from '#shared/config.ts'
-import { bootstrapKey, type BootstrapKey } from './bootstrap.ts'
+import { bootstrapKey, type BootstrapKey } from './bootstrap-key.ts'
 import { welcome } from './welcome.ts'
 
 let folder: string

@@ -1,15 +1,15 @@
 import { join } from 'node:path'
-import { Runner } from '#runner/runner.ts'
-import { runnerSettings } from '#runner/settings.ts'
-import { baileysSockets } from '#runner/whatsapp/baileys-socket.ts'
-import { farewells } from '#runner/whatsapp/farewell.ts'
-import { silenceConsole } from '#runner/whatsapp/quiet.ts'
+import { Runner } from './runner.ts'
+import { runnerSettings } from './settings.ts'
+import { baileysSockets } from './whatsapp/baileys-socket.ts'
+import { farewells } from './whatsapp/farewell.ts'
+import { silenceConsole } from './whatsapp/quiet.ts'
 import { systemClock } from '#shared/clock.ts'
 import type { Config } from '#shared/config.ts'
 import type { Log } from '#shared/log.ts'
 import { systemRandom } from '#shared/random.ts'
 import type { Stores } from '#shared/store/stores.ts'
-import { version } from './version.ts'
+import { version } from '#shared/version.ts'
 
 /** Everything that only a process which holds sockets loads. Resolves when the first passes are queued. */
 export async function startRunner(config: Config, stores: Stores, log: Log): Promise<Runner> {

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 import { settingsList } from '#shared/config.ts'
 import { toError } from '#shared/errors.ts'
 import type { DoctorWish } from './doctor.ts'
-import { version } from './version.ts'
+import { version } from '#shared/version.ts'
 
 /** sysexits(3): the command line is wrong. */
 const EX_USAGE = 64

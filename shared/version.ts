@@ -2,5 +2,5 @@ import { readFileSync } from 'node:fs'
 
 /** Of this build, from package.json: the one place that states it. */
 export const version: string = (
-  JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8')) as { version: string }
+  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
 ).version

@@ -3,7 +3,7 @@ import type { Registry } from 'prom-client'
 import type { Clock } from '#shared/clock.ts'
 import type { Log } from '#shared/log.ts'
 import type { Stores } from '#shared/store/stores.ts'
-import { rememberedCheck } from './ready.ts'
+import { rememberedCheck } from '#shared/http/ready.ts'
 
 /**
  * What a process that only runs sessions answers over HTTP: its health, and the counters of its own process. It knows no API

@@ -1,7 +1,7 @@
-import type { Clock } from '#shared/clock.ts'
-import { hasCode } from '#shared/errors.ts'
-import type { Log } from '#shared/log.ts'
-import type { Stores } from '#shared/store/stores.ts'
+import type { Clock } from '../clock.ts'
+import { hasCode } from '../errors.ts'
+import type { Log } from '../log.ts'
+import type { Stores } from '../store/stores.ts'
 
 /** How long one look at the stores answers for: load balancers ask often. */
 const CHECK_FOR_MS = 2_000
