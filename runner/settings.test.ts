@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { readConfig } from '#shared/config.ts'
 import { runnerSettings } from './settings.ts'
-import { WATCHDOG_TIMES } from './watchdog.ts'
+import { WATCHDOG_TIMES } from './session/watchdog.ts'
 
 const settings = (env: Record<string, string> = {}) => runnerSettings(readConfig(env), '1.2.3')
 

@@ -1,7 +1,7 @@
 import type { WAVersion } from '@whiskeysockets/baileys'
 import { defaultRunnerName, type Config } from '#shared/config.ts'
 import type { RunnerSettings } from './runner.ts'
-import { WATCHDOG_TIMES } from './watchdog.ts'
+import { WATCHDOG_TIMES } from './session/watchdog.ts'
 import type { BaileysSettings } from './whatsapp/baileys-socket.ts'
 
 /** Shorter than Baileys' minute: a query on a healthy line takes well under a second (facts: options, 20–30 s). */

@@ -2,10 +2,10 @@ import { expect, test } from 'vitest'
 import { CodedError } from '#shared/errors.ts'
 import { job } from '#test/contract/samples.ts'
 import { fakeClock } from '#test/fake-clock.ts'
-import type { RunnerContext } from '../context.ts'
+import type { RunnerContext } from '../loop/context.ts'
 import { KEY, liveOf, memory, sessionOf, silent } from '../runner.fixture.ts'
 import type { SessionState } from '../state/session-state.ts'
-import { View } from '../view.ts'
+import { View } from '../loop/view.ts'
 import { runJob } from './jobs.ts'
 
 /** A snapshot job of a session here whose state does this when it is asked for one. */

@@ -1,4 +1,4 @@
-import { archive } from '../steps/live.ts'
+import { archive } from '../loop/steps/live.ts'
 import { beginAfresh, type Result, type Work } from './work.ts'
 
 /** Backs up, unlinks the device, and says truthfully whether WhatsApp confirmed it. */

@@ -1,7 +1,7 @@
 import type { SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
 import type { Job } from '#shared/store/job-store.ts'
-import type { RunnerContext } from '../context.ts'
+import type { RunnerContext } from '../loop/context.ts'
 import type { LiveSession } from '../session/live-session.ts'
 import type { SessionState } from '../state/session-state.ts'
 

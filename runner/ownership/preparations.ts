@@ -4,7 +4,7 @@ import type { RunnerId, SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { Owner, Session } from '#shared/session.ts'
 import type { PreparedState } from '../state/prepared.ts'
-import { preferredRunner } from '../spread.ts'
+import { preferredRunner } from './spread.ts'
 
 /** A session that this runner will have to take from one that drains. */
 interface Expected {

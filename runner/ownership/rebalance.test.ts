@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { SessionKey } from '#shared/ids.ts'
-import { preferredRunner } from '../spread.ts'
+import { preferredRunner } from './spread.ts'
 import { nextToMove, type Movable } from './rebalance.ts'
 
 const NOW = 100 * 60_000

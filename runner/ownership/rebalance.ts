@@ -1,5 +1,5 @@
 import type { SessionKey } from '#shared/ids.ts'
-import { preferredRunner } from '../spread.ts'
+import { preferredRunner } from './spread.ts'
 
 /** A session that lives here, as far as moving it is concerned. Times are milliseconds since 1970. */
 export interface Movable {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { BACKOFF } from '../backoff.ts'
+import { BACKOFF } from '../pacing/backoff.ts'
 import { silent, socketOf } from '../runner.fixture.ts'
 import { KEY, openWorld, testClock } from '../state/testing.ts'
 import type { SocketEvents } from '../whatsapp/socket.ts'

@@ -1,6 +1,6 @@
 import type { SupersededDevice } from '#shared/session.ts'
 import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
-import { judgeClose } from '../disconnect.ts'
+import { judgeClose } from './disconnect.ts'
 import type { Farewell } from '../whatsapp/socket.ts'
 
 /** Labels of backups whose device was put aside without being unlinked: a pairing that replaces, and a reset. */

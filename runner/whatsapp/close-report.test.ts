@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { judgeClose } from '../disconnect.ts'
+import { judgeClose } from '../session/disconnect.ts'
 import { closeReport } from './close-report.ts'
 
 /** What Baileys ends a connection with. */

@@ -7,8 +7,8 @@ import { CREDS_KEY, decodeValue } from '../state/record.ts'
 import { connectionAuth, type AuthSource } from './auth-state.ts'
 import { commonOptions, LOGOUT_WITHIN_MS, unlinkRequest, type BaileysSettings } from './baileys-socket.ts'
 import { closeReport } from './close-report.ts'
-import { baileysLog } from './quiet.ts'
-import { callOffers, deviceLists, placeholderResends, retryCounters } from './shared-cache.ts'
+import { baileysLog } from './library/quiet.ts'
+import { callOffers, deviceLists, placeholderResends, retryCounters } from './library/shared-cache.ts'
 import type { Farewell, FarewellAsk, SayFarewell } from './socket.ts'
 
 /** From the start to the answer: the watchdog's time for a connection that comes to nothing, with time for the answer. */

@@ -10,7 +10,7 @@ import {
 } from '@whiskeysockets/baileys'
 import { makeKeyedMutex } from '@whiskeysockets/baileys/lib/Utils/make-mutex.js'
 import { INBOX_TYPE } from './auth-state.ts'
-import { withoutUnused } from './unused-sessions.ts'
+import { withoutUnused } from './library/unused-sessions.ts'
 
 /**
  * libsignal's job queue is one per process and keyed by the peer's address alone, so two sessions that talk to the same

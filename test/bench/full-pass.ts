@@ -1,7 +1,7 @@
 import { systemClock } from '#shared/clock.ts'
 import { openEmbeddedStores } from '#shared/embedded/open.ts'
 import { systemRandom } from '#shared/random.ts'
-import { View } from '#runner/view.ts'
+import { View } from '#runner/loop/view.ts'
 import { cpuOf, fillWithNothingToDo, fullPassCpuMs } from '../simulation/full-pass.ts'
 import { withTempDir } from './processes.ts'
 import { median, type Figure } from './report.ts'

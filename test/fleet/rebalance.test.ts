@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { parseSessionId, parseTenantId, sessionKey } from '#shared/ids.ts'
-import { preferredRunner } from '#runner/spread.ts'
+import { preferredRunner } from '#runner/ownership/spread.ts'
 import { TENANT } from '#test/e2e/installation.ts'
 import { inPhase, pairByQr } from '#test/e2e/people.ts'
 import { useWorld } from '#test/e2e/world.ts'

@@ -4,7 +4,7 @@ import {
   type SignalDataTypeMap,
   type SignalKeyStoreWithTransaction,
 } from '@whiskeysockets/baileys'
-import { makeFailedTriesHarmless } from '#runner/whatsapp/harmless-tries.ts'
+import { makeFailedTriesHarmless } from '#runner/whatsapp/library/harmless-tries.ts'
 import { newKeyPair, sign, type KeyPair } from './curve.ts'
 import { KEY_TYPE } from './prekeys.ts'
 import type { KeyShelf, PreKey } from './world.ts'

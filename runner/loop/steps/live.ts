@@ -1,8 +1,8 @@
 import type { SessionKey } from '#shared/ids.ts'
 import type { RunnerContext } from '../context.ts'
-import type { Bar } from '../session/bar.ts'
-import type { LiveSession } from '../session/live-session.ts'
-import { PUT_ASIDE } from '../session/superseded.ts'
+import type { Bar } from '../../session/bar.ts'
+import type { LiveSession } from '../../session/live-session.ts'
+import { PUT_ASIDE } from '../../session/superseded.ts'
 
 /** The live session of a step that only a live session has. */
 export function liveOf(context: RunnerContext, key: SessionKey): LiveSession {

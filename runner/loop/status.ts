@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Phase, Session, Status } from '#shared/session.ts'
 import { unseenStatus } from '#shared/session.ts'
-import type { LiveSession } from './session/live-session.ts'
+import type { LiveSession } from '../session/live-session.ts'
 
 /** What the status is made of beside the live session itself. */
 export interface StatusFacts {

@@ -1,7 +1,7 @@
 import type { SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
 import type { RunnerContext } from '../context.ts'
-import type { Verdict } from '../disconnect.ts'
+import type { Verdict } from '../../session/disconnect.ts'
 import { archive, liveBar } from './live.ts'
 
 /** B7: a session that fails more than three times in a row is told of. */

@@ -2,8 +2,8 @@ import { toError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { RunnerContext } from './context.ts'
 import { logBeat } from './log-lines.ts'
-import type { HandOver } from './ownership/hand-over.ts'
-import { nextToMove } from './ownership/rebalance.ts'
+import type { HandOver } from '../ownership/hand-over.ts'
+import { nextToMove } from '../ownership/rebalance.ts'
 import type { Passes } from './passes.ts'
 
 /** infra/alerts.tf counts these lines: five minutes without one wake somebody. */

@@ -1,8 +1,8 @@
 import type { Clock } from '#shared/clock.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
-import type { LiveSession } from './session/live-session.ts'
-import type { SocketHealth } from './whatsapp/socket.ts'
+import type { LiveSession } from './live-session.ts'
+import type { SocketHealth } from '../whatsapp/socket.ts'
 
 export interface WatchdogTimes {
   lookEveryMs: number

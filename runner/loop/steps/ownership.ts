@@ -3,7 +3,7 @@ import type { RunnerId, SessionKey } from '#shared/ids.ts'
 import type { Session, Status } from '#shared/session.ts'
 import type { RunnerContext } from '../context.ts'
 import { personSpoke, storedBar } from '../observe.ts'
-import { LiveSession } from '../session/live-session.ts'
+import { LiveSession } from '../../session/live-session.ts'
 import { tellStatus } from '../tell-status.ts'
 import { liveBar } from './live.ts'
 

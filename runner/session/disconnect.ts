@@ -1,5 +1,5 @@
 import type { Phase } from '#shared/session.ts'
-import type { CloseReport } from './whatsapp/socket.ts'
+import type { CloseReport } from '../whatsapp/socket.ts'
 
 /** What a close means. The reason decides, not the code that retries. */
 export interface Verdict {

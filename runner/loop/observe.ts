@@ -2,7 +2,7 @@ import type { SessionKey } from '#shared/ids.ts'
 import type { Owner, PairingWindow, Session, Status } from '#shared/session.ts'
 import type { Job } from '#shared/store/job-store.ts'
 import type { Have, PlanWant } from './plan.ts'
-import type { LiveSession } from './session/live-session.ts'
+import type { LiveSession } from '../session/live-session.ts'
 
 /** What observing looks at; plain values, so that a pass sees one moment. */
 export interface Sight {

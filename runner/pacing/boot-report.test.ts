@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { BootReport } from './boot-report.ts'
-import { keyOf, recordedLog } from './runner.fixture.ts'
+import { keyOf, recordedLog } from '../runner.fixture.ts'
 
 const START = 1_000
 const a = keyOf('a')

@@ -1,6 +1,6 @@
 import { Curve, type WASocket } from '@whiskeysockets/baileys'
-import type { SessionJournal } from '../state/journal.ts'
-import type { ConnectionAuth } from './auth-state.ts'
+import type { SessionJournal } from '../../state/journal.ts'
+import type { ConnectionAuth } from '../auth-state.ts'
 
 /**
  * Keeps one pre-key ready that was never offered to anybody. rc14 takes it for the next retry receipt that brings keys; a

@@ -6,7 +6,7 @@ import type { Stores } from '#shared/store/stores.ts'
 import { faulty, type Script } from '#test/contract/faulty.ts'
 import { newSession } from '#test/contract/samples.ts'
 import { fakeClock } from '#test/fake-clock.ts'
-import { KEY, memory, recordedLog, statusOf } from './runner.fixture.ts'
+import { KEY, memory, recordedLog, statusOf } from '../runner.fixture.ts'
 import { Tell } from './tell.ts'
 
 const fault = (code: ErrorCode) => ({ kind: 'fail_before', error: new CodedError(code, 'scripted') }) as const

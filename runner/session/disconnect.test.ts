@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { CLOSE_TABLE, judgeClose } from './disconnect.ts'
-import type { CloseReport } from './whatsapp/socket.ts'
+import type { CloseReport } from '../whatsapp/socket.ts'
 
 const close = (status: number | undefined, message = '', more: Partial<CloseReport> = {}): CloseReport => ({
   status,

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import type { SessionKey } from '#shared/ids.ts'
 import { fakeClock } from '#test/fake-clock.ts'
-import { KEY, keyOf, liveOf, recordedLog, socketOf } from './runner.fixture.ts'
-import type { LiveSession } from './session/live-session.ts'
+import { KEY, keyOf, liveOf, recordedLog, socketOf } from '../runner.fixture.ts'
+import type { LiveSession } from './live-session.ts'
 import { Watchdog, WATCHDOG_TIMES as TIMES } from './watchdog.ts'
-import type { SocketHealth, WhatsAppSocket } from './whatsapp/socket.ts'
+import type { SocketHealth, WhatsAppSocket } from '../whatsapp/socket.ts'
 
 function begin() {
   const clock = fakeClock()

@@ -3,7 +3,7 @@ import type { SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
 import type { RunnerContext } from '../context.ts'
 import { openWindow } from '../observe.ts'
-import { LiveSession } from '../session/live-session.ts'
+import { LiveSession } from '../../session/live-session.ts'
 import { archive, liveBar, liveOf } from './live.ts'
 import { dropSession } from './ownership.ts'
 

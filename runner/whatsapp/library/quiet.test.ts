@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { recordedLog } from '../runner.fixture.ts'
+import { recordedLog } from '../../runner.fixture.ts'
 import { baileysLog, silenceConsole } from './quiet.ts'
 
 const METHODS = ['log', 'info', 'warn', 'error', 'debug', 'trace', 'dir'] as const

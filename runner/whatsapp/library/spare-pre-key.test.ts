@@ -1,9 +1,9 @@
 import { addTransactionCapability, getNextPreKeys } from '@whiskeysockets/baileys'
 import { expect, test } from 'vitest'
-import { openWorld } from '../state/testing.ts'
-import { connectionAuth } from './auth-state.ts'
+import { openWorld } from '../../state/testing.ts'
+import { connectionAuth } from '../auth-state.ts'
 import { baileysLog } from './quiet.ts'
-import { TRANSACTION } from './signal-repository.ts'
+import { TRANSACTION } from '../signal-repository.ts'
 import { keepPreKeyReady } from './spare-pre-key.ts'
 
 /** What rc14 does for a retry receipt, under its own mutex. */

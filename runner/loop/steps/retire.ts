@@ -2,12 +2,12 @@ import { CodedError, hasCode, toError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { SupersededDevice } from '#shared/session.ts'
 import type { RunnerContext } from '../context.ts'
-import type { LiveSession } from '../session/live-session.ts'
-import { compareDevices, deviceOf, judgeFarewell, onThePhone, withDevice } from '../session/superseded.ts'
-import { isPaired } from '../state/paired.ts'
-import { CREDS_KEY, decodeValue } from '../state/record.ts'
-import type { RecordMap } from '../state/record-map.ts'
-import { loadSnapshot } from '../state/rehydrate.ts'
+import type { LiveSession } from '../../session/live-session.ts'
+import { compareDevices, deviceOf, judgeFarewell, onThePhone, withDevice } from '../../session/superseded.ts'
+import { isPaired } from '../../state/paired.ts'
+import { CREDS_KEY, decodeValue } from '../../state/record.ts'
+import type { RecordMap } from '../../state/record-map.ts'
+import { loadSnapshot } from '../../state/rehydrate.ts'
 
 /** Farewells of one runner at once: nobody waits for them, and sessions that come up need the logins. */
 const AT_ONCE = 2

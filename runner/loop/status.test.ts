@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { PHASES, type Phase, type Session, type Status } from '#shared/session.ts'
 import { snapshot } from '#test/contract/samples.ts'
-import { liveOf, sessionOf, statusOf as stored } from './runner.fixture.ts'
-import type { LiveSession } from './session/live-session.ts'
-import type { SessionState } from './state/session-state.ts'
+import { liveOf, sessionOf, statusOf as stored } from '../runner.fixture.ts'
+import type { LiveSession } from '../session/live-session.ts'
+import type { SessionState } from '../state/session-state.ts'
 import { phaseOf, saysTheSame, statusOf, type StatusFacts } from './status.ts'
 
 const NOW = 1_790_000_000_000

@@ -3,7 +3,7 @@ import type { RunnerId } from '#shared/ids.ts'
 import type { PairingWindow, Phase, Status, Want } from '#shared/session.ts'
 import { job } from '#test/contract/samples.ts'
 import { DELETED, liftsBar, observe, openWindow, personSpoke, storedBar, type Sight } from './observe.ts'
-import { KEY, liveOf, sessionOf, statusOf } from './runner.fixture.ts'
+import { KEY, liveOf, sessionOf, statusOf } from '../runner.fixture.ts'
 
 /** Wall clock and monotonic clock have nothing to do with each other. */
 const NOW = 1_790_000_000_000

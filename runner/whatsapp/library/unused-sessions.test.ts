@@ -1,8 +1,8 @@
 import { beforeAll, expect, test } from 'vitest'
-import { silent } from '../runner.fixture.ts'
+import { silent } from '../../runner.fixture.ts'
 import { makeFailedTriesHarmless } from './harmless-tries.ts'
 import { silenceConsole } from './quiet.ts'
-import { A, account, decrypt, encrypt, meet, PEER, type Account } from './signal.fixture.ts'
+import { A, account, decrypt, encrypt, meet, PEER, type Account } from '../signal.fixture.ts'
 import { withoutUnused } from './unused-sessions.ts'
 
 beforeAll(() => {
