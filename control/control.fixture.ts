@@ -12,9 +12,9 @@ import { unseenStatus } from '#shared/session.ts'
 import type { Status } from '#shared/session.ts'
 import type { Scope } from '#shared/store/api-key-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
-import { createControl } from './app.ts'
-import { sha256Hex } from './auth.ts'
-import type { ControlApp, ControlDeps } from './context.ts'
+import { createControl } from './http/app.ts'
+import { sha256Hex } from './http/auth.ts'
+import type { ControlApp, ControlDeps } from './http/context.ts'
 
 export const ADMIN_KEY = 'moor_admin_of_the_tests'
 export const RUNNER = 'runner-1' as RunnerId

@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import { systemClock } from '#shared/clock.ts'
-import type { JobSchema, SessionSchema, SessionWithJobSchema } from '#control/schemas.ts'
+import type { JobSchema, SessionSchema, SessionWithJobSchema } from '#control/present/schemas.ts'
 
 export type Session = z.infer<typeof SessionSchema>
 export type Phase = Session['status']['phase']

@@ -1,0 +1,144 @@
+import { z } from '@hono/zod-openapi'
+import { sessionKey } from '#shared/ids.ts'
+import type { SessionId, SessionKey, TenantId } from '#shared/ids.ts'
+import type { Owner, Session } from '#shared/session.ts'
+import { noteChange } from '../http/audit.ts'
+import type { ControlApp, ControlContext, Kit } from '../http/context.ts'
+import { eraseUntouched, isUntouched } from '../session/erase.ts'
+import { iso } from '../present/present.ts'
+import { ownersOf } from './report.ts'
+import { answers, declare } from '../http/route.ts'
+import { StatusSchema, Time } from '../present/schemas.ts'
+import { edit } from '../session/session-access.ts'
+
+const DAY_MS = 86_400_000
+const KEEP_DAYS = 30
+/** A file of a job that has ended is kept so long: an export can be fetched for a day. */
+const KEEP_TRANSFER_MS = DAY_MS
+
+const SweepRequest = z.strictObject({
+  dryRun: z.boolean().default(true).openapi({ description: 'Only tell. Say false to do it.' }),
+  olderThanDays: z.int().min(1).max(3650).default(KEEP_DAYS),
+})
+
+const Swept = z.object({
+  tenant: z.string(),
+  id: z.string(),
+  why: z.enum(['orphan', 'stopped', 'logged_out', 'banned']),
+  phase: StatusSchema.shape.phase.nullable(),
+  since: Time,
+})
+
+const SweepSchema = z
+  .object({
+    dryRun: z.boolean(),
+    sessions: z.array(Swept).openapi({ description: 'Sessions that are (or would be) deleted, and why.' }),
+    kept: z.int().openapi({ description: 'Sessions left untouched.' }),
+    files: z.int().openapi({ description: 'Files of imports and exports that nobody needs any more.' }),
+    records: z
+      .object({ events: z.int(), sent: z.int(), received: z.int(), jobs: z.int() })
+      .nullable()
+      .openapi({ description: 'Old records removed; null in a dry run.' }),
+  })
+  .openapi('Sweep')
+
+/** Cleaning up, for the operator: what is long dead, and what belongs to nobody. */
+export function maintenanceRoutes(app: ControlApp, kit: Kit): void {
+  const { stores } = kit
+
+  const sweep = declare(
+    kit,
+    { scope: 'admin', of: 'operator' },
+    {
+      method: 'post',
+      path: '/v1/maintenance/sweep',
+      tags: ['operation'],
+      summary: 'Remove what is long dead and what belongs to nobody',
+      description:
+        'Sessions that were stopped, logged out or banned for longer than olderThanDays, sessions of a tenant that does ' +
+        'not exist, old events, messages and jobs. A dry run unless you say dryRun: false. Labelled backups stay their 30 days.',
+      request: { body: { content: { 'application/json': { schema: SweepRequest } } } },
+      responses: { 200: answers(SweepSchema, 'What was done, or would be') },
+    },
+  )
+  app.openapi(sweep, async (c) => {
+    const { dryRun, olderThanDays } = SweepRequest.parse(c.req.valid('json'))
+    const nowMs = kit.clock.nowMs()
+    const olderThanMs = nowMs - olderThanDays * DAY_MS
+    const [owners, tenants] = await Promise.all([ownersOf(stores), stores.tenants.list()])
+    const known = new Set(tenants.map((tenant) => tenant.id))
+    const sessions: z.infer<typeof Swept>[] = []
+    let kept = 0
+    for await (const session of stores.sessions.scan()) {
+      const why = reasonToSweep(session, known, olderThanMs)
+      if (why === undefined || session.want.deleting) {
+        kept += 1
+        continue
+      }
+      sessions.push({
+        tenant: session.tenant,
+        id: session.id,
+        why,
+        phase: session.status?.phase ?? null,
+        since: iso(session.updatedAt),
+      })
+      if (!dryRun) await remove(c, session, owners.get(sessionKey(session.tenant, session.id)), why)
+    }
+    const files = await sweepFiles(dryRun, nowMs)
+    const records = dryRun ? null : await sweepRecords(olderThanMs)
+    return c.json({ dryRun, sessions, kept, files, records }, 200)
+  })
+
+  async function remove(
+    c: ControlContext,
+    session: Session,
+    owner: Owner | undefined,
+    why: string,
+  ): Promise<void> {
+    const key = sessionKey(session.tenant, session.id)
+    if (isUntouched(session, owner)) return eraseUntouched(stores, key)
+    const options = { nonce: kit.random.id(), nowMs: kit.clock.nowMs() }
+    await stores.sessions.changeWant(key, (want) => edit(want, { deleting: { purge: false } }), options)
+    await noteChange(kit, c, key, { kind: 'want', why: `swept: ${why}` })
+  }
+
+  async function sweepRecords(olderThanMs: number) {
+    const [events, sent, received, jobs] = await Promise.all([
+      stores.events.sweep({ olderThanMs }),
+      stores.outbox.sweep({ olderThanMs }),
+      stores.feed.sweep({ olderThanMs }),
+      stores.jobs.sweep({ olderThanMs }),
+    ])
+    return { events, sent, received, jobs }
+  }
+
+  /** Imports and exports are named `{kind}/{tenant}/{session}/{job}`; one whose job is over or gone is of no use. */
+  async function sweepFiles(dryRun: boolean, nowMs: number): Promise<number> {
+    const names = [...(await stores.blobs.list('imports/')), ...(await stores.blobs.list('exports/'))]
+    let count = 0
+    for (const name of names) {
+      const [, tenant, session, jobId] = name.split('/')
+      const key: SessionKey = sessionKey(tenant as TenantId, session as SessionId)
+      const job = await stores.jobs.get(key, jobId ?? '')
+      const isNeeded = job && (job.finishedAt === undefined || nowMs - job.finishedAt < KEEP_TRANSFER_MS)
+      if (isNeeded) continue
+      count += 1
+      if (!dryRun) await stores.blobs.remove(name)
+      kit.log.debug({ sessionId: key, dryRun }, 'file of a job that is over')
+    }
+    return count
+  }
+}
+
+/** `undefined` for a session that is to be left alone. */
+function reasonToSweep(
+  session: Pick<Session, 'tenant' | 'want' | 'status' | 'updatedAt'>,
+  known: ReadonlySet<TenantId>,
+  olderThanMs: number,
+): z.infer<typeof Swept>['why'] | undefined {
+  if (!known.has(session.tenant)) return 'orphan'
+  if (session.updatedAt >= olderThanMs) return undefined
+  const phase = session.status?.phase
+  if (phase === 'logged_out' || phase === 'banned') return phase
+  return session.want.state === 'stopped' ? 'stopped' : undefined
+}

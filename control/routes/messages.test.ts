@@ -1,0 +1,137 @@
+import { expect, test } from 'vitest'
+import { controlWorld } from '../control.fixture.ts'
+import type { ControlWorld } from '../control.fixture.ts'
+import { parseRecipient } from './messages.ts'
+
+const at = '/v1/sessions/main/messages'
+const secret = 'the body of this message is nobody’s business'
+
+async function withSession(): Promise<ControlWorld> {
+  const world = await controlWorld()
+  await world.ask('POST', '/v1/sessions?tenant=acme', { body: { id: 'main' } })
+  return world
+}
+
+const send = (world: ControlWorld, body: object, headers: Record<string, string> = {}) =>
+  world.ask('POST', `${at}?tenant=acme`, { body, headers })
+
+test('queues a text for a runner and answers its id, with no runner alive', async () => {
+  await using world = await withSession()
+  const { status, body, headers } = await send(world, { to: '+49 151 23456789', text: secret })
+  expect(status).toBe(202)
+  expect(body).toMatchObject({ state: 'queued', to: '4915123456789@s.whatsapp.net' })
+  expect(body.id).toMatch(/^3EB0[0-9A-F]{18}$/)
+  expect((await world.ask('GET', `${headers.get('location')}?tenant=acme`)).body).toMatchObject({
+    id: body.id,
+  })
+  expect(await world.stores.outbox.pending(world.key('main'), 9)).toMatchObject([
+    { id: body.id, text: secret },
+  ])
+})
+
+test('queues one message under one Idempotency-Key, and refuses another one under it', async () => {
+  await using world = await withSession()
+  const once = { 'idempotency-key': 'order-17' }
+  const first = await send(world, { to: '4915123456789', text: 'hi' }, once)
+  const second = await send(world, { to: '4915123456789', text: 'hi' }, once)
+  expect(second.body).toEqual(first.body)
+  expect((await send(world, { to: '4915123456789', text: 'ho' }, once)).body).toMatchObject({
+    status: 409,
+    code: 'conflict',
+    field: 'Idempotency-Key',
+  })
+  expect((await world.stores.outbox.list(world.key('main'), { limit: 9 })).items.length).toBe(1)
+})
+
+test('gives one Idempotency-Key another id in another session', async () => {
+  await using world = await withSession()
+  await world.ask('POST', '/v1/sessions?tenant=acme', { body: { id: 'other' } })
+  const once = { headers: { 'idempotency-key': 'k' }, body: { to: '4915123456789', text: 'hi' } }
+  const ids = await Promise.all(
+    ['main', 'other'].map(
+      async (id) => (await world.ask('POST', `/v1/sessions/${id}/messages?tenant=acme`, once)).body.id,
+    ),
+  )
+  expect(new Set(ids).size).toBe(2)
+})
+
+test('shows how a message fares', async () => {
+  await using world = await withSession()
+  const { body } = await send(world, { to: '4915123456789', text: 'hi' })
+  const get = async () => (await world.ask('GET', `${at}/${body.id}?tenant=acme`)).body
+  await world.stores.outbox.advance(world.key('main'), body.id, { state: 'sent', nowMs: world.clock.nowMs() })
+  expect((await get()).state).toBe('sent')
+  await world.stores.outbox.advance(world.key('main'), body.id, {
+    state: 'failed',
+    error: { why: 'refused', code: 463 },
+    nowMs: world.clock.nowMs(),
+  })
+  expect(await get()).toMatchObject({ state: 'failed', error: { why: 'refused', code: 463 } })
+  expect((await world.ask('GET', `${at}/3EB0?tenant=acme`)).status).toBe(404)
+})
+
+test('lists what was sent, the newest first, in pages', async () => {
+  await using world = await withSession()
+  for (const text of ['one', 'two', 'three']) await send(world, { to: '4915123456789', text })
+  const first = (await world.ask('GET', `${at}?tenant=acme&limit=2`)).body
+  expect(first.items.map(({ text }: { text: string }) => text)).toEqual(['three', 'two'])
+  const rest = (await world.ask('GET', `${at}?tenant=acme&limit=2&after=${first.next}`)).body
+  expect(rest.items.map(({ text }: { text: string }) => text)).toEqual(['one'])
+})
+
+test('reads the feed from a cursor, each message once, and keeps the cursor when nothing is new', async () => {
+  await using world = await withSession()
+  const feed = async (after?: string) =>
+    (await world.ask('GET', `${at}?tenant=acme&direction=in${after ? `&after=${after}` : ''}`)).body
+  expect(await feed()).toEqual({ items: [] })
+  const item = (id: string) => ({ id, from: '1@lid', chat: '1@lid', text: id, kind: 'text', at: 1_000 })
+  await world.stores.feed.add(world.key('main'), [item('a'), item('b')], 1)
+  const first = await feed()
+  expect(first.items).toMatchObject([
+    { id: 'a', from: '1@lid', text: 'a', at: '1970-01-01T00:00:01.000Z', cursor: expect.any(String) },
+    { id: 'b' },
+  ])
+  expect(await feed(first.next)).toEqual({ items: [], next: first.next })
+  await world.stores.feed.add(world.key('main'), [item('b'), item('c')], 2)
+  expect((await feed(first.next)).items).toMatchObject([{ id: 'c' }])
+})
+
+test('refuses a text that is empty or too long, and a recipient that is none', async () => {
+  await using world = await withSession()
+  const to = '4915123456789'
+  expect((await send(world, { to, text: '' })).body).toMatchObject({ status: 422, field: 'text' })
+  expect((await send(world, { to, text: 'x'.repeat(65_536) })).status).toBe(202)
+  expect((await send(world, { to, text: 'x'.repeat(65_537) })).body).toMatchObject({
+    status: 413,
+    field: 'text',
+  })
+  expect((await send(world, { to: 'mum', text: 'hi' })).body).toMatchObject({ status: 422, field: 'to' })
+  expect((await send(world, { text: 'hi' })).body).toMatchObject({ status: 422, field: 'to' })
+})
+
+test('writes neither the text nor the number of a message to the log', async () => {
+  await using world = await withSession()
+  await send(world, { to: '4915123456789', text: secret })
+  await send(world, { to: '4915123456789x', text: secret })
+  expect(world.logged()).toContain('request answered')
+  expect(world.logged()).not.toContain(secret)
+  expect(world.logged()).not.toContain('4915123456789')
+})
+
+test.for([
+  ['4915123456789', '4915123456789@s.whatsapp.net'],
+  ['+49 151 2345-6789', '4915123456789@s.whatsapp.net'],
+  ['4915123456789@s.whatsapp.net', '4915123456789@s.whatsapp.net'],
+  ['123456789012345@lid', '123456789012345@lid'],
+  ['120363041234567890@g.us', '120363041234567890@g.us'],
+  ['4915123456789-1400000000@g.us', '4915123456789-1400000000@g.us'],
+  ['4915123456789:3@s.whatsapp.net', undefined],
+  ['status@broadcast', undefined],
+  ['0151 23456789', undefined],
+  ['1234', undefined],
+  ['4915123456789@evil.example', undefined],
+  ['', undefined],
+] as const)('takes %s as %s', ([text, jid]) => {
+  if (jid === undefined) expect(() => parseRecipient(text)).toThrow(/^to must be/)
+  else expect(parseRecipient(text)).toBe(jid)
+})

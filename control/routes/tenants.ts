@@ -1,0 +1,145 @@
+import { z } from '@hono/zod-openapi'
+import { CodedError, hasCode } from '#shared/errors.ts'
+import { parseTenantId } from '#shared/ids.ts'
+import type { TenantId } from '#shared/ids.ts'
+import type { Tenant } from '#shared/store/tenant-store.ts'
+import { noTenant } from '../http/auth.ts'
+import type { ControlApp, ControlContext, Kit } from '../http/context.ts'
+import { idempotencyKey } from '../http/idempotency.ts'
+import { iso } from '../present/present.ts'
+import { answers, body, declare } from '../http/route.ts'
+import { Time, pageOf } from '../present/schemas.ts'
+
+const Limits = z.strictObject({ sessions: z.int().min(0).max(1_000_000) })
+
+const TenantSchema = z
+  .object({ id: z.string(), name: z.string(), limits: z.object({ sessions: z.int() }), createdAt: Time })
+  .openapi('Tenant')
+
+const NewTenant = z.strictObject({
+  id: z.string().openapi({ example: 'acme' }),
+  name: z.string().min(1).max(200).optional().openapi({ example: 'ACME Corporation' }),
+  limits: Limits.optional(),
+})
+
+const TenantParam = z.object({ tenant: z.string() })
+
+/** Tenants: the customers of the operator, who alone makes and removes them. */
+export function tenantRoutes(app: ControlApp, kit: Kit): void {
+  const tags = ['tenants']
+  const { stores } = kit
+
+  const create = declare(
+    kit,
+    { scope: 'admin', of: 'operator', idempotent: true },
+    {
+      method: 'post',
+      path: '/v1/tenants',
+      tags,
+      summary: 'Create a tenant',
+      request: { body: body(NewTenant) },
+      responses: { 201: answers(TenantSchema, 'The tenant') },
+    },
+  )
+  app.openapi(create, async (c) => {
+    const asked = c.req.valid('json')
+    const id = parseTenantId(asked.id, 'id')
+    const tenant: Tenant = {
+      id,
+      name: asked.name ?? id,
+      limits: asked.limits ?? { sessions: kit.sessionsPerTenant },
+      createdAt: kit.clock.nowMs(),
+    }
+    c.header('Location', `/v1/tenants/${id}`)
+    return c.json(present(await createOnce(c, tenant)), 201)
+  })
+
+  /** With an `Idempotency-Key` a tenant that is there, just as it was asked for, is the answer of the first attempt. */
+  async function createOnce(c: ControlContext, tenant: Tenant): Promise<Tenant> {
+    const mayRepeat = idempotencyKey(c) !== undefined
+    try {
+      await stores.tenants.create(tenant)
+      return tenant
+    } catch (error) {
+      if (!mayRepeat || !hasCode(error, 'exists')) throw error
+      const there = await stores.tenants.get(tenant.id)
+      if (there?.name !== tenant.name || there.limits.sessions !== tenant.limits.sessions) throw error
+      return there
+    }
+  }
+
+  const list = declare(
+    kit,
+    { scope: 'read' },
+    {
+      method: 'get',
+      path: '/v1/tenants',
+      tags,
+      summary: 'List tenants',
+      description: 'A key of a tenant sees its own.',
+      responses: { 200: answers(pageOf(TenantSchema), 'The tenants, by id') },
+    },
+  )
+  app.openapi(list, async (c) => {
+    const own = c.get('caller').tenant
+    const all = await stores.tenants.list()
+    return c.json({ items: all.filter((tenant) => own === undefined || tenant.id === own).map(present) }, 200)
+  })
+
+  const get = declare(
+    kit,
+    { scope: 'read' },
+    {
+      method: 'get',
+      path: '/v1/tenants/{tenant}',
+      tags,
+      summary: 'One tenant',
+      request: { params: TenantParam },
+      responses: { 200: answers(TenantSchema, 'The tenant') },
+    },
+  )
+  app.openapi(get, async (c) => c.json(present(await find(c, c.req.valid('param').tenant)), 200))
+
+  const remove = declare(
+    kit,
+    { scope: 'admin', of: 'operator' },
+    {
+      method: 'delete',
+      path: '/v1/tenants/{tenant}',
+      tags,
+      summary: 'Remove a tenant without sessions',
+      description: 'Its keys are revoked. While it has sessions this is refused: delete those first.',
+      request: { params: TenantParam },
+      responses: { 204: { description: 'It is gone' } },
+    },
+  )
+  app.openapi(remove, async (c) => {
+    const { id } = await find(c, c.req.valid('param').tenant)
+    const { items } = await stores.sessions.list({ tenant: id, limit: 1 })
+    if (items.length > 0) {
+      throw new CodedError('conflict', `The tenant ${id} still has sessions; delete them first.`)
+    }
+    // The keys go first: should the second half fail, nobody is left who could make a session for a tenant without a record.
+    for (const key of await stores.apiKeys.list(id)) {
+      if (key.revokedAt === undefined) await stores.apiKeys.revoke(key.sha256, kit.clock.nowMs())
+    }
+    await stores.tenants.remove(id)
+    c.get('log').info({ tenant: id, keyPrefix: c.get('caller').prefix }, 'tenant removed')
+    return c.body(null, 204)
+  })
+
+  async function find(c: ControlContext, named: string): Promise<Tenant> {
+    const own: TenantId | undefined = c.get('caller').tenant
+    const id = parseTenantId(named)
+    const tenant = own === undefined || own === id ? await stores.tenants.get(id) : undefined
+    if (!tenant) throw noTenant(named)
+    return tenant
+  }
+}
+
+const present = (tenant: Tenant): z.infer<typeof TenantSchema> => ({
+  id: tenant.id,
+  name: tenant.name,
+  limits: tenant.limits,
+  createdAt: iso(tenant.createdAt),
+})

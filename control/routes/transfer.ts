@@ -1,0 +1,249 @@
+import { z } from '@hono/zod-openapi'
+import { CodedError, ERRORS, hasCode } from '#shared/errors.ts'
+import type { ErrorCode } from '#shared/errors.ts'
+import { jobSecretAad, sealBytes, sealSecret } from '#shared/sealed-secret.ts'
+import type { Job } from '#shared/store/job-store.ts'
+import type { ControlApp, ControlContext, Kit } from '../http/context.ts'
+import { credentialsOf } from '../session/credentials.ts'
+import { importPrefix } from '../session/erase.ts'
+import { idempotencyKey } from '../http/idempotency.ts'
+import { jobIdFor, presentWithJob, requestJob } from './jobs.ts'
+import { answers, declare } from '../http/route.ts'
+import { SessionParam, SessionWithJobSchema, flag } from '../present/schemas.ts'
+import { findForChange, findSession } from '../session/session-access.ts'
+import type { Found } from '../session/session-access.ts'
+
+const PASSPHRASE = /^[\x20-\x7e]{12,256}$/
+const OCTETS = 'application/octet-stream'
+const WAIT_S_MAX = 55
+const POLL_MS = 200
+
+const passphraseHeader = z.object({
+  'x-passphrase': z.string().optional().openapi({
+    description: '12 to 256 printable ASCII characters. It is sealed before it is stored, for a runner only.',
+  }),
+})
+
+const ImportBody = z.strictObject({
+  files: z.record(z.string().min(1).max(300), z.base64()).openapi({
+    description: 'The files of a useMultiFileAuthState folder, by name, in base64.',
+  }),
+})
+
+const octets = {
+  [OCTETS]: { schema: z.string().openapi({ format: 'binary', description: 'A bundle of ours.' }) },
+}
+
+/** Moving a session: out as a bundle under a passphrase, in from a bundle or from a Baileys folder. */
+export function transferRoutes(app: ControlApp, kit: Kit): void {
+  const tags = ['backups']
+  const { stores } = kit
+
+  const startExport = declare(
+    kit,
+    { scope: 'control', of: 'tenant', idempotent: true },
+    {
+      method: 'post',
+      path: '/v1/sessions/{id}/export',
+      tags,
+      summary: 'Start an export',
+      description: 'Fetch the bundle with GET …/export?job={job} when the job is done.',
+      request: { params: SessionParam, headers: passphraseHeader },
+      responses: { 202: answers(SessionWithJobSchema, 'The session, and the job that a runner will do') },
+    },
+  )
+  app.openapi(startExport, async (c) => {
+    const found = await findForChange(kit, c)
+    return c.json(await presentExport(c, found, await requestExport(c, found)), 202)
+  })
+
+  const download = declare(
+    kit,
+    { scope: 'control', of: 'tenant', idempotent: true },
+    {
+      method: 'get',
+      path: '/v1/sessions/{id}/export',
+      tags,
+      summary: 'Export a session as one file, sealed under your passphrase',
+      description:
+        'With ?job= the bundle of that job; without it an export is started, with X-Passphrase. Either way the answer ' +
+        'waits up to ?wait= seconds for the bundle, and is a 202 with the job when it is not ready then.',
+      request: {
+        params: SessionParam,
+        headers: passphraseHeader,
+        query: z.object({
+          job: z.string().max(64).optional(),
+          wait: z.coerce.number().int().min(0).max(WAIT_S_MAX).default(20),
+        }),
+      },
+      responses: {
+        200: { description: 'The bundle', content: octets },
+        202: answers(SessionWithJobSchema, 'Not ready yet; ask again with ?job='),
+      },
+    },
+  )
+  app.openapi(download, async (c) => {
+    const { job: jobId, wait } = c.req.valid('query')
+    const found = await (jobId === undefined ? findForChange(kit, c) : findSession(kit, c))
+    const asked = jobId === undefined ? await requestExport(c, found) : await findExport(found, jobId)
+    const job = await waitFor(c, found, asked, wait)
+    if (job.state === 'open') return c.json(await presentExport(c, found, job), 202)
+    if (job.state === 'failed') throw failureOf(job)
+    return sendBundle(c, found, job)
+  })
+
+  async function requestExport(c: ControlContext, found: Found): Promise<Job> {
+    if (credentialsOf(found.session) === 'none') {
+      throw new CodedError('no_state', 'There is nothing to export: the session was never paired.')
+    }
+    const id = jobIdFor(kit, c, found, 'export')
+    const sealedPassphrase = await sealPassphrase(c, found, id)
+    return requestJob(kit, c, found, { kind: 'export', id, args: { sealedPassphrase } })
+  }
+
+  async function findExport(found: Found, id: string): Promise<Job> {
+    const job = await stores.jobs.get(found.key, id)
+    if (job?.kind !== 'export') throw new CodedError('not_found', 'The session has no such export.')
+    return job
+  }
+
+  async function waitFor(c: ControlContext, found: Found, asked: Job, waitS: number): Promise<Job> {
+    const untilMs = kit.clock.monotonicMs() + waitS * 1000
+    let job = asked
+    while (job.state === 'open' && kit.clock.monotonicMs() < untilMs && !c.req.raw.signal.aborted) {
+      await kit.clock.sleep(POLL_MS)
+      job = (await stores.jobs.get(found.key, job.id)) ?? job
+    }
+    return job
+  }
+
+  async function presentExport(c: ControlContext, found: Found, job: Job) {
+    const answer = await presentWithJob(kit, c, found, job)
+    c.header('Location', `/v1/sessions/${found.session.id}/export?job=${job.id}`)
+    return answer
+  }
+
+  async function sendBundle(c: ControlContext, found: Found, job: Job): Promise<Response> {
+    const object = job.result?.['object']
+    if (typeof object !== 'string') throw new CodedError('blob_missing', 'The export left no bundle.')
+    const pieces = stores.blobs.read(object)[Symbol.asyncIterator]()
+    // The first piece is fetched before the answer begins, so that a bundle that is gone is a problem, not a torn download.
+    const first = await pieces.next().catch((cause: unknown) => {
+      if (!hasCode(cause, 'blob_missing')) throw cause
+      throw new CodedError('not_found', 'The bundle was removed; export the session again.', { cause })
+    })
+    return c.body(streamOf(first, pieces), 200, {
+      'content-type': OCTETS,
+      'content-disposition': `attachment; filename="${found.session.tenant}-${found.session.id}.mooring"`,
+    })
+  }
+
+  const importInto = declare(
+    kit,
+    { scope: 'control', of: 'tenant', idempotent: true },
+    {
+      method: 'post',
+      path: '/v1/sessions/{id}/import',
+      tags,
+      summary: 'Give a session the credentials of a bundle or of a Baileys folder',
+      description:
+        'A bundle comes as octets with X-Passphrase, a useMultiFileAuthState folder as JSON. Over healthy credentials it ' +
+        'needs force=true. A runner checks it; see the job.',
+      request: {
+        params: SessionParam,
+        headers: passphraseHeader,
+        query: z.object({
+          force: flag,
+          cleanlyStopped: flag.openapi({
+            description: 'The old process ended in order and nothing has used the folder since.',
+          }),
+        }),
+        // Not marked as required: that would have the JSON schema look at octets too.
+        body: { content: { 'application/json': { schema: ImportBody }, ...octets } },
+      },
+      responses: { 202: answers(SessionWithJobSchema, 'The session, and the job that a runner will do') },
+    },
+  )
+  app.openapi(importInto, async (c) => {
+    const { force, cleanlyStopped } = c.req.valid('query')
+    const found = await findForChange(kit, c)
+    if (!force && credentialsOf(found.session) === 'good') {
+      throw new CodedError('newer_state', 'The session has healthy credentials.')
+    }
+    const id = jobIdFor(kit, c, found, 'import')
+    const earlier = await stores.jobs.get(found.key, id)
+    if (earlier) return c.json(await presentWithJob(kit, c, found, earlier), 202)
+
+    const type = c.req.header('content-type')?.toLowerCase()
+    if (type === undefined) throw new CodedError('invalid_body', 'There is no bundle and no folder.')
+    const isBundle = type.startsWith(OCTETS)
+    const bytes = isBundle
+      ? new Uint8Array(await c.req.arrayBuffer())
+      : folderBytes(c.req.valid('json') as z.infer<typeof ImportBody>)
+    if (bytes.length === 0) throw new CodedError('bad_import', 'The bundle is empty.')
+    const secret = isBundle ? { sealedPassphrase: await sealPassphrase(c, found, id) } : {}
+    const object = await storeImport(c, found, id, bytes)
+    const args = { object, format: isBundle ? 'bundle' : 'baileys', force, cleanlyStopped, ...secret }
+    const job = await requestJob(kit, c, found, { kind: 'import', id, args })
+    return c.json(await presentWithJob(kit, c, found, job), 202)
+  })
+
+  async function storeImport(
+    c: ControlContext,
+    found: Found,
+    id: string,
+    bytes: Uint8Array,
+  ): Promise<string> {
+    const object = `${importPrefix(found.session.tenant, found.session.id)}${id}`
+    const sealed = await sealBytes(stores.keys, bytes, jobSecretAad(found.key, id, 'import'))
+    try {
+      await stores.blobs.create(object, [sealed])
+    } catch (error) {
+      // A repeat under the same Idempotency-Key, whose first attempt came this far.
+      if (!hasCode(error, 'blob_exists') || idempotencyKey(c) === undefined) throw error
+    }
+    return object
+  }
+
+  async function sealPassphrase(c: ControlContext, found: Found, jobId: string): Promise<string> {
+    const passphrase = c.req.header('x-passphrase') ?? ''
+    if (!PASSPHRASE.test(passphrase)) {
+      throw new CodedError('invalid_field', 'X-Passphrase must be 12 to 256 printable ASCII characters.', {
+        field: 'X-Passphrase',
+      })
+    }
+    return sealSecret(stores.keys, passphrase, jobSecretAad(found.key, jobId, 'passphrase'))
+  }
+}
+
+function folderBytes({ files }: z.infer<typeof ImportBody>): Uint8Array {
+  if (files['creds.json'] === undefined) {
+    throw new CodedError('bad_import', 'The folder has no creds.json.', { field: 'files' })
+  }
+  return Buffer.from(JSON.stringify({ files }), 'utf8')
+}
+
+/** What a runner said of a job that failed, as if it had happened here. */
+function failureOf(job: Job): CodedError {
+  const code = job.error?.code ?? ''
+  const known = Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'conflict'
+  return new CodedError(known, `The export failed: ${job.error?.detail ?? 'no reason was given'}.`)
+}
+
+function streamOf(
+  first: IteratorResult<Uint8Array>,
+  rest: AsyncIterator<Uint8Array>,
+): ReadableStream<Uint8Array> {
+  let next: IteratorResult<Uint8Array> | undefined = first
+  return new ReadableStream({
+    async pull(controller) {
+      const piece = next ?? (await rest.next())
+      next = undefined
+      if (piece.done) controller.close()
+      else controller.enqueue(piece.value)
+    },
+    async cancel() {
+      await rest.return?.()
+    },
+  })
+}

@@ -1,0 +1,114 @@
+import { CodedError } from '#shared/errors.ts'
+import { parseSessionId, sessionKey } from '#shared/ids.ts'
+import type { SessionKey } from '#shared/ids.ts'
+import type { Owner, Session, Want } from '#shared/session.ts'
+import { noteChange } from '../http/audit.ts'
+import type { ControlContext, Kit } from '../http/context.ts'
+import { idFor } from '../http/idempotency.ts'
+import { presentSession } from '../present/present.ts'
+import type { PresentedSession } from '../present/present.ts'
+
+export interface Found {
+  key: SessionKey
+  session: Session
+  owner: Owner | undefined
+}
+
+/** The key of the session that the path names, in the tenant of the request. @throws CodedError `invalid_field` */
+export const keyOf = (c: ControlContext): SessionKey =>
+  sessionKey(c.get('tenant'), parseSessionId(c.req.param('id') ?? ''))
+
+/** @throws CodedError `not_found`, also for what belongs to another tenant: its key is never even asked for */
+export async function findSession(kit: Kit, c: ControlContext): Promise<Found> {
+  const key = keyOf(c)
+  const [session, owner] = await Promise.all([kit.stores.sessions.get(key), kit.stores.owners.get(key)])
+  if (!session) throw noSession(c)
+  return { key, session, owner }
+}
+
+const noSession = (c: ControlContext): CodedError =>
+  new CodedError('not_found', `There is no session ${JSON.stringify(c.req.param('id') ?? '')}.`)
+
+/** As `findSession`, for requests that want something of it. @throws CodedError `conflict` while it is being deleted */
+export async function findForChange(kit: Kit, c: ControlContext): Promise<Found> {
+  const found = await findSession(kit, c)
+  if (found.session.want.deleting) {
+    throw new CodedError('conflict', 'The session is being deleted; nothing of it can be changed any more.')
+  }
+  return found
+}
+
+/** The session as an answer; its ETag is the generation of the want. */
+export async function present(
+  kit: Kit,
+  c: ControlContext,
+  found: Omit<Found, 'key'>,
+): Promise<PresentedSession> {
+  c.header('ETag', `"${found.session.want.generation}"`)
+  return presentSession(found.session, found.owner, await kit.fleet.view())
+}
+
+/** A want with some of its fields changed: everything but the generation, which the store counts. */
+export function edit(want: Want, patch: Partial<Want>): Omit<Want, 'generation'> {
+  const { generation: _, ...rest } = { ...want, ...patch }
+  return rest
+}
+
+/** The same without some optional fields. */
+export function without(
+  want: Omit<Want, 'generation'>,
+  ...fields: ('pairing' | 'deleting' | 'reconnect' | 'webhook' | 'proxy')[]
+): Omit<Want, 'generation'> {
+  const rest = { ...want }
+  for (const field of fields) delete rest[field]
+  return rest
+}
+
+/**
+ * Changes the want of a session that was found, under the request's `If-Match`, and notes it in the audit trail. When
+ * `change` has nothing to do, or a request with the same `Idempotency-Key` has done it, nothing is written and noted.
+ * @throws CodedError `stale`, `conflict`, `not_found`
+ */
+export async function changeWant(
+  kit: Kit,
+  c: ControlContext,
+  found: Found,
+  why: string,
+  change: (want: Want) => Omit<Want, 'generation'> | undefined,
+): Promise<Found> {
+  const expectGeneration = ifMatch(c)
+  let wrote = false
+  const session = await kit.stores.sessions.changeWant(
+    found.key,
+    (want) => {
+      const changed = change(want)
+      wrote = changed !== undefined
+      return changed
+    },
+    {
+      nonce: idFor(c, kit.random, 'want', found.key, why),
+      nowMs: kit.clock.nowMs(),
+      ...(expectGeneration === undefined ? {} : { expectGeneration }),
+    },
+  )
+  if (wrote) {
+    const detail = { generation: session.want.generation }
+    const [from, to] = [found.session.want.state, session.want.state]
+    await noteChange(kit, c, found.key, {
+      kind: 'want',
+      why,
+      detail,
+      ...(from === to ? {} : { from, to }),
+    })
+  }
+  return { ...found, session }
+}
+
+/** The generation that `If-Match` names. @throws CodedError `stale` for a tag that can be no generation of ours */
+export function ifMatch(c: ControlContext): number | undefined {
+  const header = c.req.header('if-match')
+  if (header === undefined || header === '*') return undefined
+  const match = /^(?:W\/)?"?(\d{1,15})"?$/.exec(header)
+  if (!match) throw new CodedError('stale', 'The tag in If-Match is none that this API has given.')
+  return Number(match[1])
+}
