@@ -17,7 +17,7 @@ if (command.do === 'say') {
     command.do === 'start'
       ? main()
       : import('#cli/doctor.ts').then(async ({ doctor }) => {
-          process.exitCode = await doctor(command.wish, (line) => void process.stdout.write(`${line}\n`))
+          process.exitCode = await doctor(command.options, (line) => void process.stdout.write(`${line}\n`))
         })
   await run.catch(cannotStart)
 }

@@ -9,7 +9,7 @@ import { parseTenantId } from '#shared/ids.ts'
 import { openStores } from '#shared/open-stores.ts'
 import { systemRandom } from '#shared/random.ts'
 
-export interface DoctorWish {
+export interface DoctorOptions {
   tenant?: string | undefined
   /** A line of JSON a session instead of a table. */
   json: boolean
@@ -20,13 +20,13 @@ export interface DoctorWish {
  * settings name, opens nothing and changes nothing; a Mooring that runs on them is not disturbed. Answers the exit code: 1
  * when there is something that a person should look at. @throws CodedError `config`, `invalid_field`, `store_unavailable`
  */
-export async function doctor(wish: DoctorWish, write: (line: string) => void): Promise<number> {
+export async function doctor(options: DoctorOptions, write: (line: string) => void): Promise<number> {
   // It needs no secret of control's: it reads what a runner reads, less the keys.
   const config = readConfig({ ...process.env, MOORING_ROLE: 'runner' })
   const { MOORING_STORE: store, MOORING_DATA_DIR: dataDir } = config
   if (store === 'embedded' && !hasEmbeddedStores(dataDir))
     throw new CodedError('config', `MOORING_DATA_DIR: nothing was ever stored in ${dataDir}`)
-  const tenant = wish.tenant === undefined ? undefined : parseTenantId(wish.tenant)
+  const tenant = options.tenant === undefined ? undefined : parseTenantId(options.tenant)
   const stores = await openStores(config, { clock: systemClock, random: systemRandom })
   try {
     await stores.check('records')
@@ -34,10 +34,10 @@ export async function doctor(wish: DoctorWish, write: (line: string) => void): P
     let isWell = true
     for await (const survey of surveySessions(stores, createFleet(stores, systemClock), tenant)) {
       isWell &&= toLookAt(survey).length === 0
-      if (wish.json) write(surveyLine(survey))
+      if (options.json) write(surveyLine(survey))
       else surveys.push(survey)
     }
-    if (!wish.json) write(surveyTable(surveys))
+    if (!options.json) write(surveyTable(surveys))
     return isWell ? 0 : 1
   } finally {
     await stores.close()

@@ -21,10 +21,10 @@ test('--version says the version and nothing else', () => {
 })
 
 test('C6 the doctor is asked for all sessions, or for those of a tenant, for people or for programs', () => {
-  expect(commandOf(['doctor'])).toEqual({ do: 'doctor', wish: { tenant: undefined, json: false } })
+  expect(commandOf(['doctor'])).toEqual({ do: 'doctor', options: { tenant: undefined, json: false } })
   expect(commandOf(['doctor', '--json', '--tenant', 'acme'])).toEqual({
     do: 'doctor',
-    wish: { tenant: 'acme', json: true },
+    options: { tenant: 'acme', json: true },
   })
 })
 

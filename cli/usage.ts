@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { settingsList } from '#shared/config.ts'
 import { toError } from '#shared/errors.ts'
-import type { DoctorWish } from './doctor.ts'
+import type { DoctorOptions } from './doctor.ts'
 import { version } from '#shared/version.ts'
 
 /** sysexits(3): the command line is wrong. */
@@ -26,7 +26,7 @@ Once it runs, the API is explained at /docs. SIGTERM ends it in order, a second 
 /** What the command line asks for. */
 export type Command =
   | { do: 'start' }
-  | { do: 'doctor'; wish: DoctorWish }
+  | { do: 'doctor'; options: DoctorOptions }
   | { do: 'say'; code: number; out?: string; error?: string }
 
 /** Pure. An argument that is not known is refused rather than ignored: it was meant to change something. */
@@ -46,7 +46,7 @@ export function commandOf(args: readonly string[]): Command {
     if (values.version) return { do: 'say', code: 0, out: `${version}\n` }
     const [command, ...more] = positionals
     const { tenant, json = false } = values
-    if (command === 'doctor' && more.length === 0) return { do: 'doctor', wish: { tenant, json } }
+    if (command === 'doctor' && more.length === 0) return { do: 'doctor', options: { tenant, json } }
     if (command !== undefined) throw new Error(`there is no command ${JSON.stringify(positionals.join(' '))}`)
     if (tenant !== undefined || json) throw new Error('--tenant and --json are for the doctor')
     return { do: 'start' }

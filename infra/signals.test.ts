@@ -10,7 +10,7 @@ import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { Runner } from '#runner/runner.ts'
 import { WATCHDOG_TIMES } from '#runner/session/watchdog.ts'
 import { logFallback } from '#runner/loop/log-lines.ts'
-import { noFarewell, socketOf } from '#runner/runner.fixture.ts'
+import { noUnlink, socketOf } from '#runner/runner.fixture.ts'
 import type { CloseReport, OpenSocketAsk } from '#runner/whatsapp/socket.ts'
 import { CodedError } from '#shared/errors.ts'
 import { sessionKey, type SessionKey } from '#shared/ids.ts'
@@ -127,7 +127,7 @@ async function livedThrough(): Promise<Line[]> {
       asked.set(ask.state.key, ask)
       return socketOf()
     },
-    sayFarewell: noFarewell,
+    unlinkDevice: noUnlink,
     workingCopies: forgetful,
     settings: {
       name: 'test',

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { Runner } from './runner.ts'
 import { runnerSettings } from './settings.ts'
 import { baileysSockets } from './whatsapp/baileys-socket.ts'
-import { farewells } from './whatsapp/farewell.ts'
+import { deviceUnlinker } from './whatsapp/unlink-device.ts'
 import { silenceConsole } from './whatsapp/library/quiet.ts'
 import { systemClock } from '#shared/clock.ts'
 import type { Config } from '#shared/config.ts'
@@ -29,7 +29,7 @@ export async function startRunner(config: Config, stores: Stores, log: Log): Pro
     random: systemRandom,
     log: log.child({ component: 'runner' }),
     openSocket: baileysSockets(whatsapp),
-    sayFarewell: farewells(whatsapp),
+    unlinkDevice: deviceUnlinker(whatsapp),
     settings: {
       ...settings.runner,
       workDir: config.MOORING_WORK_DIR ?? join(config.MOORING_DATA_DIR, 'work'),

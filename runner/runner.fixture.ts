@@ -10,7 +10,7 @@ import { memoryStores } from '#test/simulation/memory/stores.ts'
 import { LiveSession } from './session/live-session.ts'
 import type { LiveSessionDeps } from './session/live-session-deps.ts'
 import type { SessionState } from './state/session-state.ts'
-import type { SayFarewell, WhatsAppSocket } from './whatsapp/socket.ts'
+import type { UnlinkDevice, WhatsAppSocket } from './whatsapp/socket.ts'
 
 /** For the unit tests of the runner: calm defaults, so that a test says only what differs. */
 
@@ -63,7 +63,7 @@ export const socketOf = (more: Partial<WhatsAppSocket> = {}): WhatsAppSocket => 
 })
 
 /** No superseded device gets an answer. */
-export const noFarewell: SayFarewell = async () => ({ ended: 'no_answer' })
+export const noUnlink: UnlinkDevice = async () => ({ ended: 'no_answer' })
 
 /** Stores in memory that keep every contract, and what they hold. Virtual time needs stores that wait for nothing. */
 export function memory(clock: Clock) {

@@ -24,10 +24,10 @@ import { prepareState } from './state/prepared.ts'
 import { dataKeys } from './state/data-keys.ts'
 import { fileWorkingCopies, type WorkingCopies } from './state/working-copy.ts'
 import { dropSession } from './loop/steps/ownership.ts'
-import { Tell } from './loop/tell.ts'
+import { Reporter } from './loop/reporter.ts'
 import { View } from './loop/view.ts'
 import { Watchdog, type WatchdogTimes } from './session/watchdog.ts'
-import type { OpenSocket, SayFarewell } from './whatsapp/socket.ts'
+import type { OpenSocket, UnlinkDevice } from './whatsapp/socket.ts'
 
 export interface RunnerSettings {
   name: string
@@ -53,7 +53,7 @@ export interface RunnerDeps {
   random: Random
   log: Log
   openSocket: OpenSocket
-  sayFarewell: SayFarewell
+  unlinkDevice: UnlinkDevice
   settings: RunnerSettings
   /** Exchanged by simulations only: what a surviving disk holds, and the end of a turn of the event loop. */
   workingCopies?: WorkingCopies
@@ -63,7 +63,7 @@ export interface RunnerDeps {
 /** Passes at once. A pass mostly waits for the store or the network. */
 const PASSES_AT_ONCE = 64
 /** Cloud Run kills ten seconds after SIGTERM; what is not written by then never is. */
-const TELL_WITHIN_MS = 1_500
+const REPORT_WITHIN_MS = 1_500
 
 /**
  * Holds sockets and makes the world as it is wanted: observe → plan → act → tell, per session, level-triggered, one step a
@@ -115,7 +115,7 @@ export class Runner {
     const lateLogins = new LateLogins()
     const runners = new RunnersSeen({ store: stores.runners, clock, me: id, times: settings.lease })
     const view = new View(stores, clock)
-    const out = new Tell({ stores, clock, random, log, me: id, fenced: (key) => queue.add(key) })
+    const reporter = new Reporter({ stores, clock, random, log, me: id, fenced: (key) => queue.add(key) })
     this.#context = {
       stores,
       clock,
@@ -130,7 +130,7 @@ export class Runner {
         log,
         mayTake: () =>
           settings.reconcile && !this.#isDraining && lease.isGood && live.size < settings.capacity,
-        expected: () => expectedOf(view.sessions, view.owners, runners.leaving, runners.takers(), id),
+        expected: () => expectedOf(view.sessions, view.owners, runners.leaving, runners.candidates(), id),
         ownerOf: (key) => view.owners.get(key),
         prepare: (key) => prepareState({ stores, dataKeys: keys }, key),
       }),
@@ -143,10 +143,10 @@ export class Runner {
         for (const key of live.keys()) queue.add(key)
       }),
       lag: new LoopLag(),
-      tell: out,
+      reporter,
       boot: new BootReport(log, clock.monotonicMs()),
-      sayFarewell: deps.sayFarewell,
-      retiring: new Set(),
+      unlinkDevice: deps.unlinkDevice,
+      unlinking: new Set(),
       lateLogins,
       sessionDeps: {
         stores,
@@ -158,7 +158,7 @@ export class Runner {
         dice: () => random.next(),
         lateLogins,
         wake: (key) => queue.add(key),
-        background: (work) => out.background(work),
+        background: (work) => reporter.background(work),
       },
     }
     this.#handOver = new HandOver({
@@ -167,7 +167,7 @@ export class Runner {
       sessions: stores.sessions,
       live,
       epochOf: (key) => view.owners.get(key)?.epoch ?? 0,
-      hasSuccessor: () => runners.takers().some((taker) => taker.id !== id),
+      hasSuccessor: () => runners.candidates().some((candidate) => candidate.id !== id),
       isClaiming: () => claims.underWay > 0,
       wake: (key) => queue.add(key),
     })
@@ -248,7 +248,7 @@ export class Runner {
     this.#watchdog.stop()
     await Promise.all(this.#watches.map((watch) => watch.close()))
     await this.#context.queue.close()
-    await this.#context.tell.close(TELL_WITHIN_MS)
+    await this.#context.reporter.close(REPORT_WITHIN_MS)
     await this.#context.workingCopies.settle()
     await this.#context.lease
       .end()

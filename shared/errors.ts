@@ -68,7 +68,7 @@ export const ERRORS = {
     http: 409,
     hint: 'Read the journal from this seq and see whose entry it is.',
   },
-  sealed: { retry: 'never', http: 503, hint: 'The session is being handed over; its next owner goes on.' },
+  closed: { retry: 'never', http: 503, hint: 'The session is being handed over; its next owner goes on.' },
   // try later
   store_unavailable: {
     retry: 'later',

@@ -3,7 +3,7 @@ import { bodyLimit } from 'hono/body-limit'
 import { routePath } from 'hono/route'
 import { CodedError } from '#shared/errors.ts'
 import { authenticate } from './auth.ts'
-import type { ControlApp, ControlContext, ControlDeps, ControlEnv, Kit } from './context.ts'
+import type { ControlApp, ControlContext, ControlDeps, ControlEnv, Services } from './context.ts'
 import { docsRoutes } from '../routes/docs.ts'
 import { eventRoutes } from '../routes/events.ts'
 import { eventStreamRoutes } from '../routes/event-stream.ts'
@@ -14,7 +14,8 @@ import { keyRoutes } from '../routes/keys.ts'
 import { lifecycleRoutes } from '../routes/lifecycle.ts'
 import { maintenanceRoutes } from '../routes/maintenance.ts'
 import { messageRoutes } from '../routes/messages.ts'
-import { createMetrics, metricsRoutes } from '../routes/metrics.ts'
+import { createMetrics } from '../report/metrics.ts'
+import { metricsRoutes } from '../routes/metrics.ts'
 import { pairingRoutes } from '../routes/pairing.ts'
 import { answerError, answerInvalid, answerNotFound } from './problem.ts'
 import { qrRoutes } from '../routes/qr.ts'
@@ -37,7 +38,7 @@ const IMPORT_BYTES_MAX = 64 * 1024 * 1024
  * In the order of a request: an id, the size of the body, who asks, what the route demands, the schema, the handler.
  */
 export function createControl(deps: ControlDeps): ControlApp {
-  const kit = kitOf(deps)
+  const services = servicesOf(deps)
   const app: ControlApp = new OpenAPIHono<ControlEnv>({
     defaultHook: (result, c) => (result.success ? undefined : answerInvalid(result.error, c)),
   })
@@ -45,25 +46,25 @@ export function createControl(deps: ControlDeps): ControlApp {
   app.notFound((c) => answerNotFound(c))
 
   app.use(async function observe(c, next) {
-    const startMs = kit.clock.monotonicMs()
-    const requestId = kit.random.id()
-    const trace = traceFields(kit.project, (name) => c.req.header(name))
+    const startMs = services.clock.monotonicMs()
+    const requestId = services.random.id()
+    const trace = traceFields(services.project, (name) => c.req.header(name))
     c.set('requestId', requestId)
-    c.set('log', kit.log.child({ requestId, ...trace }))
+    c.set('log', services.log.child({ requestId, ...trace }))
     c.header('X-Request-Id', requestId)
     c.header('Cache-Control', 'no-store')
     c.header('X-Content-Type-Options', 'nosniff')
     await next()
     const route = routePath(c, -1)
     const request = { method: c.req.method, route, status: c.res.status }
-    const durationMs = Math.round(kit.clock.monotonicMs() - startMs)
-    kit.metrics.observe({ ...request, seconds: durationMs / 1000 })
+    const durationMs = Math.round(services.clock.monotonicMs() - startMs)
+    services.metrics.observe({ ...request, seconds: durationMs / 1000 })
     const fields = { ...request, ...sessionOf(c), durationMs, by: c.get('caller')?.prefix }
     if (c.req.method === 'GET') c.get('log').debug(fields, 'request answered')
     else c.get('log').info(fields, 'request answered')
   })
 
-  for (const path of ['/v1/*', '/metrics']) app.use(path, authenticate(kit))
+  for (const path of ['/v1/*', '/metrics']) app.use(path, authenticate(services))
   app.use('/v1/*', async function limitBody(c, next) {
     const maxSize = c.req.path.endsWith('/import') ? IMPORT_BYTES_MAX : BODY_BYTES_MAX
     const onError = (): never => {
@@ -72,7 +73,7 @@ export function createControl(deps: ControlDeps): ControlApp {
     return bodyLimit({ maxSize, onError })(c, next)
   })
 
-  for (const addRoutes of ROUTES) addRoutes(app, kit)
+  for (const addRoutes of ROUTES) addRoutes(app, services)
   return app
 }
 
@@ -104,7 +105,7 @@ function sessionOf(c: ControlContext): { sessionId?: string } {
   return id === undefined || tenant === undefined ? {} : { sessionId: `${tenant}~${id}` }
 }
 
-function kitOf(deps: ControlDeps): Kit {
+function servicesOf(deps: ControlDeps): Services {
   const { stores, clock, random, registry } = deps
   const fleet = createFleet(stores, clock)
   return {

@@ -1,6 +1,6 @@
 import type { SessionKey } from '#shared/ids.ts'
 import type { AuditEvent } from '#shared/store/event-store.ts'
-import type { ControlContext, Kit } from './context.ts'
+import type { ControlContext, Services } from './context.ts'
 
 const TIME_DIGITS = 15
 
@@ -16,14 +16,19 @@ export const byOf = (c: ControlContext): string => `control:${c.get('caller').pr
  * the request: the change has happened, and a client that was told otherwise would be told wrong.
  */
 export async function noteChange(
-  kit: Kit,
+  services: Services,
   c: ControlContext,
   key: SessionKey,
   what: Pick<AuditEvent, 'kind' | 'from' | 'to' | 'why' | 'detail'>,
 ): Promise<void> {
-  const at = kit.clock.nowMs()
+  const at = services.clock.nowMs()
   try {
-    await kit.stores.events.append(key, { id: eventIdAt(at, kit.random.id()), at, by: byOf(c), ...what })
+    await services.stores.events.append(key, {
+      id: eventIdAt(at, services.random.id()),
+      at,
+      by: byOf(c),
+      ...what,
+    })
   } catch (error) {
     c.get('log').warn({ error, sessionId: key, kind: what.kind }, 'could not write to the audit trail')
   }

@@ -8,7 +8,7 @@ import type { Random } from '#shared/random.ts'
 import type { Scope } from '#shared/store/api-key-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import type { Fleet } from '../report/fleet.ts'
-import type { Metrics } from '../routes/metrics.ts'
+import type { Metrics } from '../report/metrics.ts'
 
 /** What the composition root gives to control. */
 export interface ControlDeps {
@@ -35,7 +35,7 @@ export interface ControlDeps {
 }
 
 /** `ControlDeps` with every default filled in, and what the routes share. */
-export interface Kit extends Required<Omit<ControlDeps, 'adminKeySha256' | 'registry' | 'project'>> {
+export interface Services extends Required<Omit<ControlDeps, 'adminKeySha256' | 'registry' | 'project'>> {
   adminKeySha256: string | undefined
   project: string | undefined
   fleet: Fleet

@@ -23,10 +23,10 @@ export function idempotencyKey(c: ControlContext): string | undefined {
  * Control keeps no table of past requests: what a request creates is named after its `Idempotency-Key`, and every store
  * creates a name only once. So a repeat finds what the first attempt made, on whichever control process it lands.
  */
-export function idFor(c: ControlContext, random: Random, ...place: string[]): string {
+export function idFor(c: ControlContext, random: Random, ...subject: string[]): string {
   const key = idempotencyKey(c)
   if (key === undefined) return random.id()
-  const digest = digestOf(...place, key)
+  const digest = digestOf(...subject, key)
   return Array.from(digest.subarray(0, 16), (byte) => ALPHABET[byte & 31]).join('')
 }
 
@@ -34,8 +34,8 @@ export function idFor(c: ControlContext, random: Random, ...place: string[]): st
  * The WhatsApp id of a message, in the form that WhatsApp Web gives its own: `3EB0` and 18 hex digits (Baileys'
  * `generateMessageIDV2`). Derived from tenant, session and `Idempotency-Key` where there is one.
  */
-export function messageIdFor(c: ControlContext, random: Random, ...place: string[]): string {
-  const digest = digestOf(...place, idempotencyKey(c) ?? `${random.id()}${random.id()}`)
+export function messageIdFor(c: ControlContext, random: Random, ...subject: string[]): string {
+  const digest = digestOf(...subject, idempotencyKey(c) ?? `${random.id()}${random.id()}`)
   return `3EB0${digest.toString('hex').toUpperCase().slice(0, 18)}`
 }
 

@@ -3,12 +3,12 @@ import type { RouteConfig } from '@hono/zod-openapi'
 import type { MiddlewareHandler } from 'hono'
 import type { Scope } from '#shared/store/api-key-store.ts'
 import { demandOperator, demandScope, resolveTenant } from './auth.ts'
-import type { ControlEnv, Kit } from './context.ts'
+import type { ControlEnv, Services } from './context.ts'
 import { IDEMPOTENCY_HEADER } from './idempotency.ts'
 import { ProblemSchema } from './problem.ts'
 
 /** What a route demands before its handler runs, and what its documentation says about it. */
-export interface Demands {
+export interface Access {
   /** `public` needs no key at all. */
   scope: Scope | 'public'
   /** `tenant`: of one tenant, `c.get('tenant')`. `operator`: only for keys bound to no tenant. `any`: the handler looks. */
@@ -52,8 +52,8 @@ const problem = (description: string) => ({
  * typed by the answers that `config` names and nothing else.
  */
 export function declare<const R extends RouteConfig>(
-  kit: Kit,
-  demands: Demands,
+  services: Services,
+  demands: Access,
   config: R,
 ): R & { getRoutingPath(): string } {
   const isPublic = demands.scope === 'public'
@@ -68,7 +68,7 @@ export function declare<const R extends RouteConfig>(
     request: { ...request, query, headers },
     security: isPublic ? [] : [{ bearer: [demands.scope] }, { apiKey: [demands.scope] }],
     'x-scope': demands.scope,
-    middleware: isPublic ? [] : [admit(kit, demands, demands.scope as Scope)],
+    middleware: isPublic ? [] : [admit(services, demands, demands.scope as Scope)],
     responses: {
       ...config.responses,
       ...(isPublic
@@ -88,12 +88,12 @@ const operationId = ({ method, path }: Pick<RouteConfig, 'method' | 'path'>): st
     .replaceAll(/[^A-Za-z]/g, '')
     .replace(/^/, method)
 
-function admit(kit: Kit, demands: Demands, scope: Scope): MiddlewareHandler<ControlEnv> {
+function admit(services: Services, demands: Access, scope: Scope): MiddlewareHandler<ControlEnv> {
   return async function admit(c, next) {
     const caller = c.get('caller')
     demandScope(caller, scope)
     if (demands.of === 'operator') demandOperator(caller)
-    if (demands.of === 'tenant') c.set('tenant', await resolveTenant(kit, caller, c.req.query('tenant')))
+    if (demands.of === 'tenant') c.set('tenant', await resolveTenant(services, caller, c.req.query('tenant')))
     await next()
   }
 }

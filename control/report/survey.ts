@@ -6,7 +6,8 @@ import type { Stores } from '#shared/store/stores.ts'
 import { credentialsOf, type CredentialState } from '../session/credentials.ts'
 import type { Fleet } from './fleet.ts'
 import { phaseNow } from '../present/present.ts'
-import { needsPerson, ownersOf, sessionsOf } from '../routes/report.ts'
+import { needsPerson } from './attention.ts'
+import { ownersOf, sessionsOf } from './scan.ts'
 
 /** What the stores hold of one session. Read as it is, nothing opened: no key is needed, and nothing is changed. */
 export interface Survey {

@@ -1,6 +1,6 @@
 import { html, raw } from 'hono/html'
 import { ERRORS } from '#shared/errors.ts'
-import type { ControlApp, Kit } from '../http/context.ts'
+import type { ControlApp, Services } from '../http/context.ts'
 import { titleOf } from '../http/problem.ts'
 
 type Document = ReturnType<typeof documentOf>
@@ -33,7 +33,7 @@ function documentOf(app: ControlApp, version: string) {
 }
 
 /** `/openapi.json`, and `/docs`: the same as one page that needs neither a script nor a network. */
-export function docsRoutes(app: ControlApp, kit: Kit): void {
+export function docsRoutes(app: ControlApp, services: Services): void {
   app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' })
   app.openAPIRegistry.registerComponent('securitySchemes', 'apiKey', {
     type: 'apiKey',
@@ -41,7 +41,7 @@ export function docsRoutes(app: ControlApp, kit: Kit): void {
     name: 'X-API-Key',
   })
   let document: Document | undefined
-  const once = (): Document => (document ??= documentOf(app, kit.version))
+  const once = (): Document => (document ??= documentOf(app, services.version))
   app.get('/openapi.json', (c) => c.json(once()))
   app.get('/docs', (c) => c.html(page(once())))
   app.get('/', (c) => c.redirect('/docs'))

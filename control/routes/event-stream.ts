@@ -4,7 +4,7 @@ import type { SSEStreamingApi } from 'hono/streaming'
 import type { TenantId } from '#shared/ids.ts'
 import { eventIdAt } from '../http/audit.ts'
 import { findCaller, resolveTenant } from '../http/auth.ts'
-import type { Caller, ControlApp, ControlContext, Kit } from '../http/context.ts'
+import type { Caller, ControlApp, ControlContext, Services } from '../http/context.ts'
 import { presentEvent } from '../present/present.ts'
 import { declare } from '../http/route.ts'
 
@@ -20,9 +20,9 @@ const HEARTBEAT_EVERY_MS = 15_000
 const RECHECK_EVERY_MS = 60_000
 
 /** What is going on, as server-sent events. */
-export function eventStreamRoutes(app: ControlApp, kit: Kit): void {
+export function eventStreamRoutes(app: ControlApp, services: Services): void {
   const stream = declare(
-    kit,
+    services,
     { scope: 'read' },
     {
       method: 'get',
@@ -45,9 +45,11 @@ export function eventStreamRoutes(app: ControlApp, kit: Kit): void {
     const { tenant: named, session } = c.req.valid('query')
     const caller = c.get('caller')
     const all = caller.tenant === undefined && named === undefined
-    const tenant = all ? undefined : await resolveTenant(kit, caller, named)
-    const afterId = c.req.valid('header')['last-event-id'] ?? eventIdAt(kit.clock.nowMs(), '')
-    return streamSSE(c as ControlContext, (out) => follow(kit, out, { caller, tenant, session, afterId }))
+    const tenant = all ? undefined : await resolveTenant(services, caller, named)
+    const afterId = c.req.valid('header')['last-event-id'] ?? eventIdAt(services.clock.nowMs(), '')
+    return streamSSE(c as ControlContext, (out) =>
+      follow(services, out, { caller, tenant, session, afterId }),
+    )
   })
 }
 
@@ -59,19 +61,19 @@ interface Follow {
 }
 
 /** Ends when the client goes away or its key is revoked. A store that fails for a while is asked again. */
-async function follow(kit: Kit, out: SSEStreamingApi, ask: Follow): Promise<void> {
+async function follow(services: Services, out: SSEStreamingApi, ask: Follow): Promise<void> {
   const gone = new AbortController()
   out.onAbort(() => gone.abort())
   const sent = new Set<string>()
   let floor = ask.afterId
-  let spokeAtMs = kit.clock.monotonicMs()
+  let spokeAtMs = services.clock.monotonicMs()
   let checkedAtMs = spokeAtMs
   await out.write(': listening\n\n')
   while (!gone.signal.aborted && !out.closed) {
     try {
-      const nowMs = kit.clock.monotonicMs()
+      const nowMs = services.clock.monotonicMs()
       if (nowMs - checkedAtMs >= RECHECK_EVERY_MS) {
-        if (!(await findCaller(kit, ask.caller.sha256))) return
+        if (!(await findCaller(services, ask.caller.sha256))) return
         checkedAtMs = nowMs
       }
       const wrote = await sendNews()
@@ -81,9 +83,9 @@ async function follow(kit: Kit, out: SSEStreamingApi, ask: Follow): Promise<void
         spokeAtMs = nowMs
       }
     } catch (error) {
-      kit.log.warn({ error }, 'could not read events for a stream')
+      services.log.warn({ error }, 'could not read events for a stream')
     }
-    await kit.clock.sleep(kit.streamPollMs, gone.signal).catch(() => undefined)
+    await services.clock.sleep(services.streamPollMs, gone.signal).catch(() => undefined)
   }
 
   /** Sends what is new, then moves the floor up to `LOOK_BACK_MS` before now. */
@@ -92,7 +94,7 @@ async function follow(kit: Kit, out: SSEStreamingApi, ask: Follow): Promise<void
     let wrote = false
     for (;;) {
       const scope = ask.tenant === undefined ? {} : { tenant: ask.tenant }
-      const events = await kit.stores.events.since({ ...scope, afterId, limit: BATCH })
+      const events = await services.stores.events.since({ ...scope, afterId, limit: BATCH })
       for (const { key, ...event } of events) {
         if (sent.has(event.id)) continue
         sent.add(event.id)
@@ -105,7 +107,7 @@ async function follow(kit: Kit, out: SSEStreamingApi, ask: Follow): Promise<void
       if (!last || events.length < BATCH) break
       afterId = last.id
     }
-    const settled = eventIdAt(kit.clock.nowMs() - LOOK_BACK_MS, '')
+    const settled = eventIdAt(services.clock.nowMs() - LOOK_BACK_MS, '')
     if (settled > floor) floor = settled
     for (const id of sent) if (id < floor) sent.delete(id)
     return wrote

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi'
-import type { ControlApp, Kit } from '../http/context.ts'
+import type { ControlApp, Services } from '../http/context.ts'
 import { presentEvent } from '../present/present.ts'
 import { answers, declare } from '../http/route.ts'
 import { PageQuery, SessionParam, Time, pageOf } from '../present/schemas.ts'
@@ -23,9 +23,9 @@ const EventSchema = z
   .openapi('Event')
 
 /** The audit trail of one session: every connection, every decision, every request that changed something. */
-export function eventRoutes(app: ControlApp, kit: Kit): void {
+export function eventRoutes(app: ControlApp, services: Services): void {
   const list = declare(
-    kit,
+    services,
     { scope: 'read', of: 'tenant' },
     {
       method: 'get',
@@ -39,8 +39,8 @@ export function eventRoutes(app: ControlApp, kit: Kit): void {
   )
   app.openapi(list, async (c) => {
     const { after, limit } = c.req.valid('query')
-    const { key } = await findSession(kit, c)
-    const page = await kit.stores.events.list(key, { limit, ...(after === undefined ? {} : { after }) })
+    const { key } = await findSession(services, c)
+    const page = await services.stores.events.list(key, { limit, ...(after === undefined ? {} : { after }) })
     const items = page.items.map((event) => presentEvent(key, event))
     return c.json({ items, ...(page.next === undefined ? {} : { next: page.next }) }, 200)
   })

@@ -1,14 +1,12 @@
 import { z } from '@hono/zod-openapi'
-import type { ControlApp, Kit } from '../http/context.ts'
+import type { ControlApp, Services } from '../http/context.ts'
 import { CREDENTIALS, credentialsOf } from '../session/credentials.ts'
 import { isoOrNull, presentSession } from '../present/present.ts'
 import { rememberedCheck } from '#shared/http/ready.ts'
 import { answers, declare } from '../http/route.ts'
 import { SessionParam, StatusSchema, Time, UptimeSchema } from '../present/schemas.ts'
+import { ALERT_AFTER_ATTEMPTS, ratioOf } from '../report/attention.ts'
 import { findSession } from '../session/session-access.ts'
-
-/** So many failures in a row are worth somebody's attention (DESIGN: alert after 3 in a row). */
-export const ALERT_AFTER_ATTEMPTS = 3
 
 const HealthSchema = z
   .object({
@@ -45,11 +43,11 @@ const ReadySchema = z
   .openapi('Ready')
 
 /** Is it well: this process, and each session. */
-export function healthRoutes(app: ControlApp, kit: Kit): void {
+export function healthRoutes(app: ControlApp, services: Services): void {
   const tags = ['health']
 
   const live = declare(
-    kit,
+    services,
     { scope: 'public' },
     {
       method: 'get',
@@ -62,7 +60,7 @@ export function healthRoutes(app: ControlApp, kit: Kit): void {
   app.openapi(live, (c) => c.json({ status: 'alive' } as const, 200))
 
   const ready = declare(
-    kit,
+    services,
     { scope: 'public' },
     {
       method: 'get',
@@ -73,17 +71,17 @@ export function healthRoutes(app: ControlApp, kit: Kit): void {
       responses: { 200: answers(ReadySchema, 'It can'), 503: answers(ReadySchema, 'It can not, now') },
     },
   )
-  const checkStores = rememberedCheck(kit)
+  const checkStores = rememberedCheck(services)
   app.openapi(ready, async (c) => {
     const stores = await checkStores()
-    const { version } = kit
+    const { version } = services
     return stores === 'ok'
       ? c.json({ status: 'ready', stores, version } as const, 200)
       : c.json({ status: 'unavailable', stores, version } as const, 503)
   })
 
   const health = declare(
-    kit,
+    services,
     { scope: 'read', of: 'tenant' },
     {
       method: 'get',
@@ -96,8 +94,8 @@ export function healthRoutes(app: ControlApp, kit: Kit): void {
     },
   )
   app.openapi(health, async (c) => {
-    const { session, owner } = await findSession(kit, c)
-    const { id, tenant, want, status } = presentSession(session, owner, await kit.fleet.view())
+    const { session, owner } = await findSession(services, c)
+    const { id, tenant, want, status } = presentSession(session, owner, await services.fleet.view())
     const state = credentialsOf(session)
     return c.json(
       {
@@ -125,7 +123,7 @@ export function healthRoutes(app: ControlApp, kit: Kit): void {
   })
 
   const uptime = declare(
-    kit,
+    services,
     { scope: 'read', of: 'tenant' },
     {
       method: 'get',
@@ -137,8 +135,8 @@ export function healthRoutes(app: ControlApp, kit: Kit): void {
     },
   )
   app.openapi(uptime, async (c) => {
-    const { session, owner } = await findSession(kit, c)
-    const { id, status } = presentSession(session, owner, await kit.fleet.view())
+    const { session, owner } = await findSession(services, c)
+    const { id, status } = presentSession(session, owner, await services.fleet.view())
     const { connectedMs, connects } = status.uptime
     return c.json(
       {
@@ -152,6 +150,3 @@ export function healthRoutes(app: ControlApp, kit: Kit): void {
     )
   })
 }
-
-export const ratioOf = ({ connectedMs, wantedMs }: { connectedMs: number; wantedMs: number }) =>
-  wantedMs === 0 ? null : Math.min(1, connectedMs / wantedMs)

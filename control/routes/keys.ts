@@ -4,7 +4,7 @@ import type { TenantId } from '#shared/ids.ts'
 import { SCOPES } from '#shared/store/api-key-store.ts'
 import type { ApiKey } from '#shared/store/api-key-store.ts'
 import { mintKey, resolveTenant } from '../http/auth.ts'
-import type { Caller, ControlApp, ControlContext, Kit } from '../http/context.ts'
+import type { Caller, ControlApp, ControlContext, Services } from '../http/context.ts'
 import { idFor, idempotencyKey } from '../http/idempotency.ts'
 import { iso, isoOrNull } from '../present/present.ts'
 import { answers, body, declare } from '../http/route.ts'
@@ -41,12 +41,12 @@ const KeyParam = z.object({ id: z.string() })
 const TenantQuery = z.object({ tenant: z.string().optional() })
 
 /** API keys. Whoever holds one with `admin` makes further ones, inside its tenant if it is bound to one. */
-export function keyRoutes(app: ControlApp, kit: Kit): void {
+export function keyRoutes(app: ControlApp, services: Services): void {
   const tags = ['keys']
-  const { stores } = kit
+  const { stores } = services
 
   const create = declare(
-    kit,
+    services,
     { scope: 'admin', idempotent: true },
     {
       method: 'post',
@@ -63,7 +63,7 @@ export function keyRoutes(app: ControlApp, kit: Kit): void {
   app.openapi(create, async (c) => {
     const asked = c.req.valid('json')
     const tenant = await tenantFor(c.get('caller'), asked, c.req.valid('query').tenant)
-    const id = idFor(c, kit.random, 'key', c.get('caller').sha256).slice(0, KEY_ID_LENGTH)
+    const id = idFor(c, services.random, 'key', c.get('caller').sha256).slice(0, KEY_ID_LENGTH)
     if (idempotencyKey(c) !== undefined && (await stores.apiKeys.list(tenant)).some((key) => key.id === id)) {
       throw new CodedError(
         'exists',
@@ -71,14 +71,14 @@ export function keyRoutes(app: ControlApp, kit: Kit): void {
       )
     }
     const bound = tenant === undefined ? {} : { tenant }
-    const minted = mintKey(kit.keyPepper, id, { ...bound, scopes: asked.scopes })
+    const minted = mintKey(services.keyPepper, id, { ...bound, scopes: asked.scopes })
     const record: ApiKey = {
       id,
       sha256: minted.sha256,
       prefix: minted.prefix,
       scopes: asked.scopes,
       name: asked.name,
-      createdAt: kit.clock.nowMs(),
+      createdAt: services.clock.nowMs(),
       ...bound,
     }
     await stores.apiKeys.create(record)
@@ -96,11 +96,11 @@ export function keyRoutes(app: ControlApp, kit: Kit): void {
     if (caller.tenant === undefined && named === undefined) {
       if (asked.tenant === null || asked.scopes.includes('admin')) return undefined
     }
-    return resolveTenant(kit, caller, named)
+    return resolveTenant(services, caller, named)
   }
 
   const list = declare(
-    kit,
+    services,
     { scope: 'admin' },
     {
       method: 'get',
@@ -116,12 +116,12 @@ export function keyRoutes(app: ControlApp, kit: Kit): void {
     const caller = c.get('caller')
     const named = c.req.valid('query').tenant
     const all = caller.tenant === undefined && named === undefined
-    const tenant = all ? undefined : await resolveTenant(kit, caller, named)
+    const tenant = all ? undefined : await resolveTenant(services, caller, named)
     return c.json({ items: (await stores.apiKeys.list(tenant)).map(present) }, 200)
   })
 
   const get = declare(
-    kit,
+    services,
     { scope: 'admin' },
     {
       method: 'get',
@@ -135,7 +135,7 @@ export function keyRoutes(app: ControlApp, kit: Kit): void {
   app.openapi(get, async (c) => c.json(present(await find(c, c.req.valid('param').id)), 200))
 
   const revoke = declare(
-    kit,
+    services,
     { scope: 'admin' },
     {
       method: 'delete',
@@ -149,7 +149,7 @@ export function keyRoutes(app: ControlApp, kit: Kit): void {
   )
   app.openapi(revoke, async (c) => {
     const key = await find(c, c.req.valid('param').id)
-    if (key.revokedAt === undefined) await stores.apiKeys.revoke(key.sha256, kit.clock.nowMs())
+    if (key.revokedAt === undefined) await stores.apiKeys.revoke(key.sha256, services.clock.nowMs())
     c.get('log').info({ keyPrefix: key.prefix, by: c.get('caller').prefix }, 'key revoked')
     return c.body(null, 204)
   })

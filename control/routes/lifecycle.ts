@@ -1,8 +1,8 @@
 import { CodedError } from '#shared/errors.ts'
 import type { Want } from '#shared/session.ts'
 import type { JobKind } from '#shared/store/job-store.ts'
-import type { ControlApp, Kit } from '../http/context.ts'
-import { presentWithJob, requestJob } from './jobs.ts'
+import type { ControlApp, Services } from '../http/context.ts'
+import { presentWithJob, requestJob } from '../session/request-job.ts'
 import { answers, declare } from '../http/route.ts'
 import { SessionParam, SessionSchema, SessionWithJobSchema } from '../present/schemas.ts'
 import { changeWant, edit, findForChange, present } from '../session/session-access.ts'
@@ -53,12 +53,12 @@ const JOBS = {
 } as const satisfies Record<string, { kind: JobKind; summary: string; description: string }>
 
 /** The verbs of a session. The first four only change the want; the others need a runner, and are jobs. */
-export function lifecycleRoutes(app: ControlApp, kit: Kit): void {
+export function lifecycleRoutes(app: ControlApp, services: Services): void {
   const tags = ['sessions']
 
   for (const [verb, { summary, description, change }] of Object.entries(VERBS)) {
     const route = declare(
-      kit,
+      services,
       { scope: 'control', of: 'tenant', guarded: true, idempotent: true },
       {
         method: 'post',
@@ -71,14 +71,14 @@ export function lifecycleRoutes(app: ControlApp, kit: Kit): void {
       },
     )
     app.openapi(route, async (c) => {
-      const found = await findForChange(kit, c)
-      return c.json(await present(kit, c, await changeWant(kit, c, found, verb, change)), 202)
+      const found = await findForChange(services, c)
+      return c.json(await present(services, c, await changeWant(services, c, found, verb, change)), 202)
     })
   }
 
   for (const [verb, { kind, summary, description }] of Object.entries(JOBS)) {
     const route = declare(
-      kit,
+      services,
       { scope: 'control', of: 'tenant', idempotent: true },
       {
         method: 'post',
@@ -91,12 +91,12 @@ export function lifecycleRoutes(app: ControlApp, kit: Kit): void {
       },
     )
     app.openapi(route, async (c) => {
-      const found = await findForChange(kit, c)
+      const found = await findForChange(services, c)
       if (kind === 'logout' && found.session.status?.authenticatedAt === undefined) {
         throw new CodedError('no_state', 'There is nothing to log out of: the session was never paired.')
       }
-      const job = await requestJob(kit, c, found, { kind, shareOpen: true })
-      return c.json(await presentWithJob(kit, c, found, job), 202)
+      const job = await requestJob(services, c, found, { kind, shareOpen: true })
+      return c.json(await presentWithJob(services, c, found, job), 202)
     })
   }
 }

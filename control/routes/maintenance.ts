@@ -3,10 +3,10 @@ import { sessionKey } from '#shared/ids.ts'
 import type { SessionId, SessionKey, TenantId } from '#shared/ids.ts'
 import type { Owner, Session } from '#shared/session.ts'
 import { noteChange } from '../http/audit.ts'
-import type { ControlApp, ControlContext, Kit } from '../http/context.ts'
+import type { ControlApp, ControlContext, Services } from '../http/context.ts'
 import { eraseUntouched, isUntouched } from '../session/erase.ts'
 import { iso } from '../present/present.ts'
-import { ownersOf } from './report.ts'
+import { ownersOf } from '../report/scan.ts'
 import { answers, declare } from '../http/route.ts'
 import { StatusSchema, Time } from '../present/schemas.ts'
 import { edit } from '../session/session-access.ts'
@@ -43,11 +43,11 @@ const SweepSchema = z
   .openapi('Sweep')
 
 /** Cleaning up, for the operator: what is long dead, and what belongs to nobody. */
-export function maintenanceRoutes(app: ControlApp, kit: Kit): void {
-  const { stores } = kit
+export function maintenanceRoutes(app: ControlApp, services: Services): void {
+  const { stores } = services
 
   const sweep = declare(
-    kit,
+    services,
     { scope: 'admin', of: 'operator' },
     {
       method: 'post',
@@ -63,7 +63,7 @@ export function maintenanceRoutes(app: ControlApp, kit: Kit): void {
   )
   app.openapi(sweep, async (c) => {
     const { dryRun, olderThanDays } = SweepRequest.parse(c.req.valid('json'))
-    const nowMs = kit.clock.nowMs()
+    const nowMs = services.clock.nowMs()
     const olderThanMs = nowMs - olderThanDays * DAY_MS
     const [owners, tenants] = await Promise.all([ownersOf(stores), stores.tenants.list()])
     const known = new Set(tenants.map((tenant) => tenant.id))
@@ -97,9 +97,9 @@ export function maintenanceRoutes(app: ControlApp, kit: Kit): void {
   ): Promise<void> {
     const key = sessionKey(session.tenant, session.id)
     if (isUntouched(session, owner)) return eraseUntouched(stores, key)
-    const options = { nonce: kit.random.id(), nowMs: kit.clock.nowMs() }
+    const options = { nonce: services.random.id(), nowMs: services.clock.nowMs() }
     await stores.sessions.changeWant(key, (want) => edit(want, { deleting: { purge: false } }), options)
-    await noteChange(kit, c, key, { kind: 'want', why: `swept: ${why}` })
+    await noteChange(services, c, key, { kind: 'want', why: `swept: ${why}` })
   }
 
   async function sweepRecords(olderThanMs: number) {
@@ -124,7 +124,7 @@ export function maintenanceRoutes(app: ControlApp, kit: Kit): void {
       if (isNeeded) continue
       count += 1
       if (!dryRun) await stores.blobs.remove(name)
-      kit.log.debug({ sessionId: key, dryRun }, 'file of a job that is over')
+      services.log.debug({ sessionId: key, dryRun }, 'file of a job that is over')
     }
     return count
   }

@@ -3,7 +3,7 @@ import { CodedError } from '#shared/errors.ts'
 import type { FeedItem } from '#shared/store/feed-store.ts'
 import { OUTBOX_STATES } from '#shared/store/outbox-store.ts'
 import type { OutboxMessage } from '#shared/store/outbox-store.ts'
-import type { ControlApp, Kit } from '../http/context.ts'
+import type { ControlApp, Services } from '../http/context.ts'
 import { messageIdFor } from '../http/idempotency.ts'
 import { iso } from '../present/present.ts'
 import { answers, body, declare } from '../http/route.ts'
@@ -60,12 +60,12 @@ const ListSchema = z.object({
 })
 
 /** Messages: an outbox that a runner empties, and a feed of what came in. */
-export function messageRoutes(app: ControlApp, kit: Kit): void {
+export function messageRoutes(app: ControlApp, services: Services): void {
   const tags = ['messages']
-  const { outbox, feed } = kit.stores
+  const { outbox, feed } = services.stores
 
   const send = declare(
-    kit,
+    services,
     { scope: 'send', of: 'tenant', idempotent: true },
     {
       method: 'post',
@@ -86,9 +86,9 @@ export function messageRoutes(app: ControlApp, kit: Kit): void {
         field: 'text',
       })
     }
-    const { key } = await findForChange(kit, c)
-    const nowMs = kit.clock.nowMs()
-    const id = messageIdFor(c, kit.random, ...key.split('~'))
+    const { key } = await findForChange(services, c)
+    const nowMs = services.clock.nowMs()
+    const id = messageIdFor(c, services.random, ...key.split('~'))
     const message = await outbox.enqueue(key, {
       id,
       to,
@@ -107,7 +107,7 @@ export function messageRoutes(app: ControlApp, kit: Kit): void {
   })
 
   const list = declare(
-    kit,
+    services,
     { scope: 'read', of: 'tenant' },
     {
       method: 'get',
@@ -123,7 +123,7 @@ export function messageRoutes(app: ControlApp, kit: Kit): void {
   )
   app.openapi(list, async (c) => {
     const { direction, after, limit } = c.req.valid('query')
-    const { key } = await findSession(kit, c)
+    const { key } = await findSession(services, c)
     const ask = { limit, ...(after === undefined ? {} : { after }) }
     if (direction === 'out') {
       const page = await outbox.list(key, ask)
@@ -135,7 +135,7 @@ export function messageRoutes(app: ControlApp, kit: Kit): void {
   })
 
   const get = declare(
-    kit,
+    services,
     { scope: 'read', of: 'tenant' },
     {
       method: 'get',
@@ -147,7 +147,7 @@ export function messageRoutes(app: ControlApp, kit: Kit): void {
     },
   )
   app.openapi(get, async (c) => {
-    const { key } = await findSession(kit, c)
+    const { key } = await findSession(services, c)
     const id = c.req.valid('param').message
     const message = await outbox.get(key, id)
     if (!message) throw new CodedError('not_found', `The session has sent no message ${JSON.stringify(id)}.`)

@@ -1,13 +1,14 @@
 import { z } from '@hono/zod-openapi'
 import { CodedError } from '#shared/errors.ts'
 import type { PairingWindow, Session, Want } from '#shared/session.ts'
-import type { ControlApp, Kit } from '../http/context.ts'
+import type { ControlApp, Services } from '../http/context.ts'
 import { credentialsOf } from '../session/credentials.ts'
 import { idFor } from '../http/idempotency.ts'
 import { iso, phaseNow, presentWindow } from '../present/present.ts'
 import { answers, body, declare } from '../http/route.ts'
 import { SessionParam, SessionSchema, Time, WantSchema } from '../present/schemas.ts'
 import { changeWant, edit, findForChange, findSession, present, without } from '../session/session-access.ts'
+import { shownPairing } from '../session/shown-pairing.ts'
 
 const WINDOW_MS = 180_000
 const WINDOW_MS_MIN = 20_000
@@ -43,11 +44,11 @@ const PairingSchema = z
   .openapi('Pairing')
 
 /** Pairing: never a QR without a person, so a window has to be opened, and it closes by itself. */
-export function pairingRoutes(app: ControlApp, kit: Kit): void {
+export function pairingRoutes(app: ControlApp, services: Services): void {
   const tags = ['pairing']
 
   const open = declare(
-    kit,
+    services,
     { scope: 'control', of: 'tenant', idempotent: true, guarded: true },
     {
       method: 'post',
@@ -63,7 +64,7 @@ export function pairingRoutes(app: ControlApp, kit: Kit): void {
   )
   app.openapi(open, async (c) => {
     const asked = c.req.valid('json')
-    const found = await findForChange(kit, c)
+    const found = await findForChange(services, c)
     const { want } = found.session
     if (want.state === 'stopped') {
       throw new CodedError('not_running', 'A stopped session shows no QR; start it first.')
@@ -71,23 +72,23 @@ export function pairingRoutes(app: ControlApp, kit: Kit): void {
     if (!asked.replace && ['good', 'doubtful'].includes(credentialsOf(found.session))) {
       throw new CodedError('already_paired', 'The session is paired and needs no QR.')
     }
-    const openedAtMs = kit.clock.nowMs()
+    const openedAtMs = services.clock.nowMs()
     const window: PairingWindow = {
-      id: idFor(c, kit.random, 'pairing', found.key),
+      id: idFor(c, services.random, 'pairing', found.key),
       method: asked.method,
       ...(asked.method === 'code' ? { phone: asked.phone } : {}),
       replace: asked.replace,
       openedAtMs,
       expiresAtMs: openedAtMs + asked.windowMs,
     }
-    const changed = await changeWant(kit, c, found, `pairing by ${asked.method}`, (want) =>
+    const changed = await changeWant(services, c, found, `pairing by ${asked.method}`, (want) =>
       want.pairing?.id === window.id ? undefined : openWindow(want, found.session, window),
     )
-    return c.json(await present(kit, c, changed), 202)
+    return c.json(await present(services, c, changed), 202)
   })
 
   const get = declare(
-    kit,
+    services,
     { scope: 'read', of: 'tenant' },
     {
       method: 'get',
@@ -99,9 +100,9 @@ export function pairingRoutes(app: ControlApp, kit: Kit): void {
     },
   )
   app.openapi(get, async (c) => {
-    const { session, owner } = await findSession(kit, c)
-    const { phase, reason } = phaseNow(session, owner, await kit.fleet.view())
-    const nowMs = kit.clock.nowMs()
+    const { session, owner } = await findSession(services, c)
+    const { phase, reason } = phaseNow(session, owner, await services.fleet.view())
+    const nowMs = services.clock.nowMs()
     const window = session.want.pairing
     const shown = shownPairing(session, phase, nowMs)
     const state = pairingState(session, shown !== undefined, nowMs)
@@ -123,7 +124,7 @@ export function pairingRoutes(app: ControlApp, kit: Kit): void {
   })
 
   const close = declare(
-    kit,
+    services,
     { scope: 'control', of: 'tenant', guarded: true },
     {
       method: 'delete',
@@ -136,11 +137,11 @@ export function pairingRoutes(app: ControlApp, kit: Kit): void {
     },
   )
   app.openapi(close, async (c) => {
-    const found = await findForChange(kit, c)
-    const changed = await changeWant(kit, c, found, 'pairing closed', (want) =>
+    const found = await findForChange(services, c)
+    const changed = await changeWant(services, c, found, 'pairing closed', (want) =>
       want.pairing === undefined ? undefined : without(edit(want, {}), 'pairing'),
     )
-    return c.json(await present(kit, c, changed), 200)
+    return c.json(await present(services, c, changed), 200)
   })
 }
 
@@ -151,17 +152,6 @@ const openWindow = (want: Want, session: Session, pairing: PairingWindow): Omit<
   ENDED.has(session.status?.phase ?? '')
     ? edit(want, { pairing, resume: want.generation + 1 })
     : edit(want, { pairing })
-
-/** The QR or code that may be shown now: of the window that is open, and not yet run out. */
-export function shownPairing(
-  session: Session,
-  phase: string,
-  nowMs: number,
-): NonNullable<Session['status']>['pairing'] {
-  const pairing = session.status?.pairing
-  if (phase !== 'pairing' || !pairing || pairing.expiresAt <= nowMs) return undefined
-  return pairing.windowId === session.want.pairing?.id ? pairing : undefined
-}
 
 function pairingState(session: Session, isShown: boolean, nowMs: number): PairingState {
   const { want } = session

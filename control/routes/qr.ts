@@ -1,8 +1,8 @@
 import { z } from '@hono/zod-openapi'
 import { accepts } from 'hono/accepts'
 import { CodedError } from '#shared/errors.ts'
-import type { ControlApp, ControlContext, Kit } from '../http/context.ts'
-import { shownPairing } from './pairing.ts'
+import type { ControlApp, ControlContext, Services } from '../http/context.ts'
+import { shownPairing } from '../session/shown-pairing.ts'
 import { iso, phaseNow } from '../present/present.ts'
 import { declare } from '../http/route.ts'
 import { SessionParam, Time } from '../present/schemas.ts'
@@ -25,9 +25,9 @@ const QrSchema = z
   .openapi('Qr')
 
 /** The QR of an open pairing window, for a program, a page or a terminal. */
-export function qrRoutes(app: ControlApp, kit: Kit): void {
+export function qrRoutes(app: ControlApp, services: Services): void {
   const get = declare(
-    kit,
+    services,
     { scope: 'read', of: 'tenant' },
     {
       method: 'get',
@@ -52,9 +52,9 @@ export function qrRoutes(app: ControlApp, kit: Kit): void {
     },
   )
   app.openapi(get, async (c) => {
-    const { session, owner } = await findSession(kit, c)
-    const { phase } = phaseNow(session, owner, await kit.fleet.view())
-    const shown = shownPairing(session, phase, kit.clock.nowMs())
+    const { session, owner } = await findSession(services, c)
+    const { phase } = phaseNow(session, owner, await services.fleet.view())
+    const shown = shownPairing(session, phase, services.clock.nowMs())
     if (shown?.qr === undefined) {
       const why = shown?.code === undefined ? `The session is ${phase}.` : 'The window pairs by code.'
       throw new CodedError('no_qr', `There is no QR to scan now. ${why}`)

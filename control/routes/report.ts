@@ -1,28 +1,18 @@
 import { z } from '@hono/zod-openapi'
 import { sessionKey } from '#shared/ids.ts'
-import type { SessionKey, TenantId } from '#shared/ids.ts'
-import type { Owner, Phase, Session } from '#shared/session.ts'
+import type { Owner, Session } from '#shared/session.ts'
 import { PHASES } from '#shared/session.ts'
-import type { Stores } from '#shared/store/stores.ts'
 import { resolveTenant } from '../http/auth.ts'
-import type { ControlApp, Kit } from '../http/context.ts'
+import type { ControlApp, Services } from '../http/context.ts'
 import type { FleetView } from '../report/fleet.ts'
-import { ALERT_AFTER_ATTEMPTS, ratioOf } from './health.ts'
+import { ALERT_AFTER_ATTEMPTS, needsPerson, ratioOf, UNPAIRED } from '../report/attention.ts'
+import { ownersOf, sessionsOf } from '../report/scan.ts'
 import { iso, phaseNow } from '../present/present.ts'
 import { answers, declare } from '../http/route.ts'
 import { StatusSchema, Time, UptimeSchema } from '../present/schemas.ts'
 
 /** More than a person reads; the count beside it is always whole. */
 const LISTED_MAX = 500
-
-/** On their way without anybody's help. */
-const WAITING: ReadonlySet<Phase> = new Set(['pending', 'rehydrating', 'connecting', 'backing_off'])
-/** Wait for a phone; there is nothing to restore. */
-const UNPAIRED: ReadonlySet<Phase> = new Set(['unpaired', 'pairing'])
-
-/** It lasts until a person does something. */
-export const needsPerson = (phase: Phase): boolean =>
-  phase !== 'connected' && phase !== 'stopped' && !WAITING.has(phase) && !UNPAIRED.has(phase)
 
 const Failure = z.object({
   tenant: z.string(),
@@ -60,9 +50,9 @@ const ReportSchema = z
 type Report = z.infer<typeof ReportSchema>
 
 /** The restore and health report: what came back, what did not and why, what is on its way. */
-export function reportRoutes(app: ControlApp, kit: Kit): void {
+export function reportRoutes(app: ControlApp, services: Services): void {
   const get = declare(
-    kit,
+    services,
     { scope: 'read' },
     {
       method: 'get',
@@ -78,37 +68,18 @@ export function reportRoutes(app: ControlApp, kit: Kit): void {
     const caller = c.get('caller')
     const named = c.req.valid('query').tenant
     const all = caller.tenant === undefined && named === undefined
-    const tenant = all ? undefined : await resolveTenant(kit, caller, named)
-    const owners = await ownersOf(kit.stores)
-    const report = emptyReport(kit.clock.nowMs(), await kit.fleet.view())
-    for await (const session of sessionsOf(kit.stores, tenant)) {
+    const tenant = all ? undefined : await resolveTenant(services, caller, named)
+    const owners = await ownersOf(services.stores)
+    const report = emptyReport(services.clock.nowMs(), await services.fleet.view())
+    for await (const session of sessionsOf(services.stores, tenant)) {
       const owner = owners.get(sessionKey(session.tenant, session.id))
-      count(report, session, owner, await kit.fleet.view())
+      count(report, session, owner, await services.fleet.view())
     }
     const restorable = report.wanted - report.unpaired
     report.rate = restorable === 0 ? 1 : report.restored / restorable
     report.uptime.ratio = ratioOf(report.uptime)
     return c.json(report, 200)
   })
-}
-
-export async function ownersOf(stores: Stores): Promise<ReadonlyMap<SessionKey, Owner>> {
-  const owners = new Map<SessionKey, Owner>()
-  for await (const [key, owner] of stores.owners.scan()) owners.set(key, owner)
-  return owners
-}
-
-export async function* sessionsOf(stores: Stores, tenant: TenantId | undefined): AsyncIterable<Session> {
-  if (tenant === undefined) {
-    yield* stores.sessions.scan()
-    return
-  }
-  let after: string | undefined
-  do {
-    const page = await stores.sessions.list({ tenant, limit: 500, ...(after === undefined ? {} : { after }) })
-    yield* page.items
-    after = page.next
-  } while (after !== undefined)
 }
 
 const emptyReport = (nowMs: number, fleet: FleetView): Report => ({

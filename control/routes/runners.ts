@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi'
 import { parseRunnerId } from '#shared/ids.ts'
-import type { ControlApp, Kit } from '../http/context.ts'
+import type { ControlApp, Services } from '../http/context.ts'
 import { iso } from '../present/present.ts'
 import { answers, declare } from '../http/route.ts'
 import { Time, pageOf } from '../present/schemas.ts'
@@ -20,11 +20,11 @@ const RunnerSchema = z
   .openapi('Runner')
 
 /** The processes that hold sockets, for the operator. */
-export function runnerRoutes(app: ControlApp, kit: Kit): void {
+export function runnerRoutes(app: ControlApp, services: Services): void {
   const tags = ['operation']
 
   const list = declare(
-    kit,
+    services,
     { scope: 'read', of: 'operator' },
     {
       method: 'get',
@@ -35,7 +35,7 @@ export function runnerRoutes(app: ControlApp, kit: Kit): void {
     },
   )
   app.openapi(list, async (c) => {
-    const { runners } = await kit.fleet.view()
+    const { runners } = await services.fleet.view()
     const items = runners.map(({ id, alive, draining, held, capacity, version, leaseForMs, ...times }) => ({
       id,
       alive,
@@ -51,7 +51,7 @@ export function runnerRoutes(app: ControlApp, kit: Kit): void {
   })
 
   const drain = declare(
-    kit,
+    services,
     { scope: 'admin', of: 'operator' },
     {
       method: 'post',
@@ -65,7 +65,7 @@ export function runnerRoutes(app: ControlApp, kit: Kit): void {
   )
   app.openapi(drain, async (c) => {
     const id = parseRunnerId(c.req.valid('param').runner)
-    await kit.stores.runners.drain(id)
+    await services.stores.runners.drain(id)
     c.get('log').info({ runnerId: id, by: c.get('caller').prefix }, 'runner asked to drain')
     return c.json({ id, draining: true } as const, 202)
   })

@@ -5,7 +5,7 @@ import type { TenantId } from '#shared/ids.ts'
 import type { Session, Want } from '#shared/session.ts'
 import { noteChange } from '../http/audit.ts'
 import { noTenant } from '../http/auth.ts'
-import type { ControlApp, ControlContext, Kit } from '../http/context.ts'
+import type { ControlApp, ControlContext, Services } from '../http/context.ts'
 import { eraseUntouched, isUntouched } from '../session/erase.ts'
 import { idempotencyKey } from '../http/idempotency.ts'
 import { presentSession } from '../present/present.ts'
@@ -38,11 +38,11 @@ const NewSession = z.strictObject({
 })
 
 /** Sessions: create, list, get, declare whole, change, delete. */
-export function sessionRoutes(app: ControlApp, kit: Kit): void {
-  const { stores } = kit
+export function sessionRoutes(app: ControlApp, services: Services): void {
+  const { stores } = services
 
   const create = declare(
-    kit,
+    services,
     { scope: 'control', of: 'tenant', idempotent: true },
     {
       method: 'post',
@@ -58,7 +58,7 @@ export function sessionRoutes(app: ControlApp, kit: Kit): void {
     const asked = c.req.valid('json')
     parseSessionId(asked.id)
     const session = await createOnce(c, asked.id, newWant(asked.want))
-    return c.json(await present(kit, c, { session, owner: undefined }), 201)
+    return c.json(await present(services, c, { session, owner: undefined }), 201)
   })
 
   /** With an `Idempotency-Key`, a session that is there just as it was asked for is the answer of the first attempt. */
@@ -76,8 +76,8 @@ export function sessionRoutes(app: ControlApp, kit: Kit): void {
     if (there) throw new CodedError('exists', `There is a session ${JSON.stringify(id)} already.`)
     await demandRoom(tenant)
     try {
-      const session = await stores.sessions.create({ tenant, id, want, createdAt: kit.clock.nowMs() })
-      await noteChange(kit, c, key, { kind: 'want', why: 'create', to: want.state })
+      const session = await stores.sessions.create({ tenant, id, want, createdAt: services.clock.nowMs() })
+      await noteChange(services, c, key, { kind: 'want', why: 'create', to: want.state })
       return session
     } catch (error) {
       const winner = hasCode(error, 'exists') && mayRepeat ? await stores.sessions.get(key) : undefined
@@ -86,7 +86,7 @@ export function sessionRoutes(app: ControlApp, kit: Kit): void {
     }
   }
 
-  /** Two creations at the same instant may both find the last place free: the limit is a fence for people, not a lock. */
+  /** Two creations at the same instant may both find the last place free: the limit is a guard rail for people, not a lock. */
   async function demandRoom(tenant: TenantId): Promise<void> {
     const record = await stores.tenants.get(tenant)
     if (!record) throw noTenant(tenant)
@@ -105,7 +105,7 @@ export function sessionRoutes(app: ControlApp, kit: Kit): void {
   }
 
   const list = declare(
-    kit,
+    services,
     { scope: 'read', of: 'tenant' },
     {
       method: 'get',
@@ -121,7 +121,7 @@ export function sessionRoutes(app: ControlApp, kit: Kit): void {
     const tenant = c.get('tenant')
     const [page, fleet] = await Promise.all([
       stores.sessions.list({ tenant, limit, ...(after === undefined ? {} : { after }) }),
-      kit.fleet.view(),
+      services.fleet.view(),
     ])
     const items = await Promise.all(
       page.items.map(async (session) =>
@@ -132,7 +132,7 @@ export function sessionRoutes(app: ControlApp, kit: Kit): void {
   })
 
   const get = declare(
-    kit,
+    services,
     { scope: 'read', of: 'tenant' },
     {
       method: 'get',
@@ -143,10 +143,10 @@ export function sessionRoutes(app: ControlApp, kit: Kit): void {
       responses: { 200: answers(SessionSchema, 'The session; its ETag is the generation of the want') },
     },
   )
-  app.openapi(get, async (c) => c.json(await present(kit, c, await findSession(kit, c)), 200))
+  app.openapi(get, async (c) => c.json(await present(services, c, await findSession(services, c)), 200))
 
   const put = declare(
-    kit,
+    services,
     { scope: 'control', of: 'tenant', guarded: true },
     {
       method: 'put',
@@ -170,15 +170,15 @@ export function sessionRoutes(app: ControlApp, kit: Kit): void {
         throw new CodedError('stale', 'If-Match names a session that does not exist.')
       }
       const session = await createOnce(c, c.req.valid('param').id, newWant(want))
-      return c.json(await present(kit, c, { session, owner: undefined }), 201)
+      return c.json(await present(services, c, { session, owner: undefined }), 201)
     }
-    const found = await findForChange(kit, c)
-    const changed = await changeWant(kit, c, found, 'put', (old) => declareWhole(old, want))
-    return c.json(await present(kit, c, changed), 200)
+    const found = await findForChange(services, c)
+    const changed = await changeWant(services, c, found, 'put', (old) => declareWhole(old, want))
+    return c.json(await present(services, c, changed), 200)
   })
 
   const patch = declare(
-    kit,
+    services,
     { scope: 'control', of: 'tenant', guarded: true },
     {
       method: 'patch',
@@ -192,13 +192,13 @@ export function sessionRoutes(app: ControlApp, kit: Kit): void {
   )
   app.openapi(patch, async (c) => {
     const { want } = c.req.valid('json')
-    const found = await findForChange(kit, c)
-    const changed = await changeWant(kit, c, found, 'patch', (old) => patchWant(old, want))
-    return c.json(await present(kit, c, changed), 200)
+    const found = await findForChange(services, c)
+    const changed = await changeWant(services, c, found, 'patch', (old) => patchWant(old, want))
+    return c.json(await present(services, c, changed), 200)
   })
 
   const remove = declare(
-    kit,
+    services,
     { scope: 'control', of: 'tenant', guarded: true },
     {
       method: 'delete',
@@ -220,7 +220,7 @@ export function sessionRoutes(app: ControlApp, kit: Kit): void {
   )
   app.openapi(remove, async (c) => {
     const { purge } = c.req.valid('query')
-    const found = await findSession(kit, c)
+    const found = await findSession(services, c)
     if (isUntouched(found.session, found.owner)) {
       const expected = ifMatch(c)
       if (expected !== undefined && expected !== found.session.want.generation) {
@@ -230,10 +230,10 @@ export function sessionRoutes(app: ControlApp, kit: Kit): void {
       c.get('log').info({ sessionId: found.key, keyPrefix: c.get('caller').prefix }, 'session removed')
       return c.body(null, 204)
     }
-    const changed = await changeWant(kit, c, found, 'delete', (want) => {
+    const changed = await changeWant(services, c, found, 'delete', (want) => {
       if (want.deleting && (want.deleting.purge || !purge)) return undefined
       return edit(want, { deleting: { purge } })
     })
-    return c.json(await present(kit, c, changed), 202)
+    return c.json(await present(services, c, changed), 202)
   })
 }

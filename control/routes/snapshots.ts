@@ -1,9 +1,9 @@
 import { z } from '@hono/zod-openapi'
 import { CodedError } from '#shared/errors.ts'
 import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
-import type { ControlApp, Kit } from '../http/context.ts'
+import type { ControlApp, Services } from '../http/context.ts'
 import { credentialsOf } from '../session/credentials.ts'
-import { presentWithJob, requestJob } from './jobs.ts'
+import { presentWithJob, requestJob } from '../session/request-job.ts'
 import { iso } from '../present/present.ts'
 import { answers, body, declare } from '../http/route.ts'
 import { SessionParam, SessionWithJobSchema, Time, pageOf } from '../present/schemas.ts'
@@ -39,12 +39,12 @@ const Restore = z.union([
 ])
 
 /** Backups of one session: list, take, go back to one. */
-export function snapshotRoutes(app: ControlApp, kit: Kit): void {
+export function snapshotRoutes(app: ControlApp, services: Services): void {
   const tags = ['backups']
-  const { snapshots } = kit.stores
+  const { snapshots } = services.stores
 
   const list = declare(
-    kit,
+    services,
     { scope: 'read', of: 'tenant' },
     {
       method: 'get',
@@ -56,12 +56,12 @@ export function snapshotRoutes(app: ControlApp, kit: Kit): void {
     },
   )
   app.openapi(list, async (c) => {
-    const { key } = await findSession(kit, c)
+    const { key } = await findSession(services, c)
     return c.json({ items: (await snapshots.list(key)).map(presentSnapshot) }, 200)
   })
 
   const take = declare(
-    kit,
+    services,
     { scope: 'control', of: 'tenant', idempotent: true },
     {
       method: 'post',
@@ -74,14 +74,18 @@ export function snapshotRoutes(app: ControlApp, kit: Kit): void {
   )
   app.openapi(take, async (c) => {
     const { label } = c.req.valid('json')
-    const found = await findForChange(kit, c)
+    const found = await findForChange(services, c)
     const args = label === undefined ? {} : { label }
-    const job = await requestJob(kit, c, found, { kind: 'snapshot', args, shareOpen: label === undefined })
-    return c.json(await presentWithJob(kit, c, found, job), 202)
+    const job = await requestJob(services, c, found, {
+      kind: 'snapshot',
+      args,
+      shareOpen: label === undefined,
+    })
+    return c.json(await presentWithJob(services, c, found, job), 202)
   })
 
   const restore = declare(
-    kit,
+    services,
     { scope: 'control', of: 'tenant', idempotent: true },
     {
       method: 'post',
@@ -97,15 +101,15 @@ export function snapshotRoutes(app: ControlApp, kit: Kit): void {
   )
   app.openapi(restore, async (c) => {
     const asked = c.req.valid('json')
-    const found = await findForChange(kit, c)
+    const found = await findForChange(services, c)
     // Which one is meant is settled here and now: by the time a runner does it, `latest` may be the backup it has just taken.
     const snapshot = choose(await snapshots.list(found.key), asked)
     if (!asked.force && credentialsOf(found.session) === 'good') {
       throw new CodedError('newer_state', 'The session has healthy credentials, newer than any backup.')
     }
     const args = { snapshot: snapshot.id, force: asked.force }
-    const job = await requestJob(kit, c, found, { kind: 'restore', args })
-    return c.json(await presentWithJob(kit, c, found, job), 202)
+    const job = await requestJob(services, c, found, { kind: 'restore', args })
+    return c.json(await presentWithJob(services, c, found, job), 202)
   })
 }
 

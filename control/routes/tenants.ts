@@ -4,7 +4,7 @@ import { parseTenantId } from '#shared/ids.ts'
 import type { TenantId } from '#shared/ids.ts'
 import type { Tenant } from '#shared/store/tenant-store.ts'
 import { noTenant } from '../http/auth.ts'
-import type { ControlApp, ControlContext, Kit } from '../http/context.ts'
+import type { ControlApp, ControlContext, Services } from '../http/context.ts'
 import { idempotencyKey } from '../http/idempotency.ts'
 import { iso } from '../present/present.ts'
 import { answers, body, declare } from '../http/route.ts'
@@ -25,12 +25,12 @@ const NewTenant = z.strictObject({
 const TenantParam = z.object({ tenant: z.string() })
 
 /** Tenants: the customers of the operator, who alone makes and removes them. */
-export function tenantRoutes(app: ControlApp, kit: Kit): void {
+export function tenantRoutes(app: ControlApp, services: Services): void {
   const tags = ['tenants']
-  const { stores } = kit
+  const { stores } = services
 
   const create = declare(
-    kit,
+    services,
     { scope: 'admin', of: 'operator', idempotent: true },
     {
       method: 'post',
@@ -47,8 +47,8 @@ export function tenantRoutes(app: ControlApp, kit: Kit): void {
     const tenant: Tenant = {
       id,
       name: asked.name ?? id,
-      limits: asked.limits ?? { sessions: kit.sessionsPerTenant },
-      createdAt: kit.clock.nowMs(),
+      limits: asked.limits ?? { sessions: services.sessionsPerTenant },
+      createdAt: services.clock.nowMs(),
     }
     c.header('Location', `/v1/tenants/${id}`)
     return c.json(present(await createOnce(c, tenant)), 201)
@@ -69,7 +69,7 @@ export function tenantRoutes(app: ControlApp, kit: Kit): void {
   }
 
   const list = declare(
-    kit,
+    services,
     { scope: 'read' },
     {
       method: 'get',
@@ -87,7 +87,7 @@ export function tenantRoutes(app: ControlApp, kit: Kit): void {
   })
 
   const get = declare(
-    kit,
+    services,
     { scope: 'read' },
     {
       method: 'get',
@@ -101,7 +101,7 @@ export function tenantRoutes(app: ControlApp, kit: Kit): void {
   app.openapi(get, async (c) => c.json(present(await find(c, c.req.valid('param').tenant)), 200))
 
   const remove = declare(
-    kit,
+    services,
     { scope: 'admin', of: 'operator' },
     {
       method: 'delete',
@@ -121,7 +121,7 @@ export function tenantRoutes(app: ControlApp, kit: Kit): void {
     }
     // The keys go first: should the second half fail, nobody is left who could make a session for a tenant without a record.
     for (const key of await stores.apiKeys.list(id)) {
-      if (key.revokedAt === undefined) await stores.apiKeys.revoke(key.sha256, kit.clock.nowMs())
+      if (key.revokedAt === undefined) await stores.apiKeys.revoke(key.sha256, services.clock.nowMs())
     }
     await stores.tenants.remove(id)
     c.get('log').info({ tenant: id, keyPrefix: c.get('caller').prefix }, 'tenant removed')

@@ -3,11 +3,11 @@ import { CodedError, ERRORS, hasCode } from '#shared/errors.ts'
 import type { ErrorCode } from '#shared/errors.ts'
 import { jobSecretAad, sealBytes, sealSecret } from '#shared/sealed-secret.ts'
 import type { Job } from '#shared/store/job-store.ts'
-import type { ControlApp, ControlContext, Kit } from '../http/context.ts'
+import type { ControlApp, ControlContext, Services } from '../http/context.ts'
 import { credentialsOf } from '../session/credentials.ts'
 import { importPrefix } from '../session/erase.ts'
 import { idempotencyKey } from '../http/idempotency.ts'
-import { jobIdFor, presentWithJob, requestJob } from './jobs.ts'
+import { jobIdFor, presentWithJob, requestJob } from '../session/request-job.ts'
 import { answers, declare } from '../http/route.ts'
 import { SessionParam, SessionWithJobSchema, flag } from '../present/schemas.ts'
 import { findForChange, findSession } from '../session/session-access.ts'
@@ -35,12 +35,12 @@ const octets = {
 }
 
 /** Moving a session: out as a bundle under a passphrase, in from a bundle or from a Baileys folder. */
-export function transferRoutes(app: ControlApp, kit: Kit): void {
+export function transferRoutes(app: ControlApp, services: Services): void {
   const tags = ['backups']
-  const { stores } = kit
+  const { stores } = services
 
   const startExport = declare(
-    kit,
+    services,
     { scope: 'control', of: 'tenant', idempotent: true },
     {
       method: 'post',
@@ -53,12 +53,12 @@ export function transferRoutes(app: ControlApp, kit: Kit): void {
     },
   )
   app.openapi(startExport, async (c) => {
-    const found = await findForChange(kit, c)
+    const found = await findForChange(services, c)
     return c.json(await presentExport(c, found, await requestExport(c, found)), 202)
   })
 
   const download = declare(
-    kit,
+    services,
     { scope: 'control', of: 'tenant', idempotent: true },
     {
       method: 'get',
@@ -84,7 +84,7 @@ export function transferRoutes(app: ControlApp, kit: Kit): void {
   )
   app.openapi(download, async (c) => {
     const { job: jobId, wait } = c.req.valid('query')
-    const found = await (jobId === undefined ? findForChange(kit, c) : findSession(kit, c))
+    const found = await (jobId === undefined ? findForChange(services, c) : findSession(services, c))
     const asked = jobId === undefined ? await requestExport(c, found) : await findExport(found, jobId)
     const job = await waitFor(c, found, asked, wait)
     if (job.state === 'open') return c.json(await presentExport(c, found, job), 202)
@@ -96,9 +96,9 @@ export function transferRoutes(app: ControlApp, kit: Kit): void {
     if (credentialsOf(found.session) === 'none') {
       throw new CodedError('no_state', 'There is nothing to export: the session was never paired.')
     }
-    const id = jobIdFor(kit, c, found, 'export')
+    const id = jobIdFor(services, c, found, 'export')
     const sealedPassphrase = await sealPassphrase(c, found, id)
-    return requestJob(kit, c, found, { kind: 'export', id, args: { sealedPassphrase } })
+    return requestJob(services, c, found, { kind: 'export', id, args: { sealedPassphrase } })
   }
 
   async function findExport(found: Found, id: string): Promise<Job> {
@@ -108,17 +108,17 @@ export function transferRoutes(app: ControlApp, kit: Kit): void {
   }
 
   async function waitFor(c: ControlContext, found: Found, asked: Job, waitS: number): Promise<Job> {
-    const untilMs = kit.clock.monotonicMs() + waitS * 1000
+    const untilMs = services.clock.monotonicMs() + waitS * 1000
     let job = asked
-    while (job.state === 'open' && kit.clock.monotonicMs() < untilMs && !c.req.raw.signal.aborted) {
-      await kit.clock.sleep(POLL_MS)
+    while (job.state === 'open' && services.clock.monotonicMs() < untilMs && !c.req.raw.signal.aborted) {
+      await services.clock.sleep(POLL_MS)
       job = (await stores.jobs.get(found.key, job.id)) ?? job
     }
     return job
   }
 
   async function presentExport(c: ControlContext, found: Found, job: Job) {
-    const answer = await presentWithJob(kit, c, found, job)
+    const answer = await presentWithJob(services, c, found, job)
     c.header('Location', `/v1/sessions/${found.session.id}/export?job=${job.id}`)
     return answer
   }
@@ -139,7 +139,7 @@ export function transferRoutes(app: ControlApp, kit: Kit): void {
   }
 
   const importInto = declare(
-    kit,
+    services,
     { scope: 'control', of: 'tenant', idempotent: true },
     {
       method: 'post',
@@ -166,13 +166,13 @@ export function transferRoutes(app: ControlApp, kit: Kit): void {
   )
   app.openapi(importInto, async (c) => {
     const { force, cleanlyStopped } = c.req.valid('query')
-    const found = await findForChange(kit, c)
+    const found = await findForChange(services, c)
     if (!force && credentialsOf(found.session) === 'good') {
       throw new CodedError('newer_state', 'The session has healthy credentials.')
     }
-    const id = jobIdFor(kit, c, found, 'import')
+    const id = jobIdFor(services, c, found, 'import')
     const earlier = await stores.jobs.get(found.key, id)
-    if (earlier) return c.json(await presentWithJob(kit, c, found, earlier), 202)
+    if (earlier) return c.json(await presentWithJob(services, c, found, earlier), 202)
 
     const type = c.req.header('content-type')?.toLowerCase()
     if (type === undefined) throw new CodedError('invalid_body', 'There is no bundle and no folder.')
@@ -184,8 +184,8 @@ export function transferRoutes(app: ControlApp, kit: Kit): void {
     const secret = isBundle ? { sealedPassphrase: await sealPassphrase(c, found, id) } : {}
     const object = await storeImport(c, found, id, bytes)
     const args = { object, format: isBundle ? 'bundle' : 'baileys', force, cleanlyStopped, ...secret }
-    const job = await requestJob(kit, c, found, { kind: 'import', id, args })
-    return c.json(await presentWithJob(kit, c, found, job), 202)
+    const job = await requestJob(services, c, found, { kind: 'import', id, args })
+    return c.json(await presentWithJob(services, c, found, job), 202)
   })
 
   async function storeImport(

@@ -3,7 +3,7 @@ import { parseSessionId, sessionKey } from '#shared/ids.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Owner, Session, Want } from '#shared/session.ts'
 import { noteChange } from '../http/audit.ts'
-import type { ControlContext, Kit } from '../http/context.ts'
+import type { ControlContext, Services } from '../http/context.ts'
 import { idFor } from '../http/idempotency.ts'
 import { presentSession } from '../present/present.ts'
 import type { PresentedSession } from '../present/present.ts'
@@ -19,9 +19,12 @@ export const keyOf = (c: ControlContext): SessionKey =>
   sessionKey(c.get('tenant'), parseSessionId(c.req.param('id') ?? ''))
 
 /** @throws CodedError `not_found`, also for what belongs to another tenant: its key is never even asked for */
-export async function findSession(kit: Kit, c: ControlContext): Promise<Found> {
+export async function findSession(services: Services, c: ControlContext): Promise<Found> {
   const key = keyOf(c)
-  const [session, owner] = await Promise.all([kit.stores.sessions.get(key), kit.stores.owners.get(key)])
+  const [session, owner] = await Promise.all([
+    services.stores.sessions.get(key),
+    services.stores.owners.get(key),
+  ])
   if (!session) throw noSession(c)
   return { key, session, owner }
 }
@@ -30,8 +33,8 @@ const noSession = (c: ControlContext): CodedError =>
   new CodedError('not_found', `There is no session ${JSON.stringify(c.req.param('id') ?? '')}.`)
 
 /** As `findSession`, for requests that want something of it. @throws CodedError `conflict` while it is being deleted */
-export async function findForChange(kit: Kit, c: ControlContext): Promise<Found> {
-  const found = await findSession(kit, c)
+export async function findForChange(services: Services, c: ControlContext): Promise<Found> {
+  const found = await findSession(services, c)
   if (found.session.want.deleting) {
     throw new CodedError('conflict', 'The session is being deleted; nothing of it can be changed any more.')
   }
@@ -40,12 +43,12 @@ export async function findForChange(kit: Kit, c: ControlContext): Promise<Found>
 
 /** The session as an answer; its ETag is the generation of the want. */
 export async function present(
-  kit: Kit,
+  services: Services,
   c: ControlContext,
   found: Omit<Found, 'key'>,
 ): Promise<PresentedSession> {
   c.header('ETag', `"${found.session.want.generation}"`)
-  return presentSession(found.session, found.owner, await kit.fleet.view())
+  return presentSession(found.session, found.owner, await services.fleet.view())
 }
 
 /** A want with some of its fields changed: everything but the generation, which the store counts. */
@@ -70,7 +73,7 @@ export function without(
  * @throws CodedError `stale`, `conflict`, `not_found`
  */
 export async function changeWant(
-  kit: Kit,
+  services: Services,
   c: ControlContext,
   found: Found,
   why: string,
@@ -78,7 +81,7 @@ export async function changeWant(
 ): Promise<Found> {
   const expectGeneration = ifMatch(c)
   let wrote = false
-  const session = await kit.stores.sessions.changeWant(
+  const session = await services.stores.sessions.changeWant(
     found.key,
     (want) => {
       const changed = change(want)
@@ -86,15 +89,15 @@ export async function changeWant(
       return changed
     },
     {
-      nonce: idFor(c, kit.random, 'want', found.key, why),
-      nowMs: kit.clock.nowMs(),
+      nonce: idFor(c, services.random, 'want', found.key, why),
+      nowMs: services.clock.nowMs(),
       ...(expectGeneration === undefined ? {} : { expectGeneration }),
     },
   )
   if (wrote) {
     const detail = { generation: session.want.generation }
     const [from, to] = [found.session.want.state, session.want.state]
-    await noteChange(kit, c, found.key, {
+    await noteChange(services, c, found.key, {
       kind: 'want',
       why,
       detail,

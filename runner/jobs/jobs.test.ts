@@ -22,7 +22,7 @@ async function begin(snapshot: () => Promise<never>) {
     lease,
     log: silent,
     live: new Map([[KEY, live]]),
-    tell: { event: () => undefined },
+    reporter: { event: () => undefined },
   } as unknown as RunnerContext
   const { id } = await stores.jobs.create(KEY, job(1, { kind: 'snapshot' }))
   await view.refreshJobs(KEY)

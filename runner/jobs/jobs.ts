@@ -28,9 +28,9 @@ export async function runJob(
   try {
     const result = await JOBS[job.kind]({ context, key, session, live, state: live.state, job })
     await stores.jobs.finish(key, id, { ...end, state: 'done', result })
-    context.tell.event(key, { kind: 'job', to: 'done', why: job.kind, epoch: live.state?.epoch ?? 0 })
+    context.reporter.event(key, { kind: 'job', to: 'done', why: job.kind, epoch: live.state?.epoch ?? 0 })
   } catch (thrown) {
-    if (hasCode(thrown, 'store_unavailable', 'overloaded', 'fenced', 'lease_lost', 'sealed')) throw thrown
+    if (hasCode(thrown, 'store_unavailable', 'overloaded', 'fenced', 'lease_lost', 'closed')) throw thrown
     const error = toError(thrown)
     // Whoever owns it by now does the job again, and may have been the reason why it failed here.
     if (context.live.get(key) !== live || !context.lease.isGood)
@@ -42,7 +42,7 @@ export async function runJob(
         : 'the runner met a bug; see its log'
     log.error({ error, sessionId: key, job: job.kind }, 'job failed')
     await stores.jobs.finish(key, id, { ...end, state: 'failed', error: { code, detail } })
-    context.tell.event(key, { kind: 'job', to: 'failed', why: `${job.kind}: ${code}` })
+    context.reporter.event(key, { kind: 'job', to: 'failed', why: `${job.kind}: ${code}` })
   }
   await view.refreshJobs(key)
   log.info(

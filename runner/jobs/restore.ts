@@ -1,7 +1,7 @@
 import { CodedError } from '#shared/errors.ts'
 import type { Job } from '#shared/store/job-store.ts'
 import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
-import { fence } from '../state/fence.ts'
+import { ratchetFence } from '../state/ratchet-fence.ts'
 import { CREDS_KEY } from '../state/record.ts'
 import { loadSnapshot } from '../state/rehydrate.ts'
 import { beginAfresh, type Result, type Work } from './work.ts'
@@ -18,7 +18,8 @@ export async function restore(work: Work): Promise<Result> {
     throw new CodedError('newer_state', `restore ${chosen.id}: the session has newer, healthy credentials`)
   }
   const records = await loadSnapshot(context, key, state.ring, chosen)
-  for (const [name, bytes] of fence(records, CREDS_KEY, context.clock.nowMs())) records.set(name, bytes)
+  for (const [name, bytes] of ratchetFence(records, CREDS_KEY, context.clock.nowMs()))
+    records.set(name, bytes)
   await live.closeSocket()
   live.verdict = undefined
   if (live.paired) await state.snapshot('restore', { label: 'before_restore' })
@@ -26,7 +27,7 @@ export async function restore(work: Work): Promise<Result> {
   await live.restarted()
   live.superseded = live.superseded?.filter(({ snapshot }) => snapshot !== chosen.id)
   beginAfresh(live)
-  context.tell.event(key, {
+  context.reporter.event(key, {
     kind: 'restore',
     why: chosen.id,
     epoch: state.epoch,

@@ -3,7 +3,7 @@ import { splitKey } from '#shared/ids.ts'
 import { jobSecretAad, openBytes, openSecret } from '#shared/sealed-secret.ts'
 import { exportBundle, openBundle } from '../state/bundle.ts'
 import { checkState } from '../state/check.ts'
-import { fence } from '../state/fence.ts'
+import { ratchetFence } from '../state/ratchet-fence.ts'
 import { importFolder } from '../state/import-folder.ts'
 import { CREDS_KEY } from '../state/record.ts'
 import type { RecordMap } from '../state/record-map.ts'
@@ -63,7 +63,8 @@ async function readImport(
   const cleanlyStopped = job.args['cleanlyStopped'] === true
   if (job.args['format'] === 'baileys') return importFolder(readFolder(bytes), { cleanlyStopped }, nowMs)
   const { records } = await openBundle(bytes, await passphraseOf(context, key, job))
-  if (!cleanlyStopped) for (const [name, value] of fence(records, CREDS_KEY, nowMs)) records.set(name, value)
+  if (!cleanlyStopped)
+    for (const [name, value] of ratchetFence(records, CREDS_KEY, nowMs)) records.set(name, value)
   return { records, warnings: [] }
 }
 

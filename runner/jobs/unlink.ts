@@ -13,7 +13,7 @@ export async function logout({ context, key, session, live, state }: Work): Prom
   live.verdict = undefined
   await state.reset([])
   await live.restarted()
-  live.bar = { phase: 'logged_out', why: 'logged out on request', until: undefined, untilMs: undefined }
+  live.block = { phase: 'logged_out', why: 'logged out on request', until: undefined, untilMs: undefined }
   context.log.info({ sessionId: key, unlinked }, 'session logged out')
   return { unlinked, snapshot: backup.id }
 }

@@ -17,10 +17,10 @@ export interface Work {
 
 export type Result = NonNullable<Job['result']>
 
-/** After the state was exchanged the session begins afresh: no bar, no count of failures, no verdict on the old connection. */
+/** After the state was exchanged the session begins afresh: no block, no count of failures, no verdict on the old connection. */
 export function beginAfresh(live: LiveSession): void {
   live.verdict = undefined
-  live.bar = undefined
+  live.block = undefined
   live.attempts = 0
   live.retryAtMs = 0
 }

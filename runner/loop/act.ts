@@ -45,7 +45,7 @@ export function stepFailed(context: RunnerContext, key: SessionKey, step: Step, 
   context.log.error({ error, sessionId: key, step: step.do }, 'step failed')
   if (isStoreTrouble(error)) return
   const live = context.live.get(key)
-  if (hasCode(error, 'fenced', 'lease_lost', 'sealed')) return
+  if (hasCode(error, 'fenced', 'lease_lost', 'closed')) return
   if (live && !(error instanceof CodedError)) live.retryAtMs = context.clock.monotonicMs() + STEP_RETRY_MS
 }
 

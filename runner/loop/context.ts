@@ -17,9 +17,9 @@ import type { LiveSession } from '../session/live-session.ts'
 import type { LiveSessionDeps } from '../session/live-session-deps.ts'
 import type { DataKeys } from '../state/data-keys.ts'
 import type { WorkingCopies } from '../state/working-copy.ts'
-import type { Tell } from './tell.ts'
+import type { Reporter } from './reporter.ts'
 import type { View } from './view.ts'
-import type { SayFarewell } from '../whatsapp/socket.ts'
+import type { UnlinkDevice } from '../whatsapp/socket.ts'
 
 /** What the steps of one runner share. Wired once, in `runner.ts`. */
 export interface RunnerContext {
@@ -41,9 +41,9 @@ export interface RunnerContext {
   pacer: Pacer<SessionKey>
   breaker: FleetBreaker
   lag: LoopLag
-  tell: Tell
+  reporter: Reporter
   boot: BootReport
-  sayFarewell: SayFarewell
-  /** Sessions that have a superseded device say farewell right now. */
-  retiring: Set<SessionKey>
+  unlinkDevice: UnlinkDevice
+  /** Sessions that have a superseded device being unlinked right now. */
+  unlinking: Set<SessionKey>
 }

@@ -97,9 +97,9 @@ export class Housekeeping {
   async look(): Promise<void> {
     try {
       const { runners, preparations } = this.#context
-      const before = runners.picture
+      const before = runners.membership
       await runners.refresh()
-      if (runners.picture !== before) this.#passes.sweep()
+      if (runners.membership !== before) this.#passes.sweep()
       preparations.look()
       this.#lookAgain(runners.nextLookInMs())
     } catch (error) {
@@ -158,7 +158,7 @@ export class Housekeeping {
       authenticatedAt,
       lastActivityAt,
     }))
-    const key = nextToMove(sessions, runners.takers(), lease.id, this.#movedAt, clock.nowMs())
+    const key = nextToMove(sessions, runners.candidates(), lease.id, this.#movedAt, clock.nowMs())
     if (!key) return
     this.#movedAt.set(key, clock.nowMs())
     log.info({ sessionId: key }, 'session moves to the runner that should have it')

@@ -2,7 +2,15 @@ import { describe, expect, test } from 'vitest'
 import type { RunnerId } from '#shared/ids.ts'
 import type { PairingWindow, Phase, Status, Want } from '#shared/session.ts'
 import { job } from '#test/contract/samples.ts'
-import { DELETED, liftsBar, observe, openWindow, personSpoke, storedBar, type Sight } from './observe.ts'
+import {
+  DELETED,
+  liftsBar,
+  observe,
+  openWindow,
+  personSpoke,
+  storedBlock,
+  type Observation,
+} from './observe.ts'
 import { KEY, liveOf, sessionOf, statusOf } from '../runner.fixture.ts'
 
 /** Wall clock and monotonic clock have nothing to do with each other. */
@@ -21,7 +29,7 @@ const window = (more: Partial<PairingWindow> = {}): PairingWindow => ({
 const BAR_GENERATION = 5
 const later = BAR_GENERATION + 1
 
-describe('a bar is lifted', () => {
+describe('a block is lifted', () => {
   const rows: readonly [says: string, phase: Phase, want: Partial<Want>, lifted: boolean][] = [
     ['E1 never by itself', 'conflict', { generation: later }, false],
     ['by a resume that came later', 'conflict', { generation: later, resume: later }, true],
@@ -55,32 +63,32 @@ test('a person spoke who asked for another try since the status was written', ()
   expect(personSpoke(sessionOf({ want: { restart: 1 }, status: undefined }))).toBe(true)
 })
 
-describe('the bar of a stored status', () => {
-  const barOf = (status: Partial<Status> | undefined, want: Partial<Want> = {}) =>
-    storedBar(sessionOf({ want, status: status && statusOf(status) }), NOW)
+describe('the block of a stored status', () => {
+  const blockOf = (status: Partial<Status> | undefined, want: Partial<Want> = {}) =>
+    storedBlock(sessionOf({ want, status: status && statusOf(status) }), NOW)
 
   test.for(['conflict', 'logged_out', 'banned', 'failed', 'restricted'] as const)('E1 is %s', (phase) => {
-    expect(barOf({ phase })).toEqual({ phase, until: undefined })
+    expect(blockOf({ phase })).toEqual({ phase, until: undefined })
   })
 
   test.for(['connected', 'backing_off', 'stopped', 'pending', 'unpaired', 'outdated'] as const)(
     'is nothing for %s',
     (phase) => {
-      expect(barOf({ phase })).toBeUndefined()
+      expect(blockOf({ phase })).toBeUndefined()
     },
   )
 
   test('is nothing for a session that nobody has looked at', () => {
-    expect(barOf(undefined)).toBeUndefined()
+    expect(blockOf(undefined)).toBeUndefined()
   })
 
   test('D1 a restriction ends at its time', () => {
-    expect(barOf({ phase: 'restricted', until: NOW + 1 })).toEqual({ phase: 'restricted', until: NOW + 1 })
-    expect(barOf({ phase: 'restricted', until: NOW })).toBeUndefined()
+    expect(blockOf({ phase: 'restricted', until: NOW + 1 })).toEqual({ phase: 'restricted', until: NOW + 1 })
+    expect(blockOf({ phase: 'restricted', until: NOW })).toBeUndefined()
   })
 
   test('ends with a person’s word', () => {
-    expect(barOf({ phase: 'conflict' }, { generation: 2, resume: 2 })).toBeUndefined()
+    expect(blockOf({ phase: 'conflict' }, { generation: 2, resume: 2 })).toBeUndefined()
   })
 })
 
@@ -113,7 +121,7 @@ describe('a pairing window is open', () => {
 })
 
 describe('observing', () => {
-  const see = (more: Partial<Sight> = {}) =>
+  const see = (more: Partial<Observation> = {}) =>
     observe({
       key: KEY,
       session: sessionOf(),
@@ -125,7 +133,7 @@ describe('observing', () => {
       leaving: false,
       me: 'me',
       ownerAlive: true,
-      leftOver: false,
+      unreleased: false,
       claimAtMs: 0,
       breakerUntilMs: 0,
       nowMs: NOW,
@@ -142,13 +150,13 @@ describe('observing', () => {
         draining: false,
         leaving: false,
         owner: 'ours',
-        leftOver: false,
+        unreleased: false,
         claimAtMs: 0,
         state: 'loaded',
         paired: true,
         socket: 'open',
         socketGeneration: 1,
-        bar: undefined,
+        block: undefined,
         retryAtMs: 0,
         breakerUntilMs: 0,
         job: undefined,
@@ -185,15 +193,15 @@ describe('observing', () => {
     const status = statusOf({ phase: 'restricted', until: NOW + 900 })
     const { have } = see({ ...bare, session: sessionOf({ want: { pairing }, status }) })
     expect(have.pairingUntilMs).toBe(MONOTONIC + 700)
-    expect(have.bar).toEqual({ untilMs: MONOTONIC + 900 })
+    expect(have.block).toEqual({ untilMs: MONOTONIC + 900 })
   })
 
-  test('a rehydrated session has the bar that it has here, not that of the status', () => {
+  test('a rehydrated session has the block that it has here, not that of the status', () => {
     const session = sessionOf({ status: statusOf({ phase: 'failed' }) })
-    expect(see({ ...bare, session }).have.bar).toEqual({ untilMs: undefined })
-    expect(see({ session, live: liveOf() }).have.bar).toBeUndefined()
-    const bar = { phase: 'conflict', why: 'x', until: undefined, untilMs: undefined } as const
-    expect(see({ live: liveOf({ bar }) }).have.bar).toEqual({ untilMs: undefined })
+    expect(see({ ...bare, session }).have.block).toEqual({ untilMs: undefined })
+    expect(see({ session, live: liveOf() }).have.block).toBeUndefined()
+    const block = { phase: 'conflict', why: 'x', until: undefined, untilMs: undefined } as const
+    expect(see({ live: liveOf({ block }) }).have.block).toEqual({ untilMs: undefined })
   })
 
   test('A4 a replacing window stands for unpaired, and moves a paired connection out of the way', () => {

@@ -5,7 +5,7 @@ import type { Have, PlanWant } from './plan.ts'
 import type { LiveSession } from '../session/live-session.ts'
 
 /** What observing looks at; plain values, so that a pass sees one moment. */
-export interface Sight {
+export interface Observation {
   key: SessionKey
   session: Session
   owner: Owner | undefined
@@ -18,7 +18,7 @@ export interface Sight {
   /** Whether the owner's runner is alive. */
   ownerAlive: boolean
   /** It is in this runner's name without being its own. */
-  leftOver: boolean
+  unreleased: boolean
   claimAtMs: number
   breakerUntilMs: number
   nowMs: number
@@ -37,7 +37,7 @@ const BARRED: ReadonlySet<Status['phase']> = new Set([
   'restricted',
 ])
 
-/** A person's word that lifts a bar: a later resume or restart, or a pairing window where credentials are gone. */
+/** A person's word that lifts a block: a later resume or restart, or a pairing window where credentials are gone. */
 export function liftsBar(
   session: Session,
   phase: Status['phase'],
@@ -60,8 +60,8 @@ export function liftsBar(
 export const personSpoke = ({ want, status }: Pick<Session, 'want' | 'status'>): boolean =>
   Math.max(want.resume ?? 0, want.restart ?? 0) > (status?.observedGeneration ?? 0)
 
-/** The bar that a stored status means, for a session that is not live here. */
-export function storedBar(
+/** The block that a stored status means, for a session that is not live here. */
+export function storedBlock(
   session: Session,
   nowMs: number,
 ): { phase: Status['phase']; until: number | undefined } | undefined {
@@ -88,20 +88,20 @@ export function openWindow(
 }
 
 /** Gathers what `plan` needs. Pure. */
-export function observe(sight: Sight): { want: PlanWant; have: Have } {
-  const { session, owner, live, nowMs, monotonicMs } = sight
+export function observe(observation: Observation): { want: PlanWant; have: Have } {
+  const { session, owner, live, nowMs, monotonicMs } = observation
   const { want, status } = session
   const window = openWindow(session, live, nowMs)
   const replacing = window?.replace === true
   const paired =
     (live?.state ? live.paired : status?.authenticatedAt !== undefined && status.phase !== 'logged_out') &&
     !replacing
-  const bar = live?.bar
-    ? { untilMs: live.bar.untilMs }
+  const block = live?.block
+    ? { untilMs: live.block.untilMs }
     : live?.state
       ? undefined
-      : barOf(session, nowMs, monotonicMs)
-  const job = sight.jobs[0]
+      : blockOf(session, nowMs, monotonicMs)
+  const job = observation.jobs[0]
   // A connection shows the QR of the window that it was opened for, and no other.
   const forAnother =
     window !== undefined && live?.socketWindowId !== undefined && live.socketWindowId !== window.id
@@ -114,19 +114,19 @@ export function observe(sight: Sight): { want: PlanWant; have: Have } {
       restart,
     },
     have: {
-      lease: sight.lease,
-      draining: sight.draining,
-      leaving: sight.leaving,
-      owner: owner?.runnerId === sight.me ? 'ours' : sight.ownerAlive ? 'theirs' : 'claimable',
-      leftOver: sight.leftOver,
-      claimAtMs: sight.claimAtMs,
+      lease: observation.lease,
+      draining: observation.draining,
+      leaving: observation.leaving,
+      owner: owner?.runnerId === observation.me ? 'ours' : observation.ownerAlive ? 'theirs' : 'claimable',
+      unreleased: observation.unreleased,
+      claimAtMs: observation.claimAtMs,
       state: live?.state ? 'loaded' : 'none',
       paired,
       socket: live?.socketIs ?? 'none',
       socketGeneration: live?.socketGeneration ?? 0,
-      bar,
+      block,
       retryAtMs: live?.retryAtMs ?? 0,
-      breakerUntilMs: sight.breakerUntilMs,
+      breakerUntilMs: observation.breakerUntilMs,
       job: job && { id: job.id, kind: job.kind },
       pairingUntilMs: window ? monotonicMs + (window.expiresAtMs - nowMs) : 0,
       behind: (status?.observedGeneration ?? 0) < want.generation,
@@ -134,7 +134,7 @@ export function observe(sight: Sight): { want: PlanWant; have: Have } {
   }
 }
 
-function barOf(session: Session, nowMs: number, monotonicMs: number): Have['bar'] {
-  const bar = storedBar(session, nowMs)
-  return bar && { untilMs: bar.until === undefined ? undefined : monotonicMs + (bar.until - nowMs) }
+function blockOf(session: Session, nowMs: number, monotonicMs: number): Have['block'] {
+  const block = storedBlock(session, nowMs)
+  return block && { untilMs: block.until === undefined ? undefined : monotonicMs + (block.until - nowMs) }
 }

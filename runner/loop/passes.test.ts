@@ -41,7 +41,7 @@ async function begin(others: readonly string[], phase?: Status['phase'], predece
   await runners.refresh()
   const view = new View(stores, clock)
   await view.load()
-  const lease = { id: ME, isGood: true, stretch: 1, draining: false } as RunnerLease
+  const lease = { id: ME, isGood: true, term: 1, draining: false } as RunnerLease
   const lag = new LoopLag()
   const lateLogins = new LateLogins()
   const context = {
@@ -59,7 +59,7 @@ async function begin(others: readonly string[], phase?: Status['phase'], predece
     queue: { add: () => undefined, addAt: () => undefined },
     pacer: new Pacer({ perSecond: 10, atOnceMax: 10 }),
     breaker: new FleetBreaker(() => undefined),
-    tell: { status: () => undefined, event: () => undefined },
+    reporter: { status: () => undefined, event: () => undefined },
     boot: new BootReport(silent, clock.monotonicMs()),
     log: silent,
   } as unknown as RunnerContext

@@ -6,9 +6,9 @@ import { observe, personSpoke } from './observe.ts'
 import { plan, type Step } from './plan.ts'
 import { preferredRunner } from '../ownership/spread.ts'
 import { dropSession } from './steps/ownership.ts'
-import { retireSuperseded } from './steps/retire.ts'
+import { unlinkSuperseded } from './steps/unlink-superseded.ts'
 import { settleVerdict } from './steps/verdict.ts'
-import { tellStatus } from './tell-status.ts'
+import { reportStatus } from './report-status.ts'
 
 /** How long the runner that is not preferred leaves an unowned session to the one that is. */
 const GRACE_MS = 3_000
@@ -50,12 +50,12 @@ export class Passes {
     const step = this.#decide(key)
     if (!step) return
     if (step.do === 'rest') {
-      tellStatus(this.#context, key)
+      reportStatus(this.#context, key)
       if (step.why === 'not_ours') boot.elsewhere(key)
-      if (step.why === 'barred' && session.status)
+      if (step.why === 'blocked' && session.status)
         boot.note(key, session.status.phase, session.status.reason, clock.monotonicMs())
       if (step.untilMs !== undefined) queue.addAt(key, step.untilMs)
-      retireSuperseded(this.#context, key)
+      unlinkSuperseded(this.#context, key)
       await this.#maintain(key)
       return
     }
@@ -86,7 +86,7 @@ export class Passes {
       },
       'step taken',
     )
-    tellStatus(this.#context, key)
+    reportStatus(this.#context, key)
     // An open that has to wait its turn asked for its own timer.
     if (step.do !== 'open' || live.get(key)?.socketIs !== 'none') queue.add(key)
   }
@@ -114,7 +114,7 @@ export class Passes {
     const { view, live, lease, claims, runners, clock, breaker } = this.#context
     const session = view.sessions.get(key)
     if (!session) return undefined
-    const owner = claims.standing(key, view.owners.get(key))
+    const owner = claims.effectiveOwner(key, view.owners.get(key))
     const monotonicMs = clock.monotonicMs()
     const ownerAlive = owner?.runnerId === lease.id || runners.isOwned(owner, view.learnedMs(key))
     // The grace begins anew whenever it is set free.
@@ -130,7 +130,7 @@ export class Passes {
       leaving: this.#rules.isLeaving(key),
       me: lease.id,
       ownerAlive,
-      leftOver: claims.isLeftOver(key, view.owners.get(key)),
+      unreleased: claims.isLeftOver(key, view.owners.get(key)),
       claimAtMs:
         ownerAlive || isIdle(session, view.jobs.has(key)) ? Infinity : this.#claimAt(key, monotonicMs),
       breakerUntilMs: breaker.stoppedUntilMs,
@@ -147,21 +147,21 @@ export class Passes {
     if (live.size >= this.#rules.capacity || this.#rules.isLeaving(key)) return monotonicMs + FAILED_PASS_MS
     const since = this.#unownedSince.get(key) ?? monotonicMs
     this.#unownedSince.set(key, since)
-    const takers = runners.takers()
-    const hasOthers = takers.some(({ id }) => id !== lease.id)
+    const candidates = runners.candidates()
+    const hasOthers = candidates.some(({ id }) => id !== lease.id)
     if (hasOthers && lag.isHeldUp(monotonicMs)) return since + HELD_UP_GRACE_MS
-    const preferred = preferredRunner(key, takers)
+    const preferred = preferredRunner(key, candidates)
     return preferred === undefined || preferred.id === lease.id ? 0 : since + GRACE_MS
   }
 
   /** What an owned session needs from time to time: a snapshot when one is due. */
   async #maintain(key: SessionKey): Promise<void> {
-    const { live, clock, tell: out } = this.#context
+    const { live, clock, reporter } = this.#context
     const state = live.get(key)?.state
     const due = state?.snapshotDue(clock.nowMs())
     if (!state || !due) return
     const record = await state.snapshot(due)
-    out.event(key, {
+    reporter.event(key, {
       kind: 'snapshot',
       why: due,
       epoch: state.epoch,
@@ -183,7 +183,7 @@ export class Passes {
       }
       if (step.do === 'rest' && step.why === 'as_wanted') {
         // A write that was given up may have landed late, on top of a newer status.
-        tellStatus(this.#context, key)
+        reportStatus(this.#context, key)
         continue
       }
       queue.add(key)

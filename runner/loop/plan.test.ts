@@ -11,13 +11,13 @@ const calm: Have = {
   draining: false,
   leaving: false,
   owner: 'ours',
-  leftOver: false,
+  unreleased: false,
   claimAtMs: 0,
   state: 'loaded',
   paired: true,
   socket: 'open',
   socketGeneration: 1,
-  bar: undefined,
+  block: undefined,
   retryAtMs: 0,
   breakerUntilMs: 0,
   job: undefined,
@@ -60,16 +60,21 @@ const rows: readonly [says: string, want: PlanWant, have: Partial<Have>, step: S
   [
     'gives back what is left in its name while it drains',
     running,
-    { ...free, draining: true, leftOver: true },
+    { ...free, draining: true, unreleased: true },
     release,
   ],
-  ['claims anew what is left in its name', running, { ...free, leftOver: true }, claim],
-  ['E1 claims no session in conflict', running, { ...free, bar: forever }, rest('barred')],
-  ['waits for the end of a bar', running, { ...free, bar: { untilMs: 101 } }, rest('barred', 101)],
-  ['claims at the very end of a bar', running, { ...free, bar: { untilMs: 100 } }, claim],
-  ['claims a barred session to answer a new want', running, { ...free, bar: forever, behind: true }, claim],
-  ['claims a barred session for a job', running, { ...free, bar: forever, job }, claim],
-  ['claims a barred session to delete it', deleting, { ...free, bar: { untilMs: 101 } }, claim],
+  ['claims anew what is left in its name', running, { ...free, unreleased: true }, claim],
+  ['E1 claims no session in conflict', running, { ...free, block: forever }, rest('blocked')],
+  ['waits for the end of a block', running, { ...free, block: { untilMs: 101 } }, rest('blocked', 101)],
+  ['claims at the very end of a block', running, { ...free, block: { untilMs: 100 } }, claim],
+  [
+    'claims a blocked session to answer a new want',
+    running,
+    { ...free, block: forever, behind: true },
+    claim,
+  ],
+  ['claims a blocked session for a job', running, { ...free, block: forever, job }, claim],
+  ['claims a blocked session to delete it', deleting, { ...free, block: { untilMs: 101 } }, claim],
   ['claims a session that was paired', running, free, claim],
   ['A5 never starts a pairing by itself', running, { ...free, paired: false }, rest('unpaired')],
   ['claims for a pairing window', running, { ...free, paired: false, pairingUntilMs: 101 }, claim],
@@ -90,15 +95,15 @@ const rows: readonly [says: string, want: PlanWant, have: Partial<Have>, step: S
   ['does a job on an open connection', running, { job }, { do: 'job', ...job }],
   ['rehydrates before a job', running, { ...bare, job }, rehydrate],
   ['does the job of a stopped session', stopped, { ...idle, job }, { do: 'job', ...job }],
-  ['does the job of a barred session', running, { ...idle, bar: forever, job }, { do: 'job', ...job }],
+  ['does the job of a blocked session', running, { ...idle, block: forever, job }, { do: 'job', ...job }],
   ['closes what is to be stopped', stopped, {}, close('stopped')],
   ['closes what is to be stopped while it connects', stopped, { socket: 'connecting' }, close('stopped')],
   ['gives a stopped session back', stopped, idle, release],
 
-  ['E1 closes what is barred', running, { bar: forever }, close('barred')],
-  ['E1 gives a barred session back', running, { ...idle, bar: forever }, release],
-  ['gives back what is barred for a time', running, { ...idle, bar: { untilMs: 101 } }, release],
-  ['D1 connects again when its time is over', running, { ...idle, bar: { untilMs: 100 } }, open],
+  ['E1 closes what is blocked', running, { block: forever }, close('blocked')],
+  ['E1 gives a blocked session back', running, { ...idle, block: forever }, release],
+  ['gives back what is blocked for a time', running, { ...idle, block: { untilMs: 101 } }, release],
+  ['D1 connects again when its time is over', running, { ...idle, block: { untilMs: 100 } }, open],
   ['A3 rehydrates before it connects', running, bare, rehydrate],
   ['closes a pairing that is over', running, { paired: false }, close('pairing_over')],
   ['gives back what nobody pairs', running, { ...idle, paired: false }, release],
@@ -144,7 +149,7 @@ describe('the plan', () => {
   test('every step and every reason to close has a row', () => {
     const words = (step: Step): string => (step.do === 'close' ? `close ${step.why}` : step.do)
     const all = 'drop claim rehydrate open job remove release rest'.split(' ')
-    const closes = 'stopped restart barred pairing_over hand_over'.split(' ').map((why) => `close ${why}`)
+    const closes = 'stopped restart blocked pairing_over hand_over'.split(' ').map((why) => `close ${why}`)
     expect(new Set(rows.map(([, , , step]) => words(step)))).toEqual(new Set([...all, ...closes]))
   })
 })
@@ -160,13 +165,13 @@ const anyHave: fc.Arbitrary<Have> = fc.record({
   draining: fc.boolean(),
   leaving: fc.boolean(),
   owner: fc.constantFrom('ours', 'ours', 'theirs', 'claimable'),
-  leftOver: fc.boolean(),
+  unreleased: fc.boolean(),
   claimAtMs: anyTime,
   state: fc.constantFrom('none', 'loaded'),
   paired: fc.boolean(),
   socket: fc.constantFrom('none', 'connecting', 'open'),
   socketGeneration: fc.nat({ max: 3 }),
-  bar: fc.option(fc.record({ untilMs: fc.option(anyTime, { nil: undefined }) }), { nil: undefined }),
+  block: fc.option(fc.record({ untilMs: fc.option(anyTime, { nil: undefined }) }), { nil: undefined }),
   retryAtMs: anyTime,
   breakerUntilMs: anyTime,
   job: fc.option(fc.record({ id: fc.constant('j'), kind: fc.constantFrom(...JOB_KINDS) }), {
@@ -189,7 +194,7 @@ function obey({ want, have }: World, step: Step): World {
     case 'drop':
       return having(bare)
     case 'claim':
-      return having({ owner: 'ours', leftOver: false, ...bare })
+      return having({ owner: 'ours', unreleased: false, ...bare })
     case 'rehydrate':
       return told({ state: 'loaded' })
     case 'open':
@@ -205,7 +210,7 @@ function obey({ want, have }: World, step: Step): World {
       return told({
         ...free,
         owner: have.leaving ? 'theirs' : 'claimable',
-        leftOver: false,
+        unreleased: false,
         leaving: false,
       })
     case 'rest':
@@ -248,7 +253,7 @@ describe('whatever there is', () => {
       if (plan(want, have, NOW).do !== 'open') return
       expect(have).toMatchObject({ lease: 'good', owner: 'ours', state: 'loaded', socket: 'none' })
       expect(want).toMatchObject({ state: 'running', deleting: false })
-      expect(have.bar === undefined || Number(have.bar.untilMs) <= NOW).toBe(true)
+      expect(have.block === undefined || Number(have.block.untilMs) <= NOW).toBe(true)
       expect(have.paired || NOW < have.pairingUntilMs).toBe(true)
       expect(Math.max(have.retryAtMs, have.breakerUntilMs)).toBeLessThanOrEqual(NOW)
     })

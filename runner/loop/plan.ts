@@ -11,7 +11,7 @@ export interface Have {
   /** Who may open the socket. `claimable` covers free, released and run out. */
   owner: 'ours' | 'theirs' | 'claimable'
   /** For `claimable`: it stands in this runner's name all the same, so that nobody else takes it. */
-  leftOver: boolean
+  unreleased: boolean
   /** For `claimable`: from when on this runner may claim it (its preference, its grace, its capacity). */
   claimAtMs: number
   /** The working copy of this epoch. */
@@ -21,7 +21,7 @@ export interface Have {
   /** The generation that the socket was opened under. */
   socketGeneration: number
   /** Something keeps it closed until a person lifts it, or until a time. */
-  bar: { untilMs: number | undefined } | undefined
+  block: { untilMs: number | undefined } | undefined
   retryAtMs: number
   /** Until then nobody of the fleet connects. */
   breakerUntilMs: number
@@ -46,7 +46,7 @@ export const REST_REASONS = [
   'not_yet_claimable',
   'lease_lost',
   'draining',
-  'barred',
+  'blocked',
   'unpaired',
   'backing_off',
   'fleet_stopped',
@@ -60,7 +60,7 @@ export type Step =
   | { do: 'claim' }
   | { do: 'rehydrate' }
   | { do: 'open' }
-  | { do: 'close'; why: 'stopped' | 'restart' | 'barred' | 'pairing_over' | 'hand_over' }
+  | { do: 'close'; why: 'stopped' | 'restart' | 'blocked' | 'pairing_over' | 'hand_over' }
   | { do: 'job'; id: string; kind: JobKind }
   | { do: 'remove' } // the session is being deleted
   | { do: 'release' }
@@ -88,8 +88,8 @@ export function plan(want: PlanWant, have: Have, nowMs: number): Step {
   if (have.job) return act(have, { do: 'job', ...have.job })
   if (want.state === 'stopped') return letGo(have, 'stopped')
 
-  const barred = have.bar && (have.bar.untilMs === undefined || nowMs < have.bar.untilMs)
-  if (barred) return letGo(have, 'barred')
+  const blocked = have.block && (have.block.untilMs === undefined || nowMs < have.block.untilMs)
+  if (blocked) return letGo(have, 'blocked')
   if (have.state === 'none') return { do: 'rehydrate' }
   const pairing = nowMs < have.pairingUntilMs
   if (!have.paired && !pairing)
@@ -103,13 +103,13 @@ export function plan(want: PlanWant, have: Have, nowMs: number): Step {
 
 /** An unowned session is claimed only when there is something to do that needs an owner. */
 function claim(want: PlanWant, have: Have, nowMs: number): Step {
-  if (have.draining) return have.leftOver ? { do: 'release' } : rest('draining')
+  if (have.draining) return have.unreleased ? { do: 'release' } : rest('draining')
   const pairing = nowMs < have.pairingUntilMs
   const runs = want.state === 'running' && (have.paired || pairing || have.behind)
   const asked = want.deleting || have.job !== undefined || have.behind
-  if (have.bar && have.bar.untilMs === undefined && !asked) return rest('barred')
-  if (have.bar?.untilMs !== undefined && nowMs < have.bar.untilMs && !asked)
-    return rest('barred', have.bar.untilMs)
+  if (have.block && have.block.untilMs === undefined && !asked) return rest('blocked')
+  if (have.block?.untilMs !== undefined && nowMs < have.block.untilMs && !asked)
+    return rest('blocked', have.block.untilMs)
   if (!runs && !asked) return rest(want.state === 'running' ? 'unpaired' : 'nothing_to_do')
   if (nowMs < have.claimAtMs) return rest('not_yet_claimable', have.claimAtMs)
   return { do: 'claim' }
@@ -122,7 +122,7 @@ function act(have: Have, step: Step): Step {
 }
 
 /** No socket is wanted: close it, and give the ownership back, so that nobody holds what nobody needs. */
-function letGo(have: Have, why: 'stopped' | 'barred'): Step {
+function letGo(have: Have, why: 'stopped' | 'blocked'): Step {
   return have.socket === 'none' ? { do: 'release' } : { do: 'close', why }
 }
 

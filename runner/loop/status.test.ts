@@ -18,7 +18,7 @@ const facts = (more: Partial<StatusFacts> = {}): StatusFacts => ({
   ...more,
 })
 
-const bar = (phase: Phase) => ({ phase, why: 'because', until: undefined, untilMs: undefined })
+const block = (phase: Phase) => ({ phase, why: 'because', until: undefined, untilMs: undefined })
 const unpaired = { paired: false }
 const stopped = sessionOf({ want: { state: 'stopped' } })
 
@@ -27,12 +27,12 @@ const rows: readonly [Phase, says: string, Partial<LiveSession>, Partial<StatusF
   ['connected', 'with an open socket', { socketIs: 'open' }, {}],
   ['connected', 'until its socket is closed, though it is to stop', { socketIs: 'open' }, {}, stopped],
   ['stopped', 'when nothing is wanted', {}, {}, stopped],
-  ['logged_out', 'also when it is stopped', { bar: bar('logged_out') }, {}, stopped],
+  ['logged_out', 'also when it is stopped', { block: block('logged_out') }, {}, stopped],
   ['rehydrating', 'without a state', { state: undefined }, {}],
-  ['conflict', 'for a person', { bar: bar('conflict') }, {}],
-  ['restricted', 'for a time', { bar: bar('restricted') }, {}],
-  ['banned', 'for a person', { bar: bar('banned') }, {}],
-  ['failed', 'also without a state', { bar: bar('failed'), state: undefined }, {}],
+  ['conflict', 'for a person', { block: block('conflict') }, {}],
+  ['restricted', 'for a time', { block: block('restricted') }, {}],
+  ['banned', 'for a person', { block: block('banned') }, {}],
+  ['failed', 'also without a state', { block: block('failed'), state: undefined }, {}],
   ['unpaired', 'without credentials', unpaired, {}],
   ['pairing', 'while a window is open', { ...unpaired, socketIs: 'connecting' }, { pairingOpen: true }],
   ['connecting', 'with a socket on its way', { socketIs: 'connecting' }, { fleetStopped: true }],
@@ -111,7 +111,7 @@ describe('the status', () => {
     const before = { jid: me.jid, authenticatedAt: 4 }
     expect(tell(unpaired, { before })).not.toMatchObject({ phone: expect.anything() })
     expect(tell(unpaired, { before })).not.toHaveProperty('authenticatedAt')
-    const loggedOut = tell({ ...unpaired, bar: bar('logged_out') }, { before })
+    const loggedOut = tell({ ...unpaired, block: block('logged_out') }, { before })
     expect(loggedOut).toMatchObject({ phone: '491701234567', authenticatedAt: 4 })
   })
 
@@ -134,8 +134,8 @@ describe('the status', () => {
   })
 
   test('E1 says why a person is needed, and until when a restriction lasts', () => {
-    const restricted = { ...bar('restricted'), until: NOW + 5, untilMs: MONOTONIC + 5 }
-    expect(tell({ bar: restricted })).toMatchObject({ reason: 'because', until: NOW + 5 })
+    const restricted = { ...block('restricted'), until: NOW + 5, untilMs: MONOTONIC + 5 }
+    expect(tell({ block: restricted })).toMatchObject({ reason: 'because', until: NOW + 5 })
     expect(tell(unpaired).reason).toMatch(/pairing/)
     expect(tell({ retryAtMs: Infinity }, {}, { fleetStopped: true }).reason).toMatch(/version/)
   })

@@ -22,8 +22,8 @@ const REASONS: Partial<Record<Phase, string>> = {
 /** The one word for where a session is. Pure. */
 export function phaseOf(live: LiveSession, session: Session, facts: StatusFacts): Phase {
   if (live.socketIs === 'open') return 'connected'
-  if (session.want.state === 'stopped') return live.bar ? live.bar.phase : 'stopped'
-  if (live.bar) return live.bar.phase
+  if (session.want.state === 'stopped') return live.block ? live.block.phase : 'stopped'
+  if (live.block) return live.block.phase
   if (!live.state) return 'rehydrating'
   if (!live.paired) return facts.pairingOpen ? 'pairing' : 'unpaired'
   if (live.socketIs === 'connecting') return 'connecting'
@@ -68,7 +68,7 @@ export function statusOf(live: LiveSession, session: Session, facts: StatusFacts
     ...(facts.loginMayBeLate ? { loginMayBeLate: true } : {}),
     attempts: live.attempts,
     ...(backingOff ? { nextAttemptAt: Math.round(facts.nowMs + live.retryAtMs - facts.monotonicMs) } : {}),
-    ...(live.bar?.until === undefined ? {} : { until: live.bar.until }),
+    ...(live.block?.until === undefined ? {} : { until: live.block.until }),
     ...(snapshot
       ? { snapshot: { seq: snapshot.seq, at: snapshot.at, bytes: snapshot.bytes } }
       : before.snapshot
@@ -80,7 +80,7 @@ export function statusOf(live: LiveSession, session: Session, facts: StatusFacts
 }
 
 function reasonOf(live: LiveSession, phase: Phase): string | undefined {
-  if (live.bar && phase === live.bar.phase) return live.bar.why
+  if (live.block && phase === live.block.phase) return live.block.why
   if (phase === 'pairing' || phase === 'unpaired') return live.pairingNote ?? REASONS[phase]
   if (phase === 'backing_off') return live.lastDisconnect?.why
   return REASONS[phase]

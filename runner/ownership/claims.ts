@@ -2,10 +2,10 @@ import type { SessionKey } from '#shared/ids.ts'
 import type { Owner } from '#shared/session.ts'
 import type { RunnerLease } from './lease.ts'
 
-/** Under which unbroken stretch of the runner's lease which epoch was claimed. */
+/** Under which unbroken term of the runner's lease which epoch was claimed. */
 interface Claim {
   epoch: number
-  stretch: number
+  term: number
 }
 
 /**
@@ -40,8 +40,8 @@ export class Claims {
   }
 
   /** `stretch` is what the lease said before the claim was sent. */
-  won(key: SessionKey, epoch: number, stretch: number): void {
-    this.#claims.set(key, { epoch, stretch })
+  won(key: SessionKey, epoch: number, term: number): void {
+    this.#claims.set(key, { epoch, term })
   }
 
   /** For a release, before it is sent. */
@@ -50,8 +50,8 @@ export class Claims {
     this.#givenBack.set(key, epoch)
   }
 
-  /** The owner as it stands: what is in our name, and not claimed under the present stretch, is nobody's. */
-  standing(key: SessionKey, owner: Owner | undefined): Owner | undefined {
+  /** The owner as it stands: what is in our name, and not claimed under the present term, is nobody's. */
+  effectiveOwner(key: SessionKey, owner: Owner | undefined): Owner | undefined {
     if (owner?.runnerId !== this.#lease.id || this.#isGood(key, owner)) return owner
     return { epoch: owner.epoch, since: owner.since, nonce: owner.nonce }
   }
@@ -67,6 +67,6 @@ export class Claims {
 
   #isGood(key: SessionKey, { epoch }: Owner): boolean {
     const claim = this.#claims.get(key)
-    return claim?.epoch === epoch && claim.stretch === this.#lease.stretch
+    return claim?.epoch === epoch && claim.term === this.#lease.term
   }
 }

@@ -142,7 +142,7 @@ describe('a lease', () => {
   test('E7 whoever wakes up late hears of the loss before a renewal makes it good again', async () => {
     const { clock, lease, changed, script, told } = begin()
     await lease.start(changed)
-    const { stretch } = lease
+    const { term } = lease
     // A frozen process: the renewal that was under way comes back together with everything else.
     const frozen = Promise.withResolvers<void>()
     script.renew = [{ kind: 'delay', until: frozen.promise }, fault('store_unavailable')]
@@ -150,17 +150,17 @@ describe('a lease', () => {
     frozen.resolve()
     await clock.advance(PERIOD_MAX_MS)
     expect(told).toMatchObject([{ good: false }, { good: true }])
-    expect(lease.stretch).toBe(stretch + 1)
+    expect(lease.term).toBe(term + 1)
     await lease.end()
   })
 
   test('one renewal that fails is no loss', async () => {
     const { clock, lease, changed, script, told } = begin()
     await lease.start(changed)
-    const { stretch } = lease
+    const { term } = lease
     script.renew = [fault('store_unavailable')]
     await clock.advance(60_000)
-    expect([lease.isGood, lease.stretch, told]).toEqual([true, stretch, []])
+    expect([lease.isGood, lease.term, told]).toEqual([true, term, []])
     await lease.end()
   })
 

@@ -45,7 +45,7 @@ export class RunnerLease {
   #draining = false
   #loop: Promise<void> | undefined
   #changed: () => void = () => undefined
-  #stretch = 0
+  #term = 0
   #marginMs: number | undefined
   /** What was told last. */
   #toldGood = false
@@ -84,8 +84,8 @@ export class RunnerLease {
   }
 
   /** Grows whenever the lease is good after it was not: between two equal numbers it was never lost. */
-  get stretch(): number {
-    return this.#stretch
+  get term(): number {
+    return this.#term
   }
 
   get draining(): boolean {
@@ -177,7 +177,7 @@ export class RunnerLease {
       // Whoever woke up late hears of the loss first, even if this renewal makes it good again.
       this.#tell()
       this.#goodSinceMs = Math.max(sentMs, this.#goodSinceMs ?? sentMs)
-      if (!wasGood && this.isGood) this.#stretch++
+      if (!wasGood && this.isGood) this.#term++
       this.#watchExpiry()
       if (stored.draining && !this.#draining) {
         this.#draining = true

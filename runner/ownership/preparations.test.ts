@@ -173,12 +173,12 @@ describe('what is expected', () => {
       return [key, { ...(key.endsWith('free') ? {} : { runnerId }), epoch: EPOCH, since: 1, nonce: 'n' }]
     }),
   )
-  const expected = (takers: string[], me = ME) =>
+  const expected = (candidates: string[], me = ME) =>
     expectedOf(
       sessions,
       owners,
       new Set([OLD]),
-      takers.map((id) => ({ id, capacity: 1 })),
+      candidates.map((id) => ({ id, capacity: 1 })),
       me,
     ).map(({ key }) => key)
 
@@ -187,8 +187,8 @@ describe('what is expected', () => {
   })
 
   test('is expected by one runner only', () => {
-    const takers = ['a', 'b', 'c']
-    const all = takers.flatMap((id) => expected(takers, id as RunnerId))
+    const candidates = ['a', 'b', 'c']
+    const all = candidates.flatMap((id) => expected(candidates, id as RunnerId))
     expect(all.toSorted()).toEqual([keyOf('early'), keyOf('late')])
   })
 

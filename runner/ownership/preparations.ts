@@ -128,7 +128,7 @@ export class Preparations {
   }
 }
 
-interface Taker {
+interface Candidate {
   id: string
   capacity: number
 }
@@ -141,7 +141,7 @@ export function expectedOf(
   sessions: ReadonlyMap<SessionKey, Session>,
   owners: ReadonlyMap<SessionKey, Owner>,
   leaving: ReadonlySet<RunnerId>,
-  takers: readonly Taker[],
+  candidates: readonly Candidate[],
   me: RunnerId,
 ): readonly Expected[] {
   if (leaving.size === 0) return []
@@ -151,7 +151,7 @@ export function expectedOf(
     const session = sessions.get(key)
     if (session?.want.state !== 'running' || session.want.deleting || session.status?.phase !== 'connected')
       continue
-    if (preferredRunner(key, takers)?.id !== me) continue
+    if (preferredRunner(key, candidates)?.id !== me) continue
     found.push({ key, epoch, activeAt: session.status.lastActivityAt ?? 0 })
   }
   return found.toSorted((a, b) => a.activeAt - b.activeAt)

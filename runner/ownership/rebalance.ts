@@ -9,7 +9,7 @@ export interface Movable {
   lastActivityAt: number | undefined
 }
 
-interface Taker {
+interface Target {
   id: string
   capacity: number
   held: number
@@ -29,7 +29,7 @@ const COOL_DOWN_MS = 10 * 60_000
  */
 export function nextToMove(
   sessions: readonly Movable[],
-  takers: readonly Taker[],
+  targets: readonly Target[],
   me: string,
   movedAt: ReadonlyMap<SessionKey, number>,
   nowMs: number,
@@ -38,7 +38,7 @@ export function nextToMove(
     if (!connected || authenticatedAt === undefined || nowMs - authenticatedAt < FIRST_MINUTES_MS)
       return false
     if (nowMs - (movedAt.get(key) ?? -COOL_DOWN_MS) < COOL_DOWN_MS) return false
-    const preferred = preferredRunner(key, takers)
+    const preferred = preferredRunner(key, targets)
     return preferred !== undefined && preferred.id !== me && preferred.held < preferred.capacity
   })
   return candidates.toSorted((a, b) => (a.lastActivityAt ?? 0) - (b.lastActivityAt ?? 0))[0]?.key

@@ -14,7 +14,7 @@ describe('another runner', () => {
     expect(await after(2)).toBe(false)
   })
 
-  test('is dead at first sight when its lease ran out long ago', async () => {
+  test('is dead at first observation when its lease ran out long ago', async () => {
     const { renew, after } = begin()
     await renew()
     expect(await after(LEASE_MS + 1)).toBe(false)
@@ -178,8 +178,8 @@ describe('a session is owned', () => {
   })
 })
 
-describe('the picture', () => {
-  test('takers are those that live and do not drain', async () => {
+describe('the membership', () => {
+  test('candidates are those that live and do not drain', async () => {
     const { db, renew, seen, after } = begin()
     await renew(ME)
     await renew(runner('draining'), { draining: true })
@@ -187,16 +187,16 @@ describe('the picture', () => {
     await renew()
     db.provenDead.add(runner('dead'))
     await after(0)
-    expect(seen.takers().map(({ id }) => id)).toEqual([ME, OTHER])
+    expect(seen.candidates().map(({ id }) => id)).toEqual([ME, OTHER])
     expect(seen.all).toHaveLength(4)
   })
 
   test('changes when a runner appears, drains or dies, and not when it renews', async () => {
     const { runners, renew, seen, after } = begin()
-    const pictures: string[] = []
+    const memberships: string[] = []
     const look = async (ms: number): Promise<void> => {
       await after(ms)
-      if (seen.picture !== pictures.at(-1)) pictures.push(seen.picture)
+      if (seen.membership !== memberships.at(-1)) memberships.push(seen.membership)
     }
     await look(0)
     await renew()
@@ -206,7 +206,7 @@ describe('the picture', () => {
     await runners.drain(OTHER)
     await look(1)
     await look(LEASE_MS)
-    expect(pictures).toEqual(['', 'other:true:false', 'other:true:true', 'other:false:true'])
+    expect(memberships).toEqual(['', 'other:true:false', 'other:true:true', 'other:false:true'])
   })
 
   test('says when the lease of a runner runs out if its beat does not change', async () => {

@@ -110,7 +110,7 @@ export class RunnersSeen {
   }
 
   /** Runners that may take sessions. */
-  takers(): readonly RunnerRecord[] {
+  candidates(): readonly RunnerRecord[] {
     return this.all.flatMap(({ record }) => (!record.draining && this.isAlive(record.id) ? [record] : []))
   }
 
@@ -142,7 +142,7 @@ export class RunnersSeen {
   }
 
   /** Changes when a runner appears, dies or begins to drain. */
-  get picture(): string {
+  get membership(): string {
     return this.all
       .map(({ record }) => `${record.id}:${this.isAlive(record.id)}:${record.draining}`)
       .join(' ')

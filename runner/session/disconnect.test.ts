@@ -55,7 +55,7 @@ describe('the close-reason table', () => {
     const verdict = judgeClose(report)
     const next = verdict.next
     const said =
-      next.do === 'bar'
+      next.do === 'block'
         ? next.phase
         : next.do === 'back_off' && next.triesMax !== undefined
           ? `back_off ≤ ${next.triesMax}`

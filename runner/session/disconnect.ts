@@ -10,7 +10,7 @@ export interface Verdict {
     | { do: 'reconnect' } // at once, not a failure
     | { do: 'back_off'; triesMax?: number } // counts as a failure; past `triesMax` in a row it ends in `failed`
     | { do: 'arbitrate' } // ownership is presumed lost: who has it now?
-    | { do: 'bar'; phase: Phase; forMs?: number } // until a person, or for a time
+    | { do: 'block'; phase: Phase; forMs?: number } // until a person, or for a time
     | { do: 'unpaired' }
   /** We gave it up without a word of the server: a login that was sent before may still arrive. */
   loginMayBeLate?: boolean
@@ -32,10 +32,10 @@ const REFUSED_TRIES = 3
 /** How long a temporary ban is taken to last when the server does not say. */
 const BAN_UNKNOWN_MS = 3_600_000
 
-const bar = (why: string, phase: Phase, alert: boolean): Verdict => ({
+const block = (why: string, phase: Phase, alert: boolean): Verdict => ({
   why,
   credentials: 'archive',
-  next: { do: 'bar', phase },
+  next: { do: 'block', phase },
   alert,
 })
 const backOff = (why: string, more: Partial<Verdict> = {}): Verdict => ({
@@ -65,7 +65,7 @@ export const CLOSE_TABLE: Readonly<Record<string, Row>> = {
   },
   device_removed: {
     when: ({ conflict }) => conflict === 'device_removed',
-    verdict: bar('device_removed', 'logged_out', true),
+    verdict: block('device_removed', 'logged_out', true),
   },
   replaced: {
     when: (close) => close.conflict === 'replaced' || close.status === 440,
@@ -81,7 +81,7 @@ export const CLOSE_TABLE: Readonly<Record<string, Row>> = {
   },
   timed_out: { when: status(408), verdict: backOff('timed_out', { loginMayBeLate: true }) },
   connection_closed: { when: status(428), verdict: backOff('connection_closed') },
-  logged_out: { when: status(401), verdict: bar('logged_out', 'logged_out', true) },
+  logged_out: { when: status(401), verdict: block('logged_out', 'logged_out', true) },
   temporary_ban: {
     when: status(402),
     verdict: ({ attributes }) => {
@@ -90,12 +90,12 @@ export const CLOSE_TABLE: Readonly<Record<string, Row>> = {
       return {
         why: 'temporary_ban',
         credentials: 'keep',
-        next: { do: 'bar', phase: 'restricted', forMs },
+        next: { do: 'block', phase: 'restricted', forMs },
         alert: true,
       }
     },
   },
-  banned: { when: status(403, 406), verdict: bar('banned', 'banned', true) },
+  banned: { when: status(403, 406), verdict: block('banned', 'banned', true) },
   outdated: {
     when: status(405),
     verdict: {

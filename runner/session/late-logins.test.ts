@@ -3,7 +3,7 @@ import { keyOf } from '../runner.fixture.ts'
 import { LateLogins } from './late-logins.ts'
 
 const SHOP = keyOf('shop')
-const BAR = keyOf('bar')
+const BAR = keyOf('block')
 
 test('a login that was given up explains one 440 of its session, and no second', () => {
   const logins = new LateLogins()

@@ -8,7 +8,7 @@ import { SessionState } from '../state/session-state.ts'
 import { isPaired } from '../whatsapp/auth-state.ts'
 import { Inbox } from '../whatsapp/inbox.ts'
 import type { CloseReport, SocketEvents, WhatsAppSocket } from '../whatsapp/socket.ts'
-import type { Bar } from './bar.ts'
+import type { Block } from './block.ts'
 import { InboxDeliverer } from './inbox-deliverer.ts'
 import type { LiveSessionDeps } from './live-session-deps.ts'
 import { OutboxSender } from './outbox-sender.ts'
@@ -32,7 +32,7 @@ export class LiveSession {
   connectingSinceMs = 0
   connectedSinceMs: number | undefined
   paired = false
-  bar: Bar | undefined
+  block: Block | undefined
   retryAtMs = 0
   attempts = 0
   /** Closes in a row for one and the same reason: what ends after a few tries is counted by itself. */
@@ -52,9 +52,9 @@ export class LiveSession {
   /** What this session was before; `undefined` until its state was rebuilt. */
   superseded: readonly SupersededDevice[] | undefined
   /** Monotonic: no superseded device is tried before. */
-  retireAtMs = 0
-  /** Ends the farewell of a superseded device that is under way. */
-  stopRetiring: AbortController | undefined
+  unlinkAtMs = 0
+  /** Ends the unlinking of a superseded device that is under way. */
+  stopUnlinking: AbortController | undefined
   connects = 0
   disconnects = 0
   #outbox: OutboxSender | undefined
@@ -107,7 +107,7 @@ export class LiveSession {
     const inbox = this.#inbox
     if (!state || !inbox) throw new Error('a session is rehydrated before it connects')
     this.socketIs = 'connecting'
-    state.quiet = false
+    state.atRest = false
     this.socketGeneration = generation
     this.socketPaired = this.paired
     this.socketWindowId = pairing?.id
@@ -246,17 +246,17 @@ export class LiveSession {
 
   /** Ends the connection in order, everything that was received told. Resolves when the socket is gone. */
   async closeSocket(): Promise<void> {
-    // What comes next may be a restore, after which the device that says farewell is the live one.
-    this.stopRetiring?.abort()
+    // What comes next may be a restore, after which the device that is being unlinked is the live one.
+    this.stopUnlinking?.abort()
     await this.#outbox?.closed()
     await this.socket?.handOver()
-    if (this.state) this.state.quiet = true
+    if (this.state) this.state.atRest = true
     this.shown = undefined
   }
 
   /** Ends at once; the state is of no use any more. Nothing is written. */
   drop(why: string): void {
-    this.stopRetiring?.abort()
+    this.stopUnlinking?.abort()
     this.#deliverer?.abandon()
     this.state?.journal.abandon(new CodedError('lease_lost', `drop session: ${why}`))
     this.state = undefined
@@ -273,7 +273,7 @@ export class LiveSession {
     await this.#deliverer?.close()
     const { state } = this
     if (!state || state.broken) return
-    state.journal.seal()
+    state.journal.close()
     await state.journal.flush().catch((error: unknown) => {
       this.#deps.log.warn({ error: toError(error), sessionId: this.key }, 'the last entries were not written')
     })

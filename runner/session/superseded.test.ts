@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { SupersededDevice } from '#shared/session.ts'
 import { snapshot } from '#test/contract/samples.ts'
-import type { CloseReport, Farewell } from '../whatsapp/socket.ts'
-import { compareDevices, judgeFarewell, supersededBy, withDevice } from './superseded.ts'
+import type { CloseReport, UnlinkOutcome } from '../whatsapp/socket.ts'
+import { compareDevices, judgeUnlink, supersededBy, withDevice } from './superseded.ts'
 
 const device = (name: string, more: Partial<SupersededDevice> = {}): SupersededDevice => ({
   snapshot: name,
@@ -59,8 +59,8 @@ describe('A4 the live device is never taken for the one that it replaced', () =>
     ['another key under the same number', creds('491701:2@s.whatsapp.net', 1), 'number_taken'],
     ['another device of the account', creds('491701:1@s.whatsapp.net', 1), 'another'],
     ['the same number of another account', creds('491702:2@s.whatsapp.net', 1), 'another'],
-  ] as const)('%s is told apart', ([, archived, standing]) => {
-    expect(compareDevices(archived, live)).toBe(standing)
+  ] as const)('%s is told apart', ([, archived, relation]) => {
+    expect(compareDevices(archived, live)).toBe(relation)
   })
 
   test('keys are compared as bytes, however they are kept', () => {
@@ -75,7 +75,7 @@ describe('A4 the live device is never taken for the one that it replaced', () =>
 })
 
 describe('A4 the last connection of a device', () => {
-  const closed = (report: Partial<CloseReport>, asked = false): Farewell => ({
+  const closed = (report: Partial<CloseReport>, asked = false): UnlinkOutcome => ({
     ended: 'closed',
     asked,
     report: { message: 'closed', ...report },
@@ -83,7 +83,7 @@ describe('A4 the last connection of a device', () => {
   const confirmed = 'WhatsApp confirmed that it is unlinked'
   const gone = 'it was not linked any more'
 
-  test.for<[what: string, Farewell, state: SupersededDevice['state'], why: string]>([
+  test.for<[what: string, UnlinkOutcome, state: SupersededDevice['state'], why: string]>([
     ['a confirmation', { ended: 'confirmed' }, 'retired', confirmed],
     [
       'the end that unlinking brings',
@@ -109,15 +109,15 @@ describe('A4 the last connection of a device', () => {
     ['a refusal of any other kind', closed({ status: 409 }), 'still_linked', 'refused'],
     ['a close of an unknown kind', closed({ status: 999 }), 'still_linked', 'unknown'],
     ['a refusal to unlink it', { ended: 'refused', code: 403 }, 'still_linked', '(403)'],
-  ])('with %s is judged for what it is', ([, farewell, state, why]) => {
-    const outcome = judgeFarewell(farewell, 0)
+  ])('with %s is judged for what it is', ([, answer, state, why]) => {
+    const outcome = judgeUnlink(answer, 0)
     expect(outcome).toMatchObject({ state, tries: 1, why: expect.stringContaining(why) })
     if (state === 'still_linked') expect(outcome.why).toContain('unlink it on the phone')
   })
 
   test('is tried three times where only the way there was in trouble, and then told', () => {
-    expect(judgeFarewell({ ended: 'no_answer' }, 1)).toMatchObject({ state: 'pending', tries: 2 })
-    expect(judgeFarewell({ ended: 'no_answer' }, 2)).toEqual({
+    expect(judgeUnlink({ ended: 'no_answer' }, 1)).toMatchObject({ state: 'pending', tries: 2 })
+    expect(judgeUnlink({ ended: 'no_answer' }, 2)).toEqual({
       state: 'still_linked',
       why: 'WhatsApp could not be asked in 3 tries (no answer); unlink it on the phone, under "Linked devices"',
       tries: 3,

@@ -1,7 +1,7 @@
 import type { SupersededDevice } from '#shared/session.ts'
 import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
 import { judgeClose } from './disconnect.ts'
-import type { Farewell } from '../whatsapp/socket.ts'
+import type { UnlinkOutcome } from '../whatsapp/socket.ts'
 
 /** Labels of backups whose device was put aside without being unlinked: a pairing that replaces, and a reset. */
 export const PUT_ASIDE: ReadonlySet<string | undefined> = new Set(['superseded', 'reset'])
@@ -70,25 +70,25 @@ export const onThePhone = (why: string): Outcome & { state: 'still_linked' } => 
 })
 
 /** What the last connection of a device means for it. Pure. */
-export function judgeFarewell(farewell: Farewell, triesBefore: number): Outcome {
+export function judgeUnlink(answer: UnlinkOutcome, triesBefore: number): Outcome {
   const tries = triesBefore + 1
   const again = (why: string): Outcome =>
     tries < TRIES_MAX
       ? { state: 'pending', why, tries }
       : { ...onThePhone(`WhatsApp could not be asked in ${tries} tries (${why})`), tries }
   const confirmed: Outcome = { state: 'retired', why: 'WhatsApp confirmed that it is unlinked', tries }
-  switch (farewell.ended) {
+  switch (answer.ended) {
     case 'confirmed':
       return confirmed
     case 'refused':
-      return { ...onThePhone(`WhatsApp refused to unlink it (${farewell.code ?? 'no code'})`), tries }
+      return { ...onThePhone(`WhatsApp refused to unlink it (${answer.code ?? 'no code'})`), tries }
     case 'no_answer':
       return again('no answer')
     case 'closed': {
-      const { why, next } = judgeClose(farewell.report)
+      const { why, next } = judgeClose(answer.report)
       // The end that unlinking brings may overtake the answer.
-      if (next.do === 'bar' && next.phase === 'logged_out')
-        return farewell.asked ? confirmed : { state: 'retired', why: 'it was not linked any more', tries }
+      if (next.do === 'block' && next.phase === 'logged_out')
+        return answer.asked ? confirmed : { state: 'retired', why: 'it was not linked any more', tries }
       if (next.do === 'arbitrate')
         return { ...onThePhone('another process uses its credentials (replaced)'), tries }
       if ((next.do === 'back_off' && next.triesMax === undefined) || next.do === 'reconnect')

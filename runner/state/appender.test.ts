@@ -53,7 +53,7 @@ describe('appending', () => {
   test('an older owner’s entry at its seq is told apart from being fenced', async () => {
     const bench = begin()
     bench.stored.set(1, { seq: 1, epoch: 2, nonce: 'theirs', sealed: bytes('x') })
-    await expect(bench.journal.mark('barrier')).rejects.toEqual(code('seq_taken'))
+    await expect(bench.journal.append('barrier')).rejects.toEqual(code('seq_taken'))
   })
 
   test('abandoned: all that waits is refused at once, even where the store never answers', async () => {

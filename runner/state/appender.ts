@@ -6,7 +6,7 @@ import type { Random } from '#shared/random.ts'
 import type { JournalEntry, JournalStore } from '#shared/store/journal-store.ts'
 import type { KeyRing } from './data-keys.ts'
 import { encodeEntry, type Before, type EntryBody } from './entry.ts'
-import { entryPlace } from './places.ts'
+import { entryAad } from './aad.ts'
 
 /** How long one entry may stay undurable before the session gives up its socket; the store is away, not slow, by then. */
 export const APPEND_WITHIN_MS = 60_000
@@ -48,7 +48,7 @@ export class Appender {
    */
   async append(seq: number, body: EntryBody, before: Before): Promise<void> {
     const { key, epoch, ring, clock, random, store } = this.#deps
-    const sealed = seal(ring().current, encodeEntry(body, before), entryPlace(key, epoch, seq))
+    const sealed = seal(ring().current, encodeEntry(body, before), entryAad(key, epoch, seq))
     const entry: JournalEntry = { seq, epoch, nonce: random.id(), sealed }
     const stopWatch = clock.after(this.#deps.appendWithinMs, () =>
       this.#journal.giveUp(new CodedError('store_unavailable', 'append entry: the store was away too long')),

@@ -54,7 +54,7 @@ export async function exportBundle(bundle: {
   const parts: Uint8Array[] = [Buffer.concat([head, checksum(head)])]
   const frames = [encodeCbor(meta), ...records.repack().map(({ packed }) => packed)]
   for (const [index, frame] of frames.entries()) {
-    const sealed = seal(key, frame, place(head, index, index === frames.length - 1))
+    const sealed = seal(key, frame, frameAad(head, index, index === frames.length - 1))
     const length = Buffer.alloc(4)
     length.writeUInt32BE(sealed.length)
     parts.push(length, sealed)
@@ -117,7 +117,7 @@ function openFrames(
 ): { records: RecordMap; meta: BundleMeta } {
   const find = (id: string): OpenKey | undefined => (id === KEY_ID ? key : undefined)
   const opened = frames.map((sealed, index) =>
-    open(find, sealed, place(head, index, index === frames.length - 1)),
+    open(find, sealed, frameAad(head, index, index === frames.length - 1)),
   )
   const [first, ...chunks] = opened
   if (!first) throw new CodedError('bad_bytes', 'open bundle: it is empty')
@@ -141,7 +141,7 @@ function toMeta(value: unknown): BundleMeta {
 
 const isPlain = (value: unknown): boolean => typeof value === 'string' || typeof value === 'number'
 
-const place = (head: Buffer, index: number, last: boolean): string =>
+const frameAad = (head: Buffer, index: number, last: boolean): string =>
   `bundle|${head.toString('hex')}|${index}|${last ? 'last' : 'more'}`
 
 const checksum = (head: Buffer): Buffer => createHash('sha256').update(head).digest().subarray(0, SUM_BYTES)

@@ -6,7 +6,7 @@ import type { Clock } from '#shared/clock.ts'
 import type { Random } from '#shared/random.ts'
 import type { DataKey, Session } from '#shared/session.ts'
 import type { Stores } from '#shared/store/stores.ts'
-import { dataKeyPlace } from './places.ts'
+import { dataKeyAad } from './aad.ts'
 
 /** The opened data keys of one session; in memory only. */
 export interface KeyRing {
@@ -22,12 +22,12 @@ export function dataKeys(deps: { stores: Pick<Stores, 'sessions' | 'keys'>; cloc
   const { stores, clock, random } = deps
 
   async function unwrap(key: SessionKey, dataKey: DataKey): Promise<OpenKey> {
-    return { id: dataKey.id, bytes: await stores.keys.unwrap(dataKey.wrapped, dataKeyPlace(key, dataKey.id)) }
+    return { id: dataKey.id, bytes: await stores.keys.unwrap(dataKey.wrapped, dataKeyAad(key, dataKey.id)) }
   }
 
   async function make(key: SessionKey): Promise<DataKey> {
     const id = random.id().slice(0, 8)
-    const { wrapped, keyVersion } = await stores.keys.wrap(randomBytes(32), dataKeyPlace(key, id))
+    const { wrapped, keyVersion } = await stores.keys.wrap(randomBytes(32), dataKeyAad(key, id))
     return { id, wrapped, keyVersion, createdAt: clock.nowMs() }
   }
 
@@ -77,7 +77,7 @@ export function dataKeys(deps: { stores: Pick<Stores, 'sessions' | 'keys'>; cloc
       for (const dataKey of known) {
         const open = ring.find(dataKey.id)
         if (dataKey.keyVersion === version || !open) continue
-        const { wrapped, keyVersion } = await stores.keys.wrap(open.bytes, dataKeyPlace(key, dataKey.id))
+        const { wrapped, keyVersion } = await stores.keys.wrap(open.bytes, dataKeyAad(key, dataKey.id))
         await stores.sessions.putDataKey(key, { ...dataKey, wrapped, keyVersion })
         count++
       }

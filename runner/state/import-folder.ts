@@ -1,7 +1,7 @@
 import { CodedError } from '#shared/errors.ts'
 import { maskPhone } from '#shared/log.ts'
 import { parseBufferJson, stringifyBufferJson } from './buffer-json.ts'
-import { fence, liftCounters } from './fence.ts'
+import { ratchetFence, liftCounters } from './ratchet-fence.ts'
 import { CREDS_FILE, recordOfFile, type FolderType } from './folder-names.ts'
 import { isPaired } from './paired.ts'
 import { CREDS_KEY, encodeValue, recordKey } from './record.ts'
@@ -40,7 +40,9 @@ export function importFolder(
     seen.add(outcome.key)
     records.set(outcome.key, outcome.value)
   }
-  const changes = options.cleanlyStopped ? liftCounters(records, CREDS_KEY) : fence(records, CREDS_KEY, nowMs)
+  const changes = options.cleanlyStopped
+    ? liftCounters(records, CREDS_KEY)
+    : ratchetFence(records, CREDS_KEY, nowMs)
   for (const [key, value] of changes) records.set(key, value)
   return { records, warnings: shortened(warnings) }
 }

@@ -60,14 +60,14 @@ describe('a journal', () => {
     expect(replayed(bench).content).toEqual({ 'session/1': 's' })
   })
 
-  test('sealed: later writes are refused, earlier ones still become durable', async () => {
+  test('closed: later writes are refused, earlier ones still become durable', async () => {
     const bench = begin()
     const release = bench.holdNext()
     const first = set(bench, 'a')
     await turn()
     const second = set(bench, 'b')
-    bench.journal.seal()
-    await expect(set(bench, 'c')).rejects.toEqual(code('sealed'))
+    bench.journal.close()
+    await expect(set(bench, 'c')).rejects.toEqual(code('closed'))
     release()
     await Promise.all([first, second, bench.journal.flush()])
     expect(replayed(bench).content).toEqual({ a: 'a', b: 'b' })
@@ -174,7 +174,7 @@ describe('a journal', () => {
     const say = (what: string) => () => order.push(what)
     const writes = [set(bench, 'a').then(say('a'))]
     await turn()
-    writes.push(set(bench, 'b').then(say('b')), bench.journal.mark('barrier').then(say('barrier')))
+    writes.push(set(bench, 'b').then(say('b')), bench.journal.append('barrier').then(say('barrier')))
     release()
     await Promise.all(writes)
     await set(bench, 'c')
@@ -185,7 +185,7 @@ describe('a journal', () => {
   test('what is set while a mark is on its way never overtakes it', async () => {
     const bench = begin()
     await set(bench, 'old')
-    const mark = bench.journal.mark('reset', [['creds/', bytes('new')]])
+    const mark = bench.journal.append('reset', [['creds/', bytes('new')]])
     const writes: Promise<void>[] = []
     for (let at = 0; at < 20; at++) {
       writes.push(set(bench, `k/${at}`))

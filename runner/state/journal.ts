@@ -6,7 +6,7 @@ import { Appender, type AppenderDeps } from './appender.ts'
 import type { KeyRing } from './data-keys.ts'
 import { decodeEntry, type Before, type EntryBody, type EntryKind } from './entry.ts'
 import { PendingChanges, type Change } from './pending-changes.ts'
-import { entryPlace } from './places.ts'
+import { entryAad } from './aad.ts'
 import type { Chunk, RecordMap } from './record-map.ts'
 
 /** Changes that only ride along are written after this time at the latest, when nothing else took them. */
@@ -23,7 +23,7 @@ interface Waiter {
  * Writes one session's journal under one epoch. `set` changes the memory at once and resolves when the entry that holds
  * the change is durable; everything that comes while an append is in flight goes out together in the next one.
  *
- * It is open until it is sealed (a hand-over: later writes are refused, earlier ones still become durable) or broken (it
+ * It is open until it is closed (a hand-over: later writes are refused, earlier ones still become durable) or broken (it
  * was fenced, or the store stayed away too long: memory is ahead of the store, so the session must be rehydrated).
  */
 export class SessionJournal {
@@ -39,7 +39,7 @@ export class SessionJournal {
   #inFlight: Promise<void> | undefined
   #captures: ((capture: Capture) => void)[] = []
   #cancelLazy: (() => void) | undefined
-  #state: 'open' | 'sealed' | 'broken' = 'open'
+  #state: 'open' | 'closed' | 'broken' = 'open'
   #replacing = false
   #broken: Error | undefined
 
@@ -65,7 +65,7 @@ export class SessionJournal {
   /**
    * Applies the changes at once and atomically, and resolves when they are durable. Lazy changes resolve at once,
    * ride with the next entry, and are written by themselves after a while; those that only `ride` wait for a next entry as
-   * long as it takes. @throws CodedError `sealed`, `fenced`, `store_unavailable`, `overloaded`, `conflict`
+   * long as it takes. @throws CodedError `closed`, `fenced`, `store_unavailable`, `overloaded`, `conflict`
    */
   set(changes: readonly Change[], options: { lazy?: boolean; ride?: boolean } = {}): Promise<void> {
     const refusal = this.#refusal()
@@ -101,8 +101,8 @@ export class SessionJournal {
   }
 
   /** From here on `set` throws; what was set before still becomes durable. */
-  seal(): void {
-    if (this.#state === 'open') this.#state = 'sealed'
+  close(): void {
+    if (this.#state === 'open') this.#state = 'closed'
   }
 
   /** Gives up: for a lost lease. Nothing is written any more, and all that waits is rejected. */
@@ -111,7 +111,7 @@ export class SessionJournal {
   }
 
   /** An entry of its own, of another kind than what `set` writes; durable when it resolves. */
-  mark(kind: Exclude<EntryKind, 'change'>, changes: readonly Change[] = []): Promise<void> {
+  append(kind: Exclude<EntryKind, 'change'>, changes: readonly Change[] = []): Promise<void> {
     return this.#alone({ kind, changes }, () => {
       if (kind === 'reset') this.#deps.records.clear()
       for (const [key, value] of changes) this.#deps.records.set(key, value)
@@ -155,7 +155,7 @@ export class SessionJournal {
 
   #refusal(): Error | undefined {
     if (this.#broken) return this.#broken
-    if (this.#state === 'sealed') return new CodedError('sealed', 'set after the session was sealed')
+    if (this.#state === 'closed') return new CodedError('closed', 'set after the session was closed')
     if (this.#replacing)
       return new CodedError('conflict', 'set while another state takes the place of this one')
     if (this.#pending.bytes > WAITING_BYTES_MAX)
@@ -289,6 +289,6 @@ export function openEntry(
   ring: KeyRing,
   records: RecordMap,
 ): EntryBody {
-  const bytes = open((keyId) => ring.find(keyId), entry.sealed, entryPlace(key, entry.epoch, entry.seq))
+  const bytes = open((keyId) => ring.find(keyId), entry.sealed, entryAad(key, entry.epoch, entry.seq))
   return decodeEntry(bytes, (name) => records.get(name))
 }

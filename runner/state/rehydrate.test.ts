@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { seal } from '#shared/envelope.ts'
 import type { JournalEntry } from '#shared/store/journal-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
-import { entryPlace } from './places.ts'
+import { entryAad } from './aad.ts'
 import { RecordMap } from './record-map.ts'
 import { failing, flipped, fresh, withJournal } from './rehydrate.fixture.ts'
 import { bytes, contentOf, KEY, openWorld, write, type World } from './testing.ts'
@@ -73,7 +73,7 @@ describe('rehydration', () => {
     const { state } = await lived(world)
     const { seq } = state.journal
     const later = Buffer.from([99, 1, 2, 3])
-    const sealed = seal((await world.ring()).current, later, entryPlace(KEY, 1, seq + 1))
+    const sealed = seal((await world.ring()).current, later, entryAad(KEY, 1, seq + 1))
     await world.stores.journal.append(KEY, { seq: seq + 1, epoch: 1, nonce: 'later', sealed })
     await expect(fresh(world)).rejects.toMatchObject({ code: 'newer_format' })
     const snapshots = await world.stores.snapshots.list(KEY)
@@ -203,7 +203,7 @@ describe('rehydration', () => {
 
     await using bare = await openWorld()
     const second = await lived(bare)
-    await second.state.journal.mark('jump')
+    await second.state.journal.append('jump')
     const short = await fresh(bare)
     expect(short).toMatchObject({ complete: false, headSeq: 7 })
     expect(contentOf(short.records)).toEqual(second.whole)

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { CodedError } from '#shared/errors.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import { openEntry } from './journal.ts'
-import { dataKeyPlace } from './places.ts'
+import { dataKeyAad } from './aad.ts'
 import { CREDS_KEY } from './record.ts'
 import { RecordMap } from './record-map.ts'
 import { dyingStores, entries } from './session-state.fixture.ts'
@@ -147,7 +147,7 @@ describe('a state', () => {
     await using world = await openWorld()
     const { stores } = world
     const late = { id: 'late-key', keyVersion: '1', createdAt: 1 }
-    const { wrapped } = await stores.keys.wrap(new Uint8Array(32).fill(9), dataKeyPlace(KEY, late.id))
+    const { wrapped } = await stores.keys.wrap(new Uint8Array(32).fill(9), dataKeyAad(KEY, late.id))
     let reads = 0
     const sessions: Stores['sessions'] = {
       ...stores.sessions,

@@ -7,7 +7,7 @@ import type { Session } from '#shared/session.ts'
 import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import type { DataKeys, KeyRing } from './data-keys.ts'
-import { fence, liftCounters } from './fence.ts'
+import { ratchetFence, liftCounters } from './ratchet-fence.ts'
 import { APPEND_WITHIN_MS } from './appender.ts'
 import { SessionJournal } from './journal.ts'
 import type { Change } from './pending-changes.ts'
@@ -54,7 +54,7 @@ export class SessionState {
   readonly rebuilt: Rehydrated
   readonly #deps: StateDeps
   /** No socket uses it: a snapshot of now is clean. */
-  quiet = true
+  atRest = true
   #ring: KeyRing
   #since: { bytes: number; entries: number }
   #lastSnapshot: SnapshotRecord | undefined
@@ -119,7 +119,7 @@ export class SessionState {
         throw new CodedError('fenced', 'open state: a newer owner wrote this journal')
       const state = new SessionState(deps, key, epoch, ring, rebuilt)
       try {
-        await state.journal.mark('barrier')
+        await state.journal.append('barrier')
       } catch (error) {
         if (hasCode(error, 'seq_taken')) continue
         throw error
@@ -129,7 +129,8 @@ export class SessionState {
         if (changes.length > 0) await state.journal.set(changes)
       } else if (!state.records.isEmpty) {
         const fenced = new RecordMap(state.records.repack())
-        for (const [name, value] of fence(fenced, CREDS_KEY, deps.clock.nowMs())) fenced.set(name, value)
+        for (const [name, value] of ratchetFence(fenced, CREDS_KEY, deps.clock.nowMs()))
+          fenced.set(name, value)
         await state.replaceBy(fenced, 'fallback')
       }
       return state
@@ -175,7 +176,7 @@ export class SessionState {
   snapshot(reason: string, more: { label?: string; clean?: boolean } = {}): Promise<SnapshotRecord> {
     return this.#inTurn(async () => {
       const capture = await this.journal.capture()
-      const note = { reason, clean: more.clean ?? this.quiet, ...(more.label ? { label: more.label } : {}) }
+      const note = { reason, clean: more.clean ?? this.atRest, ...(more.label ? { label: more.label } : {}) }
       return this.#counted(() => writeSnapshot(this.#deps, this.#at(), capture, note))
     })
   }
@@ -227,7 +228,7 @@ export class SessionState {
   async reset(records: readonly Change[]): Promise<void> {
     // The credentials of the connection before must not come back with the next entry.
     this.#creds = undefined
-    await this.journal.mark('reset', records)
+    await this.journal.append('reset', records)
   }
 
   /**

@@ -2,7 +2,7 @@ import { decodeCbor, encodeCbor } from '#shared/cbor.ts'
 import { open, seal, type OpenKey } from '#shared/envelope.ts'
 import { CodedError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
-import { chunkPlace } from './places.ts'
+import { chunkAad } from './aad.ts'
 import { readChunk, type Chunk } from './record-map.ts'
 
 /** Where in the life of a session a snapshot stands. */
@@ -36,8 +36,8 @@ export function* snapshotParts(
   yield bytes
   const list: readonly (Chunk | undefined)[] = chunks.length > 0 ? chunks : [undefined]
   for (const [index, chunk] of list.entries()) {
-    const place = chunkPlace(head.key, head.epoch, head.seq, index, index === list.length - 1)
-    const sealed = seal(key, encodeCbor(chunk ? [chunk.firstKey, chunk.packed] : []), place)
+    const aad = chunkAad(head.key, head.epoch, head.seq, index, index === list.length - 1)
+    const sealed = seal(key, encodeCbor(chunk ? [chunk.firstKey, chunk.packed] : []), aad)
     const length = Buffer.alloc(4)
     length.writeUInt32BE(sealed.length)
     yield length
@@ -56,8 +56,8 @@ export async function readSnapshot(
 ): Promise<readonly Chunk[]> {
   const frames = await readFrames(head, pieces)
   return frames.flatMap((sealed, index) => {
-    const place = chunkPlace(head.key, head.epoch, head.seq, index, index === frames.length - 1)
-    const chunk = toChunk(decodeCbor(open(find, sealed, place)))
+    const aad = chunkAad(head.key, head.epoch, head.seq, index, index === frames.length - 1)
+    const chunk = toChunk(decodeCbor(open(find, sealed, aad)))
     return chunk ? [chunk] : []
   })
 }

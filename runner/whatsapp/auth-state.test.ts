@@ -108,20 +108,20 @@ describe('the authentication state', () => {
     expect(state.journal.seq).toBe(seq)
   })
 
-  test('E7 after the seal nothing is stored', async () => {
+  test('E7 after it is closed nothing is stored', async () => {
     await using world = await openWorld()
     const { auth, keys, entries } = await begin(world)
     const before = await entries()
-    auth.seal()
-    await expect(keys.set(session(1))).rejects.toMatchObject({ code: 'sealed' })
-    await expect(keys.set({ 'device-list': { peer: ['0'] } })).rejects.toMatchObject({ code: 'sealed' })
+    auth.close()
+    await expect(keys.set(session(1))).rejects.toMatchObject({ code: 'closed' })
+    await expect(keys.set({ 'device-list': { peer: ['0'] } })).rejects.toMatchObject({ code: 'closed' })
     expect([await keys.get('session', ['peer.0']), await entries()]).toEqual([{}, before])
   })
 
-  test('the next connection over the same state is not sealed', async () => {
+  test('the next connection over the same state is open again', async () => {
     await using world = await openWorld()
     const { state, auth } = await begin(world)
-    auth.seal()
+    auth.close()
     const { keys } = connectionAuth(state)
     await keys.set(session(2))
     expect(await keys.get('session', ['peer.0'])).toEqual(session(2).session)

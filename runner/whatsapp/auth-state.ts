@@ -20,7 +20,7 @@ export const INBOX_TYPE = 'inbox'
 /** The authentication state of one connection. */
 export interface ConnectionAuth extends AuthenticationState {
   /** From here on `set` throws: nothing is stored any more whose receipt could not be sent. */
-  seal(): void
+  close(): void
 }
 
 /** What a connection needs of a session's state. */
@@ -39,14 +39,14 @@ export interface AuthSource {
 export function connectionAuth(state: AuthSource): ConnectionAuth {
   const creds = (state.storedCreds() as AuthenticationCreds | undefined) ?? initAuthCreds()
   state.followCreds(() => [CREDS_KEY, encodeValue(creds)])
-  let sealed = false
-  const seal = (): void => {
-    sealed = true
+  let closed = false
+  const close = (): void => {
+    closed = true
   }
-  return { creds, keys: keyStore(state, () => sealed), seal }
+  return { creds, keys: keyStore(state, () => closed), close }
 }
 
-function keyStore(state: AuthSource, isSealed: () => boolean): SignalKeyStore {
+function keyStore(state: AuthSource, isClosed: () => boolean): SignalKeyStore {
   return {
     get<T extends keyof SignalDataTypeMap>(type: T, ids: string[]): { [id: string]: SignalDataTypeMap[T] } {
       const values: { [id: string]: SignalDataTypeMap[T] } = {}
@@ -58,7 +58,7 @@ function keyStore(state: AuthSource, isSealed: () => boolean): SignalKeyStore {
     },
 
     set(data: SignalDataSet): Promise<void> {
-      if (isSealed()) return Promise.reject(new CodedError('sealed', 'set keys after the connection ended'))
+      if (isClosed()) return Promise.reject(new CodedError('closed', 'set keys after the connection ended'))
       const changes: Change[] = []
       let lazy = true
       for (const [type, values] of Object.entries(data)) {

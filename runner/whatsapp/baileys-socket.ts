@@ -64,7 +64,7 @@ export const unlinkRequest = (jid: string): BinaryNode => ({
   content: [{ tag: 'remove-companion-device', attrs: { jid, reason: 'user_initiated' } }],
 })
 
-/** The only file that makes Baileys sockets, but for the last one of a superseded device (`farewell.ts`). */
+/** The only file that makes Baileys sockets, but for the last one of a superseded device (`unlink-device.ts`). */
 export function baileysSockets(deps: {
   settings: BaileysSettings
   clock: Clock
@@ -121,7 +121,7 @@ class BaileysSocket implements WhatsAppSocket {
     })
     this.#raw = (this.#sock.ws as unknown as { socket: WebSocket | null }).socket ?? undefined
     if (this.#raw) guardWire(this.#raw, ask.state.journal, ask.mayWrite)
-    this.#raw?.prependOnceListener('close', () => this.#auth.seal())
+    this.#raw?.prependOnceListener('close', () => this.#auth.close())
     this.#listen()
   }
 
@@ -156,7 +156,7 @@ class BaileysSocket implements WhatsAppSocket {
       // Sealing in the same tick as `end` makes any later decryption fail before it is stored, so the server delivers that
       // message again to whoever connects next.
       const ended = this.#sock.end(new Error('handed over'))
-      this.#auth.seal()
+      this.#auth.close()
       await within(this.#clock, END_WITHIN_MS, ended)
       this.#raw?.terminate()
       await within(this.#clock, END_WITHIN_MS, ended)
@@ -168,7 +168,7 @@ class BaileysSocket implements WhatsAppSocket {
 
   drop(why: string): void {
     if (this.#closed) return
-    this.#auth.seal()
+    this.#auth.close()
     void Promise.resolve(this.#sock.end(new Error(why))).catch(() => undefined)
     this.#raw?.terminate()
     this.#closedWith({ message: why })
@@ -286,7 +286,7 @@ class BaileysSocket implements WhatsAppSocket {
   #closedWith(report: Parameters<OpenSocketAsk['events']['closed']>[0]): void {
     if (this.#closed) return
     this.#closed = true
-    this.#auth.seal()
+    this.#auth.close()
     this.#cancelUnavailable?.()
     this.#ask.events.closed(this.#http === undefined ? report : { ...report, http: this.#http })
   }

@@ -30,7 +30,7 @@ interface Kept {
 /** Wide enough to sort as text; a session receives fewer messages than this in its life. */
 const NUMBER_DIGITS = 12
 /** Up to where, in the order of arrival, the application has them all. */
-const MARK_KEY = recordKey('inbox-mark', '')
+const POSITION_KEY = recordKey('inbox-mark', '')
 /**
  * How many messages are remembered after the application has them. The server delivers again what it saw no receipt for,
  * and sends offline messages in batches of 100 (what rc14 asks for); twice that leaves nothing out.
@@ -52,8 +52,8 @@ export class Inbox implements PlaintextKeeper {
   constructor(state: SessionState) {
     this.#state = state
     const ids = [...state.records.idsOf(INBOX_TYPE)]
-    const mark = state.records.get(MARK_KEY)
-    const through = mark ? String(decodeValue(mark)) : ''
+    const position = state.records.get(POSITION_KEY)
+    const through = position ? String(decodeValue(position)) : ''
     this.#waiting = ids.filter((id) => id > through)
     this.#delivered = ids.filter((id) => id <= through)
     this.#next = Math.max(Number(ids.at(-1) ?? 0), Number(through)) + 1
@@ -125,7 +125,7 @@ export class Inbox implements PlaintextKeeper {
     }
     const gone = old.map((id): Change => [recordKey(INBOX_TYPE, id), null])
     // It rides with the next entry: a crash before that hands the last few to the feed again, which takes each once.
-    await this.#state.journal.set([[MARK_KEY, encodeValue(last)], ...gone], { ride: true })
+    await this.#state.journal.set([[POSITION_KEY, encodeValue(last)], ...gone], { ride: true })
   }
 
   #read(id: string): Kept | undefined {

@@ -20,7 +20,7 @@ import { withoutUnused } from './library/unused-sessions.ts'
  */
 const byAddress = makeKeyedMutex()
 
-/** Retries belong to the journal; a sealed store must fail at once. */
+/** Retries belong to the journal; a closed store must fail at once. */
 export const TRANSACTION = { maxCommitRetries: 1, delayBetweenTriesMs: 50 } as const
 
 /** Keeps what was decrypted, and knows it again when the server delivers it a second time. */
@@ -57,12 +57,12 @@ export function writeAheadRepository(
       (isPnUser(jid) || isHostedPnUser(jid) ? await stock.lidMapping.getLIDForPN(jid) : undefined) ?? jid
 
     /** Alone with the record of a peer's device, also when its LID becomes known while this waits. */
-    const alone = async <T>(jid: string, work: (own: string, place: string) => Promise<T>): Promise<T> => {
+    const alone = async <T>(jid: string, work: (own: string, address: string) => Promise<T>): Promise<T> => {
       for (;;) {
         const own = await recordJid(jid)
-        const place = stock.jidToSignalProtocolAddress(own)
-        const done = await byAddress.mutex(place, async () =>
-          own === (await recordJid(jid)) ? { value: await work(own, place) } : undefined,
+        const address = stock.jidToSignalProtocolAddress(own)
+        const done = await byAddress.mutex(address, async () =>
+          own === (await recordJid(jid)) ? { value: await work(own, address) } : undefined,
         )
         if (done) return done.value
       }
@@ -70,7 +70,7 @@ export function writeAheadRepository(
 
     /** Decrypts and keeps the plaintext in one transaction; it is durable when this resolves. */
     const decrypt = async (
-      place: string,
+      address: string,
       ciphertext: Uint8Array,
       work: () => Promise<Uint8Array>,
     ): Promise<Uint8Array> => {
@@ -87,7 +87,7 @@ export function writeAheadRepository(
           wasKept = true
         }
         return opened
-      }, place)
+      }, address)
       if (wasKept) told.kept()
       return plaintext
     }
@@ -95,8 +95,8 @@ export function writeAheadRepository(
     const repository: SignalRepositoryWithLIDStore = {
       ...stock,
       decryptMessage: (opts) =>
-        alone(opts.jid, (jid, place) =>
-          decrypt(place, opts.ciphertext, () => stock.decryptMessage({ ...opts, jid })),
+        alone(opts.jid, (jid, address) =>
+          decrypt(address, opts.ciphertext, () => stock.decryptMessage({ ...opts, jid })),
         ).finally(() => told.tried(opts.ciphertext)),
       decryptGroupMessage: (opts) =>
         byAddress
@@ -105,12 +105,12 @@ export function writeAheadRepository(
       encryptMessage: (opts) => alone(opts.jid, (jid) => stock.encryptMessage({ ...opts, jid })),
       encryptGroupMessage: (opts) => byAddress.mutex(opts.group, () => stock.encryptGroupMessage(opts)),
       injectE2ESession: (opts) =>
-        alone(opts.jid, (jid, place) =>
+        alone(opts.jid, (jid, address) =>
           keys.transaction(async () => {
             await stock.injectE2ESession({ ...opts, jid })
-            const { [place]: record } = await keys.get('session', [place])
-            if (record) await keys.set({ session: { [place]: withoutUnused(record) } })
-          }, place),
+            const { [address]: record } = await keys.get('session', [address])
+            if (record) await keys.set({ session: { [address]: withoutUnused(record) } })
+          }, address),
         ),
     }
     return repository

@@ -23,7 +23,7 @@ export interface WhatsAppSocket {
   logout(): Promise<'confirmed' | 'unconfirmed'>
   /**
    * Ends in order: no message is left between "ratchet stored" and "receipt sent", buffered events are told, the state is
-   * sealed. Resolves when the socket is gone; bounded by a few seconds.
+   * closed. Resolves when the socket is gone; bounded by a few seconds.
    */
   handOver(): Promise<void>
   /** Ends at once without waiting for anything; for a lost lease and for watchdogs. */
@@ -93,13 +93,13 @@ export interface OpenSocketAsk {
 export type OpenSocket = (ask: OpenSocketAsk) => WhatsAppSocket
 
 /** How the last connection of a superseded device ended. */
-export type Farewell =
+export type UnlinkOutcome =
   | { ended: 'confirmed' } // the server confirmed that it is unlinked
   | { ended: 'refused'; code: number | undefined } // the server answered that it won't unlink it
   | { ended: 'closed'; asked: boolean; report: CloseReport } // before there was an answer
   | { ended: 'no_answer' }
 
-export interface FarewellAsk {
+export interface UnlinkAsk {
   key: SessionKey
   /** Its archived state. Changes stay in here, and go with it. */
   records: RecordMap
@@ -110,4 +110,4 @@ export interface FarewellAsk {
 }
 
 /** Connects once with archived credentials, takes that device off its phone, and ends. Bounded by less than a minute. */
-export type SayFarewell = (ask: FarewellAsk) => Promise<Farewell>
+export type UnlinkDevice = (ask: UnlinkAsk) => Promise<UnlinkOutcome>

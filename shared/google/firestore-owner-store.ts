@@ -57,11 +57,11 @@ export function firestoreOwnerStore(db: Database, signals: Signals): OwnerStore 
 
     async claim({ key, runnerId, expectEpoch, nonce, nowMs }) {
       const ours: Owner = { runnerId, epoch: expectEpoch + 1, since: nowMs, nonce }
-      const mark = (writes: Writes) => signals.mark(writes, 'owner', key, ours)
+      const signal = (writes: Writes) => signals.raise(writes, 'owner', key, ours)
       if (expectEpoch === 0) {
         const outcome = await db.commit('claim a session', (writes) => {
           writes.create(refOf(key), { key, ...ours })
-          mark(writes)
+          signal(writes)
         })
         const [at] = outcome.done ? outcome.times : []
         if (at) known.set(key, { data: { key, ...ours }, at })
@@ -74,7 +74,7 @@ export function firestoreOwnerStore(db: Database, signals: Signals): OwnerStore 
         if (!stored || stored.epoch !== expectEpoch) {
           throw new CodedError('owner_changed', `${key} has epoch ${stored?.epoch ?? 0}, not ${expectEpoch}`)
         }
-        return { fields: { ...ours }, also: mark }
+        return { fields: { ...ours }, also: signal }
       }
       const seen = await change(db, 'claim a session', refOf(key), decide, known.get(key))
       if (!seen) throw new CodedError('owner_changed', `${key} has no owner record`)
@@ -92,7 +92,7 @@ export function firestoreOwnerStore(db: Database, signals: Signals): OwnerStore 
         if (stored.runnerId === undefined) return undefined
         return {
           fields: { runnerId: FieldValue.delete(), since: nowMs, nonce },
-          also: (writes: Writes) => signals.mark(writes, 'owner', key, { epoch, since: nowMs, nonce }),
+          also: (writes: Writes) => signals.raise(writes, 'owner', key, { epoch, since: nowMs, nonce }),
         }
       }
       await change(db, 'release a session', refOf(key), decide, known.get(key))
@@ -103,7 +103,7 @@ export function firestoreOwnerStore(db: Database, signals: Signals): OwnerStore 
       known.delete(key)
       await db.commit('remove an owner record', (writes) => {
         writes.delete(refOf(key))
-        signals.mark(writes, 'owner', key)
+        signals.raise(writes, 'owner', key)
       })
     },
 

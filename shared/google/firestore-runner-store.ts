@@ -54,7 +54,7 @@ export function firestoreRunnerStore(db: Database, signals: Signals): RunnerStor
       WHAT,
       (writes) => {
         writes.create(collection.doc(record.id), { ...record, renewedAt: FieldValue.serverTimestamp() })
-        signals.mark(writes, 'runner', record.id)
+        signals.raise(writes, 'runner', record.id)
       },
       RENEW_CALL_MS,
     )
@@ -70,7 +70,7 @@ export function firestoreRunnerStore(db: Database, signals: Signals): RunnerStor
       WHAT,
       (writes) => {
         writes.update(collection.doc(rest.id), fields, unchangedSince)
-        if (tell) signals.mark(writes, 'runner', rest.id)
+        if (tell) signals.raise(writes, 'runner', rest.id)
       },
       RENEW_CALL_MS,
     )
@@ -111,7 +111,7 @@ export function firestoreRunnerStore(db: Database, signals: Signals): RunnerStor
     async drain(id) {
       const outcome = await db.commit('drain a runner', (writes) => {
         writes.update(collection.doc(id), { draining: true })
-        signals.mark(writes, 'runner', id)
+        signals.raise(writes, 'runner', id)
       })
       if (!outcome.done) throw new CodedError('not_found', `there is no runner ${id}`)
     },
@@ -121,7 +121,7 @@ export function firestoreRunnerStore(db: Database, signals: Signals): RunnerStor
       seen.delete(id)
       await db.commit('remove a runner', (writes) => {
         writes.delete(collection.doc(id))
-        signals.mark(writes, 'runner', id)
+        signals.raise(writes, 'runner', id)
       })
     },
 

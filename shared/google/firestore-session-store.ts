@@ -45,7 +45,7 @@ export function firestoreSessionStore(db: Database, signals: Signals): SessionSt
       }
       const outcome = await db.commit('create a session', (writes) => {
         writes.create(refOf(key), stored)
-        signals.mark(writes, 'session', key)
+        signals.raise(writes, 'session', key)
       })
       if (!outcome.done) {
         const found = dataOf<SessionDocument>(await db.get('create a session', refOf(key)))
@@ -95,7 +95,7 @@ export function firestoreSessionStore(db: Database, signals: Signals): SessionSt
             wantNonces: withNonce(stored.wantNonces, nonce),
             updatedAt: nowMs,
           },
-          also: (writes) => signals.mark(writes, 'session', key),
+          also: (writes) => signals.raise(writes, 'session', key),
         }
       })
       return toSession(key, present(seen?.data, key))
@@ -139,7 +139,7 @@ export function firestoreSessionStore(db: Database, signals: Signals): SessionSt
       known.delete(key)
       await db.commit('remove a session', (writes) => {
         writes.delete(refOf(key))
-        signals.mark(writes, 'session', key)
+        signals.raise(writes, 'session', key)
       })
     },
 

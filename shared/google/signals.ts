@@ -29,7 +29,7 @@ interface Told {
  */
 export interface Signals {
   /** Adds the signal to a group of writes. */
-  mark(writes: Writes, kind: SignalKind, name: string, told?: DocumentData): void
+  raise(writes: Writes, kind: SignalKind, name: string, told?: DocumentData): void
   watch(kind: SignalKind, changed: Changed): Watch
   close(): Promise<void>
 }
@@ -71,7 +71,7 @@ export function createSignals(db: Database): Signals {
   }
 
   return {
-    mark(writes, kind, name, told) {
+    raise(writes, kind, name, told) {
       const at = FieldValue.serverTimestamp()
       const expireAt = timestampOf(db.clock.nowMs() + KEEP_MS)
       writes.set(collection.doc(spread(`${kind}~${name}`)), {

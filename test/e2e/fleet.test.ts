@@ -81,7 +81,7 @@ test('B2 B4 B6: a session that was unlinked and one that lost its data fail for 
   ])
 })
 
-test('B2: what stands at a bar from before is in the report of the next start, and is waited for by nobody', async () => {
+test('B2: what stands at a block from before is in the report of the next start, and is waited for by nobody', async () => {
   const conflicting = fleet.at(-1)
   if (!conflicting) throw new Error('there are fifty of them')
   await world.whatsapp.fault({ kind: 'stream_error', conflict: 'replaced', phone: conflicting.phone })

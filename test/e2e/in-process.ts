@@ -3,7 +3,7 @@ import { Runner } from '#runner/runner.ts'
 import { recordedLog, type Line } from '#runner/runner.fixture.ts'
 import { runnerSettings } from '#runner/settings.ts'
 import { baileysSockets } from '#runner/whatsapp/baileys-socket.ts'
-import { farewells } from '#runner/whatsapp/farewell.ts'
+import { deviceUnlinker } from '#runner/whatsapp/unlink-device.ts'
 import { silenceConsole } from '#runner/whatsapp/library/quiet.ts'
 import { systemClock, type Clock } from '#shared/clock.ts'
 import { readConfig } from '#shared/config.ts'
@@ -89,7 +89,7 @@ async function startLocalRunner(options: LocalOptions): Promise<LocalRunner> {
     random: systemRandom,
     log,
     openSocket: baileysSockets({ settings: settings.baileys, clock, log: undefined }),
-    sayFarewell: farewells({ settings: settings.baileys, clock, log: undefined }),
+    unlinkDevice: deviceUnlinker({ settings: settings.baileys, clock, log: undefined }),
     settings: { ...settings.runner, workDir },
   })
   await runner.start()

@@ -8,7 +8,7 @@ import { parseSessionId, sessionKey, type SessionKey } from '#shared/ids.ts'
 import { systemRandom } from '#shared/random.ts'
 import type { Owner } from '#shared/session.ts'
 import type { Stores } from '#shared/store/stores.ts'
-import { noFarewell, recordedLog, socketOf, type Line } from '#runner/runner.fixture.ts'
+import { noUnlink, recordedLog, socketOf, type Line } from '#runner/runner.fixture.ts'
 import { Runner, type RunnerSettings } from '#runner/runner.ts'
 import { WATCHDOG_TIMES } from '#runner/session/watchdog.ts'
 import type { OpenSocket, SocketEvents } from '#runner/whatsapp/socket.ts'
@@ -78,7 +78,7 @@ export function useLocalFleet(): (clock: Clock, seeded: readonly SeededSession[]
           random: systemRandom,
           log,
           openSocket: atOnce(open),
-          sayFarewell: noFarewell,
+          unlinkDevice: noUnlink,
           settings: {
             name: `local-${++runners}`,
             version: '0',

@@ -9,7 +9,7 @@ import { CodedError, type ErrorCode } from '#shared/errors.ts'
 import { openBundle } from '#runner/state/bundle.ts'
 import { decodeEntry, encodeEntry } from '#runner/state/entry.ts'
 import { openEntry } from '#runner/state/journal.ts'
-import { entryPlace } from '#runner/state/places.ts'
+import { entryAad } from '#runner/state/aad.ts'
 import { decodeValue } from '#runner/state/record.ts'
 import { openChunk, RecordMap } from '#runner/state/record-map.ts'
 import { readSnapshot } from '#runner/state/snapshot-file.ts'
@@ -36,7 +36,7 @@ const DECODERS: readonly {
     good: golden.read('entry-v1.bin'),
     guarded: true,
     code: 'bad_bytes',
-    decode: (sealed) => open(find, sealed, entryPlace(place.key, place.epoch, place.seq)),
+    decode: (sealed) => open(find, sealed, entryAad(place.key, place.epoch, place.seq)),
   },
   {
     name: 'a sealed entry',

@@ -4,7 +4,7 @@ import { seal, type OpenKey } from '#shared/envelope.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import { exportBundle } from '#runner/state/bundle.ts'
 import { encodeEntry, type EntryBody } from '#runner/state/entry.ts'
-import { entryPlace } from '#runner/state/places.ts'
+import { entryAad } from '#runner/state/aad.ts'
 import { encodeValue } from '#runner/state/record.ts'
 import { RecordMap } from '#runner/state/record-map.ts'
 import { snapshotParts } from '#runner/state/snapshot-file.ts'
@@ -63,7 +63,7 @@ async function make(): Promise<void> {
   const put = (name: string, parts: string | readonly Uint8Array[]): void =>
     writeFileSync(join(DIR, name), typeof parts === 'string' ? parts : Buffer.concat(parts), { flag: 'wx' })
   const sealed = (body: EntryBody): readonly Uint8Array[] => {
-    const place = entryPlace(PLACE.key, PLACE.epoch, PLACE.seq)
+    const place = entryAad(PLACE.key, PLACE.epoch, PLACE.seq)
     return [
       seal(
         DATA_KEY,

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { seal } from '#shared/envelope.ts'
 import { encodeEntry } from '#runner/state/entry.ts'
-import { entryPlace } from '#runner/state/places.ts'
+import { entryAad } from '#runner/state/aad.ts'
 import { golden } from './make-v1.ts'
 
 /**
@@ -11,5 +11,5 @@ import { golden } from './make-v1.ts'
  */
 const { key, epoch, seq } = golden.place
 const entry = encodeEntry(golden.change, (name) => golden.state[name])
-const sealed = seal(golden.dataKey, entry, entryPlace(key, epoch, seq))
+const sealed = seal(golden.dataKey, entry, entryAad(key, epoch, seq))
 writeFileSync(join(import.meta.dirname, 'entry-v2.bin'), sealed, { flag: 'wx' })

@@ -1,7 +1,7 @@
 import type { SessionKey } from '#shared/ids.ts'
 import type { KeyRing } from '#runner/state/data-keys.ts'
 import { openEntry } from '#runner/state/journal.ts'
-import { dataKeyPlace } from '#runner/state/places.ts'
+import { dataKeyAad } from '#runner/state/aad.ts'
 import { decodeValue, splitRecordKey } from '#runner/state/record.ts'
 import { RecordMap } from '#runner/state/record-map.ts'
 import { INBOX_TYPE } from '#runner/whatsapp/auth-state.ts'
@@ -65,7 +65,7 @@ export class DurableState {
     const dataKeys = this.#db.sessions.get(this.#key)?.session.dataKeys ?? []
     const find = (keyId: string) => {
       const found = dataKeys.find(({ id }) => id === keyId)
-      return found && { id: keyId, bytes: unwrapNow(found.wrapped, dataKeyPlace(this.#key, keyId)) }
+      return found && { id: keyId, bytes: unwrapNow(found.wrapped, dataKeyAad(this.#key, keyId)) }
     }
     const last = find(dataKeys.at(-1)?.id ?? '')
     if (!last) throw new Error('a session that writes has a data key')

@@ -3,7 +3,7 @@ import { runInNewContext } from 'node:vm'
 import { sessionKey, type RunnerId, type SessionId, type TenantId } from '#shared/ids.ts'
 import { unseenStatus } from '#shared/session.ts'
 import type { Stores } from '#shared/store/stores.ts'
-import { noFarewell } from '#runner/runner.fixture.ts'
+import { noUnlink } from '#runner/runner.fixture.ts'
 import { Runner } from '#runner/runner.ts'
 import { WATCHDOG_TIMES } from '#runner/session/watchdog.ts'
 import { Disk, workingCopiesOn } from './disk.ts'
@@ -43,7 +43,7 @@ export async function fullPassCpuMs(sessions = 10_000, passes = 5): Promise<Full
     openSocket: () => {
       throw new Error('there is nothing to connect')
     },
-    sayFarewell: noFarewell,
+    unlinkDevice: noUnlink,
     workingCopies: workingCopiesOn(new Disk(), simulated),
     soon: simulated.soon,
     settings: {

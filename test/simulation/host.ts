@@ -1,7 +1,7 @@
 import type { RunnerId } from '#shared/ids.ts'
 import { toError } from '#shared/errors.ts'
 import type { Stores } from '#shared/store/stores.ts'
-import { noFarewell } from '#runner/runner.fixture.ts'
+import { noUnlink } from '#runner/runner.fixture.ts'
 import { Runner, type RunnerSettings } from '#runner/runner.ts'
 import { WATCHDOG_TIMES } from '#runner/session/watchdog.ts'
 import type { OpenSocket } from '#runner/whatsapp/socket.ts'
@@ -92,7 +92,7 @@ export class Host {
       random: dice.random,
       log: trace.log(process.name),
       openSocket: this.#openSocket(process, dice.for('sockets')),
-      sayFarewell: noFarewell,
+      unlinkDevice: noUnlink,
       workingCopies: workingCopiesOn(disk, process),
       soon: process.soon,
       settings: {

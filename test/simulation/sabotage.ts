@@ -12,14 +12,14 @@ export interface Bug {
 /** The barrier is not written: a late writer of an older epoch meets nothing. */
 export function skipBarrier(): Bug {
   // oxlint-disable-next-line typescript/unbound-method -- it is called with its own `this` below.
-  const { mark } = SessionJournal.prototype
-  SessionJournal.prototype.mark = function (this: SessionJournal, kind, changes) {
-    return kind === 'barrier' ? Promise.resolve() : mark.call(this, kind, changes)
+  const { append } = SessionJournal.prototype
+  SessionJournal.prototype.append = function (this: SessionJournal, kind, changes) {
+    return kind === 'barrier' ? Promise.resolve() : append.call(this, kind, changes)
   }
   return {
     sabotage: {},
     undo: () => {
-      SessionJournal.prototype.mark = mark
+      SessionJournal.prototype.append = append
     },
   }
 }

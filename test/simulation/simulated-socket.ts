@@ -60,7 +60,7 @@ export class SimulatedSocket implements WhatsAppSocket, WhatsAppClient {
   #closed = false
   /** The WebSocket is being closed: nothing more can be written to it. */
   #isClosing = false
-  #sealed = false
+  #authClosed = false
   #order: Promise<void> | undefined
   #inWork: Promise<void> = Promise.resolve()
   #openedAtMs: number | undefined
@@ -117,7 +117,7 @@ export class SimulatedSocket implements WhatsAppSocket, WhatsAppClient {
       await this.#deps.byAddress(from, async () => {
         const record = stepIn(await this.#ratchet(from), counter)
         if (!record) {
-          if (!this.#sealed) this.#deps.unreadable(this.key, message)
+          if (!this.#authClosed) this.#deps.unreadable(this.key, message)
           throw new Error('not decrypted')
         }
         const kept = inbox.keep(ciphertext, plaintextOf(text))
@@ -182,7 +182,7 @@ export class SimulatedSocket implements WhatsAppSocket, WhatsAppClient {
     await within(this.process.clock, MUTEX_WITHIN_MS, this.#inWork)
     if (this.#closed) return
     this.#isClosing = true
-    this.#seal()
+    this.#closeAuth()
     const gone = new Promise<void>((resolve) => {
       this.#link.toServer(() => this.#link.toClient(resolve))
     })
@@ -203,15 +203,15 @@ export class SimulatedSocket implements WhatsAppSocket, WhatsAppClient {
     if (this.#closed) return
     this.#closed = true
     this.#isClosing = true
-    this.#seal()
+    this.#closeAuth()
     this.#link.closeByClient()
     this.#deps.ended(this)
     this.#ask.events.closed(report)
   }
 
-  #seal(): void {
-    this.#sealed = true
-    this.#auth.seal()
+  #closeAuth(): void {
+    this.#authClosed = true
+    this.#auth.close()
   }
 
   health(): SocketHealth {

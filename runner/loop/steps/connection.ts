@@ -4,7 +4,7 @@ import type { Session } from '#shared/session.ts'
 import type { RunnerContext } from '../context.ts'
 import { openWindow } from '../observe.ts'
 import { LiveSession } from '../../session/live-session.ts'
-import { archive, liveBar, liveOf } from './live.ts'
+import { archive, liveBlock, liveOf } from './live.ts'
 import { dropSession } from './ownership.ts'
 
 /** Rebuilds the working copy. What can't be rebuilt bars this session and no other. */
@@ -22,7 +22,8 @@ export async function rehydrate(context: RunnerContext, key: SessionKey, session
     const { rebuilt } = state
     if (live.paired && session.status?.authenticatedAt !== undefined)
       live.authenticatedAt = session.status.authenticatedAt
-    for (const why of rebuilt.troubles) context.tell.event(key, { kind: 'fallback', why, epoch: owner.epoch })
+    for (const why of rebuilt.troubles)
+      context.reporter.event(key, { kind: 'fallback', why, epoch: owner.epoch })
     const durationMs = Math.round(clock.monotonicMs() - startMs)
     log.info(
       {
@@ -41,14 +42,14 @@ export async function rehydrate(context: RunnerContext, key: SessionKey, session
     const lost = !rebuilt.complete ? 'credentials_damaged' : 'credentials_missing'
     const nothingLeft = !rebuilt.complete || rebuilt.from === 'nothing'
     if (!live.paired && session.status?.authenticatedAt !== undefined && nothingLeft) {
-      live.bar = liveBar(context, 'failed', lost, undefined)
+      live.block = liveBlock(context, 'failed', lost, undefined)
       log.error({ sessionId: key, why: lost }, 'session cannot be rebuilt; only it is affected')
     }
   } catch (error) {
     if (hasCode(error, 'fenced')) return dropSession(context, key)
     if (!hasCode(error, 'wrong_key', 'newer_format', 'bad_bytes', 'no_state')) throw error
-    live.bar = liveBar(context, 'failed', error.code, undefined)
-    context.tell.event(key, { kind: 'fallback', why: error.message, epoch: owner.epoch })
+    live.block = liveBlock(context, 'failed', error.code, undefined)
+    context.reporter.event(key, { kind: 'fallback', why: error.message, epoch: owner.epoch })
     log.error({ error, sessionId: key }, 'session cannot be rebuilt; only it is affected')
   }
 }

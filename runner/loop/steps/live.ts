@@ -1,6 +1,6 @@
 import type { SessionKey } from '#shared/ids.ts'
 import type { RunnerContext } from '../context.ts'
-import type { Bar } from '../../session/bar.ts'
+import type { Block } from '../../session/block.ts'
 import type { LiveSession } from '../../session/live-session.ts'
 import { PUT_ASIDE } from '../../session/superseded.ts'
 
@@ -11,13 +11,13 @@ export function liveOf(context: RunnerContext, key: SessionKey): LiveSession {
   return live
 }
 
-/** A bar that ends at a wall-clock time, or with a person's word. */
-export const liveBar = (
+/** A block that ends at a wall-clock time, or with a person's word. */
+export const liveBlock = (
   context: RunnerContext,
-  phase: Bar['phase'],
+  phase: Block['phase'],
   why: string,
   until: number | undefined,
-): Bar => ({
+): Block => ({
   phase,
   why,
   until,
@@ -38,7 +38,7 @@ export async function archive(
   await state.reset([])
   live.paired = false
   if (PUT_ASIDE.has(why)) live.supersede(record.id, me?.id)
-  context.tell.event(key, {
+  context.reporter.event(key, {
     kind: 'snapshot',
     why: `archived: ${why}`,
     epoch: state.epoch,

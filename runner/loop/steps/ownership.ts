@@ -2,10 +2,10 @@ import { hasCode } from '#shared/errors.ts'
 import type { RunnerId, SessionKey } from '#shared/ids.ts'
 import type { Session, Status } from '#shared/session.ts'
 import type { RunnerContext } from '../context.ts'
-import { personSpoke, storedBar } from '../observe.ts'
+import { personSpoke, storedBlock } from '../observe.ts'
 import { LiveSession } from '../../session/live-session.ts'
-import { tellStatus } from '../tell-status.ts'
-import { liveBar } from './live.ts'
+import { reportStatus } from '../report-status.ts'
+import { liveBlock } from './live.ts'
 
 /** What a predecessor's last word may be while it has a connection that is about to log in. */
 const MAY_LOG_IN: ReadonlySet<Status['phase']> = new Set(['rehydrating', 'connecting', 'backing_off'])
@@ -18,7 +18,7 @@ async function tryClaim(context: RunnerContext, key: SessionKey, session: Sessio
   const { stores, view, clock, random, lease, log } = context
   const before = view.owners.get(key)
   const startMs = clock.monotonicMs()
-  const { stretch } = lease
+  const { term } = lease
   try {
     const owner = await stores.owners.claim({
       key,
@@ -28,10 +28,10 @@ async function tryClaim(context: RunnerContext, key: SessionKey, session: Sessio
       nowMs: clock.nowMs(),
     })
     view.noteOwner(key, owner)
-    context.claims.won(key, owner.epoch, stretch)
+    context.claims.won(key, owner.epoch, term)
     const takeover = before?.runnerId !== undefined
     const kind = takeover ? 'takeover' : 'claim'
-    context.tell.event(key, {
+    context.reporter.event(key, {
       kind,
       epoch: owner.epoch,
       ...(takeover ? { from: String(before.runnerId) } : {}),
@@ -50,15 +50,15 @@ async function tryClaim(context: RunnerContext, key: SessionKey, session: Sessio
   await view.refreshSession(key)
   const live = new LiveSession(context.sessionDeps, key)
   const fresh = view.sessions.get(key) ?? session
-  const bar = storedBar(fresh, clock.nowMs())
-  if (bar) live.bar = liveBar(context, bar.phase, fresh.status?.reason ?? bar.phase, bar.until)
+  const block = storedBlock(fresh, clock.nowMs())
+  if (block) live.block = liveBlock(context, block.phase, fresh.status?.reason ?? block.phase, block.until)
   if (personSpoke(fresh)) context.breaker.reset()
   else live.attempts = fresh.status?.attempts ?? 0
   live.handedOver =
     before?.epoch !== undefined && before.runnerId === undefined && fresh.status?.phase === 'connected'
   inheritLogins(context, key, before?.runnerId, fresh.status)
   // The lease may have run out meanwhile: then it is claimed anew, or somebody else's.
-  if (!lease.isGood || lease.stretch !== stretch) return
+  if (!lease.isGood || lease.term !== term) return
   context.live.set(key, live)
 }
 
@@ -87,7 +87,7 @@ export async function dropSession(context: RunnerContext, key: SessionKey): Prom
   live?.drop(why)
   context.live.delete(key)
   context.pacer.done(key)
-  context.tell.forget(key)
+  context.reporter.forget(key)
   context.log.warn({ sessionId: key, why }, 'session dropped')
   await context.view.refreshOwner(key).catch(() => undefined)
 }
@@ -105,10 +105,10 @@ export async function release(context: RunnerContext, key: SessionKey): Promise<
     live !== undefined &&
     session.want.state === 'running' &&
     live.paired &&
-    !live.bar
+    !live.block
   await live?.settle()
-  if (!handedOver) tellStatus(context, key)
-  await context.tell.told(key)
+  if (!handedOver) reportStatus(context, key)
+  await context.reporter.told(key)
   live?.unload()
   context.live.delete(key)
   context.pacer.done(key)
@@ -125,9 +125,9 @@ export async function release(context: RunnerContext, key: SessionKey): Promise<
     await give()
   } catch (error) {
     if (hasCode(error, 'fenced')) await view.refreshOwner(key)
-    else context.tell.background(give)
+    else context.reporter.background(give)
   }
-  context.tell.event(key, { kind: 'release', epoch: owner.epoch })
+  context.reporter.event(key, { kind: 'release', epoch: owner.epoch })
   log.info(
     { sessionId: key, epoch: owner.epoch, durationMs: Math.round(clock.monotonicMs() - startMs) },
     'session released',

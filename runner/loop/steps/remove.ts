@@ -2,7 +2,7 @@ import type { SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
 import type { RunnerContext } from '../context.ts'
 import { DELETED } from '../observe.ts'
-import { archive, liveBar, liveOf } from './live.ts'
+import { archive, liveBlock, liveOf } from './live.ts'
 import { release } from './ownership.ts'
 
 /**
@@ -18,15 +18,15 @@ export async function remove(context: RunnerContext, key: SessionKey, session: S
   await Promise.all([stores.outbox.sweep({ key }), stores.feed.sweep({ key }), stores.jobs.sweep({ key })])
   if (!purge) {
     if (live.state && live.paired) await archive(context, key, live, 'deleted')
-    live.bar = liveBar(context, 'stopped', DELETED, undefined)
+    live.block = liveBlock(context, 'stopped', DELETED, undefined)
     log.info({ sessionId: key, purge }, 'session deleted; its backup is kept')
     return release(context, key)
   }
   await live.settle()
   live.unload()
   context.live.delete(key)
-  context.tell.forget(key)
-  await context.tell.told(key)
+  context.reporter.forget(key)
+  await context.reporter.told(key)
   await destroy(context, key, session)
   log.info({ sessionId: key, purge }, 'session deleted')
 }

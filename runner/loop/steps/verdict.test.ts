@@ -53,7 +53,7 @@ async function begin(world: Awaited<ReturnType<typeof openWorld>>) {
     view: { refreshOwner: async () => undefined, owners: new Map([[KEY, { runnerId: 'me', epoch: 1 }]]) },
     breaker: new FleetBreaker(() => undefined),
     pacer: new Pacer({ perSecond: 10, atOnceMax: 10 }),
-    tell: { event: (_key: string, event: unknown) => told.push(event) },
+    reporter: { event: (_key: string, event: unknown) => told.push(event) },
     random: { next: () => 0 },
   } as unknown as RunnerContext
   const settle = () => settleVerdict(context, KEY, sessionOf())
@@ -72,7 +72,7 @@ test('E1 a 440 on a connection like any other is a conflict', async () => {
   await using world = await openWorld()
   const { live, replaced } = await begin(world)
   await replaced()
-  expect(live.bar?.phase).toBe('conflict')
+  expect(live.block?.phase).toBe('conflict')
 })
 
 test('E1 after a restart in the middle of a login, one 440 is its doing: tried again; the next is a conflict', async () => {
@@ -81,27 +81,27 @@ test('E1 after a restart in the middle of a login, one 440 is its doing: tried a
   live.connect(1)
   await live.closeSocket()
   await replaced()
-  expect(live.bar).toBeUndefined()
+  expect(live.block).toBeUndefined()
   expect(live.retryAtMs).toBeGreaterThan(clock.monotonicMs())
   expect(live.lastDisconnect).toMatchObject({ code: 440, why: 'own_late_login' })
   expect(told).toEqual([{ kind: 'close', why: 'own_late_login', code: 440, epoch: 1 }])
   await replaced()
-  expect(live.bar?.phase).toBe('conflict')
+  expect(live.block?.phase).toBe('conflict')
   expect(live.lastDisconnect).toMatchObject({ code: 440, why: 'replaced' })
 })
 
-test.for<[why: string, close: CloseReport, bar: string | undefined]>([
+test.for<[why: string, close: CloseReport, block: string | undefined]>([
   ['a watchdog ended', { message: 'watchdog: no answer while connecting' }, undefined],
   ['timed out', { status: 408, message: 'Timed Out' }, undefined],
   ['WhatsApp refused', { status: 503, message: 'Stream Errored (unavailable)' }, 'conflict'],
-])('after a login that %s, the phase that a 440 brings is %3$s', async ([, close, bar]) => {
+])('after a login that %s, the phase that a 440 brings is %3$s', async ([, close, block]) => {
   await using world = await openWorld()
   const { live, latest, settle, replaced } = await begin(world)
   live.connect(1)
   latest().closed(close)
   await settle()
   await replaced()
-  expect(live.bar?.phase).toBe(bar)
+  expect(live.block?.phase).toBe(block)
 })
 
 test('a connection that was open before it was closed leaves no login behind', async () => {
@@ -111,5 +111,5 @@ test('a connection that was open before it was closed leaves no login behind', a
   latest().open(ME)
   await live.closeSocket()
   await replaced()
-  expect(live.bar?.phase).toBe('conflict')
+  expect(live.block?.phase).toBe('conflict')
 })

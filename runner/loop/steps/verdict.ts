@@ -2,12 +2,12 @@ import type { SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
 import type { RunnerContext } from '../context.ts'
 import type { Verdict } from '../../session/disconnect.ts'
-import { archive, liveBar } from './live.ts'
+import { archive, liveBlock } from './live.ts'
 
 /** B7: a session that fails more than three times in a row is told of. */
 const ALERT_AFTER = 4
 /** Accounts that were restricted together do not come back together: up to a tenth later than they may. */
-const BAR_JITTER = 0.1
+const BLOCK_JITTER = 0.1
 
 /** What a close means, done: once for every close, before the next step is planned. */
 export async function settleVerdict(
@@ -29,7 +29,7 @@ export async function settleVerdict(
   const code = live.lastDisconnect?.code
   const why = isOwnDoing ? 'own_late_login' : verdict.why
   if (isOwnDoing && live.lastDisconnect) live.lastDisconnect = { ...live.lastDisconnect, why }
-  context.tell.event(key, {
+  context.reporter.event(key, {
     kind: 'close',
     why,
     ...(code === undefined ? {} : { code }),
@@ -46,16 +46,21 @@ export async function settleVerdict(
       tries >= (next.triesMax ?? Infinity) ||
       live.attempts >= (session.want.reconnect?.maxAttempts ?? Infinity)
     if (isOver)
-      live.bar = liveBar(context, 'failed', `${why}; ${live.attempts} attempts failed in a row`, undefined)
-  } else if (next.do === 'bar') {
-    const lateBy = 1 + context.random.next() * BAR_JITTER
+      live.block = liveBlock(
+        context,
+        'failed',
+        `${why}; ${live.attempts} attempts failed in a row`,
+        undefined,
+      )
+  } else if (next.do === 'block') {
+    const lateBy = 1 + context.random.next() * BLOCK_JITTER
     const until = next.forMs === undefined ? undefined : Math.round(clock.nowMs() + next.forMs * lateBy)
-    live.bar = liveBar(context, next.phase, verdict.why, until)
+    live.block = liveBlock(context, next.phase, verdict.why, until)
   } else if (next.do === 'unpaired') {
     live.endedWindowId = live.socketWindowId
     live.pairingNote = 'nobody scanned the code in time; open another window'
   } else if (isConflict) {
-    live.bar = liveBar(
+    live.block = liveBlock(
       context,
       'conflict',
       `since ${new Date(live.lastDisconnect?.at ?? context.clock.nowMs()).toISOString()} another process, not one of ours, uses these credentials; stop it, then POST …/resume`,
@@ -68,9 +73,9 @@ export async function settleVerdict(
       sessionId: key,
       code,
       why,
-      next: live.bar?.phase ?? next.do,
+      next: live.block?.phase ?? next.do,
       attempts: live.attempts,
-      ...(live.bar ? {} : { retryInMs: Math.max(0, Math.round(live.retryAtMs - clock.monotonicMs())) }),
+      ...(live.block ? {} : { retryInMs: Math.max(0, Math.round(live.retryAtMs - clock.monotonicMs())) }),
       alert,
     },
     'connection closed',

@@ -18,8 +18,8 @@ const says = async (from: Account, to: Account, text: string): Promise<string> =
   decrypt(to, from, await encrypt(from, to, text))
 
 async function sessionsOf(us: Account, peer: Account): Promise<number> {
-  const place = us.repository.jidToSignalProtocolAddress(peer.jid)
-  const { [place]: record } = await us.auth.keys.get('session', [place])
+  const address = us.repository.jidToSignalProtocolAddress(peer.jid)
+  const { [address]: record } = await us.auth.keys.get('session', [address])
   const { _sessions: sessions } = record as unknown as { _sessions: object }
   return Object.keys(sessions).length
 }

@@ -139,10 +139,10 @@ test('A4 a crash in between is harmless: the next start finds the device, and ta
   const before = await here.start()
   const phone = world.newNumber()
   const first = await pairByQr(before.api, world.whatsapp, 'crash', phone)
-  // The server hears nothing of the old device, so its farewell waits for an answer when the process dies.
+  // The server hears nothing of the old device, so its logout waits for an answer when the process dies.
   await world.whatsapp.fault({ kind: 'freeze', phone, device: 1 })
   const second = await scanQr(before.api, world.whatsapp, 'crash', phone, { replace: true })
-  await eventually('the farewell to begin', () => before.log('a superseded device says farewell').length > 0)
+  await eventually('the unlinking to begin', () => before.log('a superseded device is unlinked').length > 0)
   await before.kill()
   await world.whatsapp.clearFaults()
   const after = await here.start()

@@ -3,15 +3,15 @@ import type { SessionKey } from '#shared/ids.ts'
 import type { SupersededDevice } from '#shared/session.ts'
 import type { RunnerContext } from '../context.ts'
 import type { LiveSession } from '../../session/live-session.ts'
-import { compareDevices, deviceOf, judgeFarewell, onThePhone, withDevice } from '../../session/superseded.ts'
+import { compareDevices, deviceOf, judgeUnlink, onThePhone, withDevice } from '../../session/superseded.ts'
 import { isPaired } from '../../state/paired.ts'
 import { CREDS_KEY, decodeValue } from '../../state/record.ts'
 import type { RecordMap } from '../../state/record-map.ts'
 import { loadSnapshot } from '../../state/rehydrate.ts'
 
-/** Farewells of one runner at once: nobody waits for them, and sessions that come up need the logins. */
+/** Unlinked by one runner at once: nobody waits for them, and sessions that come up need the logins. */
 const AT_ONCE = 2
-/** While others say farewell, or the store is in trouble. */
+/** While others are unlinked, or the store is in trouble. */
 const LATER_MS = 10_000
 /** After the first and after the second try in vain. */
 const AGAIN_AFTER_MS = [30_000, 180_000] as const
@@ -21,37 +21,37 @@ const AGAIN_AFTER_MS = [30_000, 180_000] as const
  * again: no companion can remove another. Begins it and returns; the outcome is told by an event and in the status. A crash
  * in between is harmless: the next owner finds the device pending, and one that is gone already is refused with 401.
  */
-export function retireSuperseded(context: RunnerContext, key: SessionKey): void {
-  const { clock, queue, retiring, breaker, lease } = context
+export function unlinkSuperseded(context: RunnerContext, key: SessionKey): void {
+  const { clock, queue, unlinking, breaker, lease } = context
   const live = context.live.get(key)
-  if (!live?.state || live.socketIs !== 'open' || !live.paired || !lease.isGood || retiring.has(key)) return
+  if (!live?.state || live.socketIs !== 'open' || !live.paired || !lease.isGood || unlinking.has(key)) return
   const device = live.superseded?.find(({ state }) => state === 'pending')
   if (!device) return
   const nowMs = clock.monotonicMs()
   const startMs = Math.max(
-    live.retireAtMs,
+    live.unlinkAtMs,
     breaker.stoppedUntilMs,
-    retiring.size >= AT_ONCE ? nowMs + LATER_MS : 0,
+    unlinking.size >= AT_ONCE ? nowMs + LATER_MS : 0,
   )
   if (nowMs < startMs) return queue.addAt(key, startMs)
   const stop = new AbortController()
-  live.stopRetiring = stop
-  retiring.add(key)
-  void retire(context, live, device, stop.signal)
+  live.stopUnlinking = stop
+  unlinking.add(key)
+  void unlink(context, live, device, stop.signal)
     .catch((thrown: unknown) => {
       if (stop.signal.aborted) return
       const error = toError(thrown)
-      live.retireAtMs = clock.monotonicMs() + LATER_MS
+      live.unlinkAtMs = clock.monotonicMs() + LATER_MS
       if (!hasCode(error, 'store_unavailable', 'overloaded'))
         context.log.error({ error, sessionId: key }, 'a superseded device could not be retired')
     })
     .finally(() => {
-      retiring.delete(key)
+      unlinking.delete(key)
       queue.add(key)
     })
 }
 
-async function retire(
+async function unlink(
   context: RunnerContext,
   live: LiveSession,
   device: SupersededDevice,
@@ -67,24 +67,24 @@ async function retire(
   const creds = decodeValue(archived.get(CREDS_KEY) ?? EMPTY) as Credentials
   const jid = creds?.me?.id
   const known = { ...device, ...(jid === undefined ? {} : { jid }) }
-  const standing = compareDevices(creds ?? {}, live.state?.storedCreds() ?? {})
+  const relation = compareDevices(creds ?? {}, live.state?.storedCreds() ?? {})
   // A device that is live, or never was linked, was not superseded.
-  if (standing === 'same' || !isPaired(creds)) {
+  if (relation === 'same' || !isPaired(creds)) {
     live.superseded = live.superseded?.filter(({ snapshot }) => snapshot !== device.snapshot)
     return
   }
-  if (standing === 'number_taken') {
+  if (relation === 'number_taken') {
     const why = 'it was not linked any more: its number belongs to another device'
     return conclude(context, live, known, { state: 'retired', why, tries: device.tries })
   }
   // Not which one: it may be another tenant's.
   if (isAnotherSession(context, key, jid))
     return conclude(context, live, known, onThePhone('another session uses it, so it is left alone'))
-  context.log.info({ sessionId: key, snapshot: device.snapshot }, 'a superseded device says farewell')
-  const farewell = await context.sayFarewell({ key, records: archived, mayWrite: isOurs, signal })
+  context.log.info({ sessionId: key, snapshot: device.snapshot }, 'a superseded device is unlinked')
+  const answer = await context.unlinkDevice({ key, records: archived, mayWrite: isOurs, signal })
   if (!isOurs()) return
-  const outcome = judgeFarewell(farewell, device.tries)
-  live.retireAtMs = clock.monotonicMs() + (AGAIN_AFTER_MS[outcome.tries - 1] ?? 0)
+  const outcome = judgeUnlink(answer, device.tries)
+  live.unlinkAtMs = clock.monotonicMs() + (AGAIN_AFTER_MS[outcome.tries - 1] ?? 0)
   conclude(context, live, known, outcome)
 }
 
@@ -127,7 +127,7 @@ function conclude(
     'superseded device',
   )
   if (outcome.state === 'pending') return
-  context.tell.event(key, {
+  context.reporter.event(key, {
     kind: 'retire',
     to: outcome.state,
     ...(outcome.why === undefined ? {} : { why: outcome.why }),

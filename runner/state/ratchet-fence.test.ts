@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { fence, liftCounters } from './fence.ts'
+import { ratchetFence, liftCounters } from './ratchet-fence.ts'
 import { CREDS_KEY, decodeValue, encodeValue } from './record.ts'
 import { RecordMap } from './record-map.ts'
 import { credsRecord } from './testing.ts'
@@ -15,7 +15,7 @@ function stateOf(values: Record<string, unknown>, creds = credsRecord()): Record
 }
 
 function fenced(records: RecordMap): Record<string, unknown> {
-  for (const [key, value] of fence(records, CREDS_KEY, NOW)) records.set(key, value)
+  for (const [key, value] of ratchetFence(records, CREDS_KEY, NOW)) records.set(key, value)
   return Object.fromEntries([...records.entries()].map(([key, value]) => [key, decodeValue(value)]))
 }
 
@@ -93,12 +93,12 @@ describe('the fence', () => {
 
   test('is pure: it changes nothing itself, and a second look says the same', () => {
     const records = stateOf({ 'session/1.0': { _sessions: { a: session(-1) } } })
-    expect(fence(records, CREDS_KEY, NOW)).toEqual(fence(records, CREDS_KEY, NOW))
+    expect(ratchetFence(records, CREDS_KEY, NOW)).toEqual(ratchetFence(records, CREDS_KEY, NOW))
     expect(records.overBytes).toBe(stateOf({ 'session/1.0': { _sessions: { a: session(-1) } } }).overBytes)
   })
 
   test('a state without credentials has nothing to fence', () => {
-    expect(fence(new RecordMap(), CREDS_KEY, NOW)).toEqual([])
+    expect(ratchetFence(new RecordMap(), CREDS_KEY, NOW)).toEqual([])
   })
 })
 

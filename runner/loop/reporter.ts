@@ -28,7 +28,7 @@ export interface TellDeps {
  * Writes statuses and events behind the loop: of several statuses of one session only the newest goes out, and a store that
  * is away delays them without holding up a socket.
  */
-export class Tell {
+export class Reporter {
   readonly #deps: TellDeps
   readonly #next = new Map<SessionKey, Status>()
   readonly #writing = new Map<SessionKey, Promise<void>>()

@@ -1,7 +1,7 @@
 import type { Phase } from '#shared/session.ts'
 
 /** Something that keeps the socket closed. */
-export interface Bar {
+export interface Block {
   phase: Phase
   why: string
   /** Monotonic. */

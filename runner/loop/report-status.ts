@@ -5,7 +5,7 @@ import { openWindow } from './observe.ts'
 import { saysTheSame, statusOf } from './status.ts'
 
 /** Writes the status where it says something new. */
-export function tellStatus(context: RunnerContext, key: SessionKey): void {
+export function reportStatus(context: RunnerContext, key: SessionKey): void {
   const live = context.live.get(key)
   const session = context.view.sessions.get(key)
   const epoch = context.view.owners.get(key)?.epoch
@@ -29,11 +29,11 @@ export function tellStatus(context: RunnerContext, key: SessionKey): void {
     logPhase(context.log, { key, from, status, epoch, durationMs })
   }
   context.view.sessions.set(key, { ...session, status, updatedAt: nowMs })
-  context.tell.status(key, status)
+  context.reporter.status(key, status)
   if (from === status.phase) return
   const why = status.reason
   const code = status.lastDisconnect?.code
-  context.tell.event(key, {
+  context.reporter.event(key, {
     kind: 'phase',
     ...(from ? { from } : {}),
     to: status.phase,

@@ -18,7 +18,7 @@ interface Creds {
  * restore): open sending sessions are closed, so the next send starts a fresh ratchet while old ones still decrypt; our own
  * sender keys and who knows them are dropped, so groups get a new key; the pre-key counters jump ahead. Pure.
  */
-export function fence(records: RecordMap, credsKey: string, nowMs: number): Change[] {
+export function ratchetFence(records: RecordMap, credsKey: string, nowMs: number): Change[] {
   const creds = records.get(credsKey)
   if (!creds) return []
   const open = decodeValue(creds) as Creds

@@ -7,7 +7,7 @@ import { faulty, type Script } from '#test/contract/faulty.ts'
 import { newSession } from '#test/contract/samples.ts'
 import { fakeClock } from '#test/fake-clock.ts'
 import { KEY, memory, recordedLog, statusOf } from '../runner.fixture.ts'
-import { Tell } from './tell.ts'
+import { Reporter } from './reporter.ts'
 
 const fault = (code: ErrorCode) => ({ kind: 'fail_before', error: new CodedError(code, 'scripted') }) as const
 
@@ -27,7 +27,7 @@ async function begin(
   }
   const fenced: SessionKey[] = []
   const { log, lines } = recordedLog()
-  const tell = new Tell({
+  const tell = new Reporter({
     stores: {
       sessions: faulty(counted, script.sessions ?? {}),
       events: faulty(stores.events, script.events ?? {}),
@@ -156,7 +156,7 @@ describe('telling an event', () => {
       await stores.events.append(key, event)
       flying.now--
     }
-    const tell = new Tell({
+    const tell = new Reporter({
       stores: { sessions: stores.sessions, events: { ...stores.events, append } },
       clock,
       random: seededRandom(1),

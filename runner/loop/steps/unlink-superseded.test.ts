@@ -8,8 +8,8 @@ import { keyOf, liveOf, recordedLog, sessionOf, statusOf } from '../../runner.fi
 import type { LiveSession } from '../../session/live-session.ts'
 import { CREDS_KEY } from '../../state/record.ts'
 import { credsRecord, KEY, openWorld, type World } from '../../state/testing.ts'
-import type { Farewell, FarewellAsk } from '../../whatsapp/socket.ts'
-import { retireSuperseded } from './retire.ts'
+import type { UnlinkOutcome, UnlinkAsk } from '../../whatsapp/socket.ts'
+import { unlinkSuperseded } from './unlink-superseded.ts'
 
 const OLD = '491701234567:5@s.whatsapp.net'
 const NEW = '491701234567:6@s.whatsapp.net'
@@ -22,7 +22,7 @@ beforeEach(async () => {
 })
 afterEach(() => world[Symbol.asyncDispose]())
 
-/** A session that is connected as the new device, and whose old one lies in a backup; farewells end as a test says. */
+/** A session that is connected as the new device, and whose old one lies in a backup; deviceUnlinker end as a test says. */
 async function begin(live: { id?: string; key?: number } = {}) {
   const clock = fakeClock()
   const state = await world.open(1)
@@ -32,12 +32,12 @@ async function begin(live: { id?: string; key?: number } = {}) {
   const { log } = recordedLog()
   const session = liveOf({ state, socketIs: 'open' }, KEY)
   session.superseded = [{ snapshot, jid: OLD, state: 'pending', tries: 0, at: 1 }]
-  const asks: FarewellAsk[] = []
-  const answers: (Farewell | Promise<Farewell>)[] = []
+  const asks: UnlinkAsk[] = []
+  const answers: (UnlinkOutcome | Promise<UnlinkOutcome>)[] = []
   const events: Partial<AuditEvent>[] = []
   const wakes: number[] = []
   const lease = { isGood: true }
-  const retiring = new Set<SessionKey>()
+  const unlinking = new Set<SessionKey>()
   const others = new Map<SessionKey, Session>()
   const context = {
     stores: world.stores,
@@ -49,22 +49,22 @@ async function begin(live: { id?: string; key?: number } = {}) {
     queue: { add: () => undefined, addAt: (_: SessionKey, atMs: number) => wakes.push(atMs) },
     breaker: { stoppedUntilMs: 0 },
     sessionDeps: { mayWrite: () => lease.isGood },
-    tell: { event: (_: SessionKey, event: Partial<AuditEvent>) => events.push(event) },
-    retiring,
-    sayFarewell: async (ask: FarewellAsk) => {
+    reporter: { event: (_: SessionKey, event: Partial<AuditEvent>) => events.push(event) },
+    unlinking,
+    unlinkDevice: async (ask: UnlinkAsk) => {
       asks.push(ask)
       return answers.shift() ?? { ended: 'confirmed' }
     },
   }
   const pass = async (): Promise<void> => {
-    retireSuperseded(context as unknown as RunnerContext, KEY)
-    while (retiring.has(KEY)) await new Promise(setImmediate)
+    unlinkSuperseded(context as unknown as RunnerContext, KEY)
+    while (unlinking.has(KEY)) await new Promise(setImmediate)
   }
   return { clock, context, session, asks, answers, events, wakes, lease, others, snapshot, pass, state }
 }
 
 describe('A4 a superseded device', () => {
-  test('says farewell with its own credentials, and it is told', async () => {
+  test('is unlinked with its own credentials, and it is told', async () => {
     const { session, asks, events, pass, snapshot, state } = await begin()
     await pass()
     expect(asks.map(({ records }) => Buffer.from(records.get(CREDS_KEY) ?? []))).toEqual([credsOf(OLD, 1)])
@@ -140,24 +140,24 @@ describe('A4 a superseded device', () => {
 
   test('is judged by its owner alone: what comes back after the session went elsewhere means nothing', async () => {
     const { context, session, asks, answers, events, lease } = await begin()
-    const answer = Promise.withResolvers<Farewell>()
+    const answer = Promise.withResolvers<UnlinkOutcome>()
     answers.push(answer.promise)
-    retireSuperseded(context as unknown as RunnerContext, KEY)
+    unlinkSuperseded(context as unknown as RunnerContext, KEY)
     while (asks.length === 0) await new Promise(setImmediate)
     expect(asks[0]?.mayWrite()).toBe(true)
     lease.isGood = false
     expect(asks[0]?.mayWrite()).toBe(false)
     lease.isGood = true
-    session.stopRetiring?.abort()
+    session.stopUnlinking?.abort()
     expect([asks[0]?.mayWrite(), asks[0]?.signal.aborted]).toEqual([false, true])
     answer.resolve({ ended: 'confirmed' })
-    while (context.retiring.size > 0) await new Promise(setImmediate)
+    while (context.unlinking.size > 0) await new Promise(setImmediate)
     expect([session.superseded?.[0]?.state, events]).toEqual(['pending', []])
   })
 
-  test('waits while two others say farewell', async () => {
+  test('waits while two others are unlinked', async () => {
     const { context, asks, wakes, pass } = await begin()
-    context.retiring.add(keyOf('one')).add(keyOf('two'))
+    context.unlinking.add(keyOf('one')).add(keyOf('two'))
     await pass()
     expect([asks.length, wakes.length]).toEqual([0, 1])
   })

@@ -9,7 +9,7 @@ import { commonOptions, LOGOUT_WITHIN_MS, unlinkRequest, type BaileysSettings } 
 import { closeReport } from './close-report.ts'
 import { baileysLog } from './library/quiet.ts'
 import { callOffers, deviceLists, placeholderResends, retryCounters } from './library/shared-cache.ts'
-import type { Farewell, FarewellAsk, SayFarewell } from './socket.ts'
+import type { UnlinkOutcome, UnlinkAsk, UnlinkDevice } from './socket.ts'
 
 /** From the start to the answer: the watchdog's time for a connection that comes to nothing, with time for the answer. */
 const FAREWELL_WITHIN_MS = 55_000
@@ -18,11 +18,11 @@ const FAREWELL_WITHIN_MS = 55_000
  * The last connection of a superseded device (facts: logging out and linked devices). It takes nothing in: what is still
  * underway to that device is refused, and what it changes of its own state stays in memory.
  */
-export function farewells(deps: {
+export function deviceUnlinker(deps: {
   settings: BaileysSettings
   clock: Clock
   log: Log | undefined
-}): SayFarewell {
+}): UnlinkDevice {
   const { settings, clock, log } = deps
   return async (ask) => {
     const auth = connectionAuth(inMemory(ask))
@@ -40,7 +40,7 @@ export function farewells(deps: {
       placeholderResendCache: placeholderResends.of(cache),
     })
     const raw = (sock.ws as unknown as { socket: WebSocket | null }).socket
-    const told = Promise.withResolvers<Farewell>()
+    const told = Promise.withResolvers<UnlinkOutcome>()
     let http: number | undefined
     let asked = false
     const closedWith = (error: Error | undefined): void =>
@@ -55,7 +55,7 @@ export function farewells(deps: {
       if (connection === 'open') void askToUnlink().then((answer) => answer && told.resolve(answer))
     })
     /** Nothing where the connection ended first; its end says why. */
-    const askToUnlink = async (): Promise<Farewell | undefined> => {
+    const askToUnlink = async (): Promise<UnlinkOutcome | undefined> => {
       try {
         asked = true
         const request = unlinkRequest(auth.creds.me?.id ?? '')
@@ -75,15 +75,15 @@ export function farewells(deps: {
     } finally {
       cancel()
       ask.signal.removeEventListener('abort', giveUp)
-      auth.seal()
-      void Promise.resolve(sock.end(new Error('said farewell'))).catch(() => undefined)
+      auth.close()
+      void Promise.resolve(sock.end(new Error('unlinked'))).catch(() => undefined)
       raw?.terminate()
     }
   }
 }
 
 /** Archived records under a connection, which never reach a journal. */
-function inMemory({ records }: FarewellAsk): AuthSource {
+function inMemory({ records }: UnlinkAsk): AuthSource {
   const creds = records.get(CREDS_KEY)
   return {
     storedCreds: () => creds && decodeValue(creds),
@@ -98,7 +98,7 @@ function inMemory({ records }: FarewellAsk): AuthSource {
 }
 
 /** Not a byte leaves once the session is somebody else's, or nobody needs this any more. */
-function guardWire(raw: WebSocket, { mayWrite, signal }: FarewellAsk): void {
+function guardWire(raw: WebSocket, { mayWrite, signal }: UnlinkAsk): void {
   const send = raw.send.bind(raw) as (data: Uint8Array, done?: (error?: Error) => void) => void
   raw.send = (data: unknown, ...rest: unknown[]): void => {
     const done = rest.at(-1) as ((error?: Error) => void) | undefined
