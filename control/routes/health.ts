@@ -7,7 +7,7 @@ import { answers, declare } from '../http/route.ts'
 import { SessionParam, StatusSchema, Time, UptimeSchema } from '../present/schemas.ts'
 import { findSession } from '../session/session-access.ts'
 
-/** So many failures in a row are worth somebody's attention (DESIGN: alert after 3 in a row). */
+/** So many failures in a row are worth somebody's attention (docs/design/ownership.md §5.3: alert after 3 in a row). */
 export const ALERT_AFTER_ATTEMPTS = 3
 
 const HealthSchema = z

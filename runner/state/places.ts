@@ -15,5 +15,5 @@ export const chunkPlace = (
   last: boolean,
 ): string => `${key}|snapshot|${epoch}|${seq}|${index}|${last ? 'last' : 'more'}`
 
-/** Additional data of a wrapped data key (DESIGN, Encryption). */
+/** Additional data of a wrapped data key (docs/design/state.md §6.8). */
 export const dataKeyPlace = (key: SessionKey, keyId: string): string => `${key.replace('~', '|')}|${keyId}`
