@@ -102,7 +102,8 @@ test('runs as a number that is not root, with Node as PID 1 and a heap that foll
 
 test('brings its compile cache along: filled by the user and at the path that it is read by, which are in its keys', () => {
   const dockerfile = read('Dockerfile')
-  const [, warmed] = /USER 65532:65532\nRUN NODE_COMPILE_CACHE=(\S+) node warm\.ts/.exec(dockerfile) ?? []
+  const [, warmed] =
+    /USER 65532:65532\nRUN NODE_COMPILE_CACHE=(\S+) node infra\/warm\.ts/.exec(dockerfile) ?? []
   expect(warmed).toBe('/app/.compile-cache')
   expect(dockerfile).toContain(`COPY --from=warm ${warmed} ./.compile-cache`)
   expect(dockerfile).toContain(`    NODE_COMPILE_CACHE=${warmed} \\\n`)

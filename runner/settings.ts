@@ -4,7 +4,9 @@ import type { RunnerSettings } from './runner.ts'
 import { WATCHDOG_TIMES } from './session/watchdog.ts'
 import type { BaileysSettings } from './whatsapp/baileys-socket.ts'
 
-/** Shorter than Baileys' minute: a query on a healthy line takes well under a second (facts: options, 20–30 s). */
+/**
+ * Shorter than Baileys' minute: a query on a healthy line takes well under a second (docs/facts/baileys.md §7: 20–30 s).
+ */
 const QUERY_TIMEOUT_MS = 25_000
 
 /** The operating system tells of a dead process at the next look, and the look is a read of a local file. */

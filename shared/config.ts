@@ -88,7 +88,7 @@ const schema = z
         })
       }
     }
-    // DESIGN, Ownership 1: a runner must have dropped its sockets well before others may take its sessions.
+    // A runner must have dropped its sockets well before others may take its sessions (docs/design/ownership.md §4.1).
     if (env.MOORING_RENEW_EVERY_MS * RENEW_JITTER_MAX >= env.MOORING_RENEW_WITHIN_MS) {
       context.addIssue({
         code: 'custom',

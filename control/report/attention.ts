@@ -1,6 +1,6 @@
 import type { Phase } from '#shared/session.ts'
 
-/** So many failures in a row are worth somebody's attention (DESIGN: alert after 3 in a row). */
+/** So many failures in a row are worth somebody's attention (docs/design/ownership.md §5.3: alert after 3 in a row). */
 export const ALERT_AFTER_ATTEMPTS = 3
 
 /** On their way without anybody's help. */

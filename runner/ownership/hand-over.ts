@@ -33,7 +33,10 @@ export interface DrainSummary {
 const AT_ONCE = 2
 /** What one hand-over is taken to need before the first has shown it. */
 const FIRST_GUESS_MS = 60
-/** DESIGN's figures: 500 sessions in less than 8 s; Cloud Run kills 10 s after SIGTERM. Then the rest goes at once. */
+/**
+ * 500 sessions in less than 8 s (docs/design/promises.md §11); Cloud Run kills 10 s after SIGTERM. Then the rest goes at
+ * once.
+ */
 const PACED_MS = 6_000
 /**
  * The time that successors get to rehydrate ahead before the first session leaves; all are connected meanwhile. A state takes some

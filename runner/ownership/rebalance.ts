@@ -16,8 +16,8 @@ interface Target {
 }
 
 /**
- * In its first minutes a session receives keys and history that are acknowledged before they are stored, so a move could lose
- * them for good (facts: the first minutes, at most about ten).
+ * In its first minutes a session receives keys and history that are acknowledged before they are stored, so a move could
+ * lose them for good (docs/facts/baileys.md §4.5: the first ten or so).
  */
 const FIRST_MINUTES_MS = 10 * 60_000
 /** A session that was moved stays where it is for a while, whatever the runners around it do. */

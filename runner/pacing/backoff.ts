@@ -1,4 +1,4 @@
-/** DESIGN, Reconciling: 1 s doubling to 60 s, full jitter; the count resets after 60 s of being connected. */
+/** 1 s doubling to 60 s, full jitter; the count resets after 60 s of being connected (docs/design/ownership.md §5.3). */
 export const BACKOFF = { firstMs: 1_000, longestMs: 60_000, stableAfterMs: 60_000 } as const
 
 /** A floor under the jitter, so that a dice of nearly nothing does not become a busy loop. */

@@ -1,4 +1,4 @@
-/** Past this every socket misses its pings at once (facts: health, event loop). */
+/** Past this every socket misses its pings at once (docs/facts/baileys.md §8). */
 const HELD_UP_MS = 5_000
 /** What held it up once may do so again: so long no more work is asked for than there is. */
 const COOL_DOWN_MS = 30_000

@@ -25,7 +25,7 @@ interface Row {
   verdict: Verdict | ((close: CloseReport) => Verdict)
 }
 
-/** Unknown causes are tried like server trouble, five times (facts: meaning and reaction, rules). */
+/** Unknown causes are tried like server trouble, five times (docs/facts/baileys.md §1.2). */
 const UNKNOWN_TRIES = 5
 /** "Account or configuration" causes: retrying can't help and may look abusive. */
 const REFUSED_TRIES = 3
@@ -52,7 +52,7 @@ const status =
 
 /**
  * One row a reason, the first that fits decides. It looks at the status *and* the data *and* the message, since 408 has six
- * causes and 440 covers two conflicts (facts: how a socket closes).
+ * causes and 440 covers two conflicts (docs/facts/baileys.md §1.1).
  */
 export const CLOSE_TABLE: Readonly<Record<string, Row>> = {
   http_trouble: {

@@ -6,7 +6,7 @@ import type { SocketHealth } from '../whatsapp/socket.ts'
 
 export interface WatchdogTimes {
   lookEveryMs: number
-  /** From the start of a connection to open, a QR, or a close (facts: health, proposals). */
+  /** From the start of a connection to open, a QR, or a close (docs/facts/baileys.md §8). */
   connectMs: number
   /** Without any frame while open: three missed pings. */
   silenceMs: number
@@ -20,7 +20,7 @@ export interface WatchdogTimes {
   historyMs: number
 }
 
-/** facts §8; `silenceMs` is three keep-alive periods of 30 s. */
+/** The thresholds of docs/facts/baileys.md §8; `silenceMs` is three keep-alive periods of 30 s. */
 export const WATCHDOG_TIMES: WatchdogTimes = {
   lookEveryMs: 5_000,
   connectMs: 45_000,

@@ -10,5 +10,5 @@ export const entryAad = (key: SessionKey, epoch: number, seq: number): string =>
 export const chunkAad = (key: SessionKey, epoch: number, seq: number, index: number, last: boolean): string =>
   `${key}|snapshot|${epoch}|${seq}|${index}|${last ? 'last' : 'more'}`
 
-/** Additional data of a wrapped data key (DESIGN, Encryption). */
+/** Additional data of a wrapped data key (docs/design/state.md §6.8). */
 export const dataKeyAad = (key: SessionKey, keyId: string): string => `${key.replace('~', '|')}|${keyId}`

@@ -18,7 +18,7 @@ export interface BundleCost {
 const COST: BundleCost = { logN: 16, r: 8, p: 2 }
 /** A bundle comes from outside: its header must not make us spend more than this. */
 const COST_MAX = { memoryBytes: 128 * 1024 * 1024, p: 4 }
-/** What a bundle may unfold to; the largest state that the facts expect is 200 MB. */
+/** What a bundle may unfold to; the largest state to expect is 200 MB (docs/facts/baileys.md §3). */
 const RECORDS_BYTES_MAX = 256 * 1024 * 1024
 
 const MAGIC = Buffer.from('MOORBUN')

@@ -20,8 +20,8 @@ const NAME_MAX = 255
 
 /**
  * The record that a file of a `useMultiFileAuthState` folder holds; `undefined` for a file that is not of such a folder.
- * There every `/` of an id became `__` and every `:` became `-`; what a `__` or `-` was is known from the type (facts:
- * importing folders). Pure.
+ * There every `/` of an id became `__` and every `:` became `-`; what a `__` or `-` was is known from the type
+ * (docs/facts/baileys.md §11). Pure.
  */
 export function recordOfFile(name: string): { type: FolderType; id: string } | undefined {
   if (!name.endsWith(EXTENSION) || name.length > NAME_MAX) return undefined

@@ -57,7 +57,9 @@ const appStateKey = () =>
     timestamp: 1_790_000_000,
   })
 
-/** Every type, with every odd id that the facts know. Sessions are really plain objects, whatever their type says. */
+/**
+ * Every type, with every odd id (docs/facts/baileys.md §11). Sessions are really plain objects, whatever their type says.
+ */
 const everything = (): SignalDataSet => ({
   'pre-key': { '1': pair(), '812': pair(), '16777214': pair() },
   session: {

@@ -5,8 +5,8 @@ interface Linked {
 }
 
 /**
- * Whether credentials belong to a linked device. Never `creds.registered`: pairing by QR leaves it false for ever (facts:
- * is it paired?). A number that asked for a code has `me` without a device.
+ * Whether credentials belong to a linked device. Never `creds.registered`: pairing by QR leaves it false for ever
+ * (docs/facts/baileys.md §4.4). A number that asked for a code has `me` without a device.
  */
 export function isPaired(creds: unknown): boolean {
   const { account, me } = (creds ?? {}) as Linked

@@ -14,9 +14,9 @@ interface Creds {
 }
 
 /**
- * What must change before an older state may speak again, so that no ratchet is rewound (facts: fence for an unclean
- * restore): open sending sessions are closed, so the next send starts a fresh ratchet while old ones still decrypt; our own
- * sender keys and who knows them are dropped, so groups get a new key; the pre-key counters jump ahead. Pure.
+ * What must change before an older state may speak again, so that no ratchet is rewound (docs/facts/baileys.md §2.8):
+ * open sending sessions are closed, so the next send starts a fresh ratchet while old ones still decrypt; our own sender
+ * keys and who knows them are dropped, so groups get a new key; the pre-key counters jump ahead. Pure.
  */
 export function ratchetFence(records: RecordMap, credsKey: string, nowMs: number): Change[] {
   const creds = records.get(credsKey)

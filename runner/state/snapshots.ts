@@ -10,9 +10,9 @@ import type { Capture } from './journal.ts'
 import { snapshotParts } from './snapshot-file.ts'
 import type { WorkingCopies } from './working-copy.ts'
 
-/** The journal since the last snapshot passes one of these, and a new one is due (DESIGN, Durable state). */
+/** The journal since the last snapshot passes one of these, and a new one is due (docs/design/state.md §6.5). */
 export const SNAPSHOT_AFTER = { bytes: 1024 * 1024, entries: 2_000, ageMs: 24 * 3_600_000 } as const
-/** DESIGN, Durable state: the last five, and every labelled one for thirty days. */
+/** The last five, and every labelled one for thirty days (docs/design/state.md §6.5). */
 export const KEEP = { newest: 5, labelledMs: 30 * 24 * 3_600_000 } as const
 
 interface Deps {

@@ -7,7 +7,7 @@ export interface Trim {
 }
 
 /**
- * A record is rewritten whole although a few bytes of it change, mostly in one place (facts: what libsignal stores), so
+ * A record is rewritten whole although a few bytes of it change, mostly in one place (docs/facts/baileys.md §3), so
  * finding that place by its two ends costs a fraction of what a compressor takes to find it.
  */
 export function trimOf(value: Uint8Array, before: Uint8Array): Trim {

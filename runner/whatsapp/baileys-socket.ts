@@ -31,17 +31,17 @@ export interface BaileysSettings {
   queryTimeoutMs: number
 }
 
-/** `end()` waits for the other side's close frame, 30 s when that side is dead (facts §0.7). */
+/** `end()` waits for the other side's close frame, 30 s when that side is dead (docs/facts/baileys.md §0.7). */
 const END_WITHIN_MS = 1_500
 /** How long a hand-over waits for the message in work; decryption takes milliseconds, a stuck one is left behind. */
 const MUTEX_WITHIN_MS = 3_000
 export const LOGOUT_WITHIN_MS = 10_000
-/** The first QR lives a minute, each following one 20 s (facts: QR, stanza by stanza). */
+/** The first QR lives a minute, each following one 20 s (docs/facts/baileys.md §4.1). */
 const FIRST_QR_MS = 60_000
 const NEXT_QR_MS = 20_000
 /** What rc14 logs, and nothing else, when it refuses a message stanza before or after its decryption (`handleMessage`). */
 const GIVEN_UP = 'error in handling message'
-/** rc14 marks the account online after every change of the credentials (facts: creds); this takes it back. */
+/** rc14 marks the account online after every change of the credentials (docs/facts/baileys.md §2.6); this takes it back. */
 const UNAVAILABLE_AFTER_MS = 1_000
 
 /** What every connection to WhatsApp has in common. */
@@ -75,7 +75,7 @@ export function baileysSockets(deps: {
   return (ask) => new BaileysSocket(deps, ask)
 }
 
-/** WhatsApp answered a query with an error, whose number rc14 puts here (facts: not closes, but often mistaken for them). */
+/** WhatsApp answered a query with an error, whose number rc14 puts here (docs/facts/baileys.md §1.1). */
 const isRefusal = (error: unknown): boolean => typeof (error as { data?: unknown }).data === 'number'
 
 class BaileysSocket implements WhatsAppSocket {
@@ -134,8 +134,8 @@ class BaileysSocket implements WhatsAppSocket {
     try {
       await this.#sock.sendMessage(message.to, { text: message.text }, { messageId: message.id })
     } catch (error) {
-      // One device without keys fails the whole send (facts: field notes 10). Who was unlinked while its list was on the way
-      // would stay in it: the next try asks anew who is there.
+      // One device without keys fails the whole send (docs/facts/baileys.md §14.10). Who was unlinked while its list was
+      // on the way would stay in it: the next try asks anew who is there.
       if (isRefusal(error)) await deviceLists.of(this.#ask.state.key).flushAll()
       throw error
     }

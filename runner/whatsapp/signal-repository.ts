@@ -14,9 +14,9 @@ import { withoutUnused } from './library/unused-sessions.ts'
 
 /**
  * libsignal's job queue is one per process and keyed by the peer's address alone, so two sessions that talk to the same
- * peer would run each other's jobs in the wrong transaction. One mutex for the whole process keeps them apart (facts: two
- * concurrency defects). Its key is the address under which the record lies: rc14 encrypts to phone numbers and decrypts
- * from LIDs, both in one record, and a step that was taken from the same record at the same time would be lost.
+ * peer would run each other's jobs in the wrong transaction. One mutex for the whole process keeps them apart
+ * (docs/facts/baileys.md §2.5). Its key is the address under which the record lies: rc14 encrypts to phone numbers and
+ * decrypts from LIDs, both in one record, and a step that was taken from the same record at the same time would be lost.
  */
 const byAddress = makeKeyedMutex()
 

@@ -4,12 +4,12 @@ import type { RecordMap } from '../state/record-map.ts'
 import type { SessionState } from '../state/session-state.ts'
 
 /**
- * What a runner needs of one connection to WhatsApp. One value is one connection: it opens once, closes once, and is never
- * opened again.
+ * What a runner needs of one connection to WhatsApp. One value is one connection: it opens once, closes once, and is
+ * never opened again.
  *
- * What Baileys promises, and the runner relies on (facts measured on 7.0.0-rc14): the close event comes exactly once, but
- * not at all when the WebSocket upgrade is answered with another status than 101; `end()` does not stop work in progress;
- * a message is receipted after its ratchet step was stored and before the application is told.
+ * What Baileys promises, and the runner relies on (docs/facts/baileys.md §1, measured on 7.0.0-rc14): the close event
+ * comes exactly once, but not at all when the WebSocket upgrade is answered with another status than 101; `end()` does
+ * not stop work in progress; a message is receipted after its ratchet step was stored and before the application is told.
  */
 export interface WhatsAppSocket {
   /** Asks for a code to type into the phone. Only before pairing, after the first QR. Digits only. */

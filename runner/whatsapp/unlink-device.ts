@@ -15,7 +15,7 @@ import type { UnlinkOutcome, UnlinkAsk, UnlinkDevice } from './socket.ts'
 const FAREWELL_WITHIN_MS = 55_000
 
 /**
- * The last connection of a superseded device (facts: logging out and linked devices). It takes nothing in: what is still
+ * The last connection of a superseded device (docs/facts/baileys.md §5). It takes nothing in: what is still
  * underway to that device is refused, and what it changes of its own state stays in memory.
  */
 export function deviceUnlinker(deps: {

@@ -9,7 +9,7 @@ import { openWriteAheadLog, type WriteAheadLog } from './write-ahead-log.ts'
 
 /** What a task without a stated size is taken for. */
 const TASK_BYTES = 1_024
-/** How long a call waits for other processes that write: far below `renewWithinMs` (DESIGN §4.1). */
+/** How long a call waits for other processes that write: far below `renewWithinMs` (docs/design/ownership.md §4.1). */
 const BUSY_FOR_MS = 2_000
 /** A transaction of another process takes some 0.1 ms; waking more often than this would only burn CPU. */
 const BUSY_STEP_MS = 1

@@ -2,7 +2,8 @@ import { FieldValue, Timestamp } from '@google-cloud/firestore'
 
 /**
  * The order in which things were accepted, over all instances of control: the server's time of the write, and a counter
- * for what one process wrote within one tick of it (the emulator's clock has milliseconds; facts/gcp §2.2).
+ * for what one process wrote within one tick of it (the emulator's clock has milliseconds; docs/facts/google-cloud.md
+ * §2.2).
  */
 export interface Accepted {
   accepted: Timestamp

@@ -2,9 +2,9 @@ import type { Clock } from '../clock.ts'
 import { CodedError } from '../errors.ts'
 
 /**
- * A deadline on every call. The clients of Google keep trying for up to ten minutes (facts/gcp §2.4), which is longer
- * than any lease; a caller here gets `store_unavailable` in time and may ask again. What was given up may still land:
- * that is why every write carries a nonce, an epoch or a precondition.
+ * A deadline on every call. The clients of Google keep trying for up to ten minutes (docs/facts/google-cloud.md §2.4),
+ * which is longer than any lease; a caller here gets `store_unavailable` in time and may ask again. What was given up may
+ * still land: that is why every write carries a nonce, an epoch or a precondition.
  */
 export interface Calls {
   /** @throws CodedError `store_unavailable` after `timeoutMs`; `overloaded` when too many calls are unfinished */
@@ -13,7 +13,10 @@ export interface Calls {
   close(waitMs: number): Promise<boolean>
 }
 
-/** Twice the slowest figure we plan for (facts/gcp §2.1: 10 to 40 ms) leaves room; the lease has its own, shorter one. */
+/**
+ * Twice the slowest figure we plan for (docs/facts/google-cloud.md §2.1: 10 to 40 ms) leaves room; the lease has its own,
+ * shorter one.
+ */
 const CALL_TIMEOUT_MS = 10_000
 /** Given-up calls hold their bytes until the client ends them; 5,000 entries of 4 KiB are 20 MiB. */
 const UNFINISHED_MAX = 5000

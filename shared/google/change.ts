@@ -16,15 +16,18 @@ export interface Change {
   also?: (writes: Writes) => void
 }
 
-/** 20 writers at once made at most about 20 rounds for the unluckiest (facts/gcp §10: 2,070 conflicts for 500 writes). */
+/**
+ * 20 writers at once made at most about 20 rounds for the unluckiest (docs/facts/google-cloud.md §10: 2,070 conflicts for
+ * 500 writes).
+ */
 const TRIES_MAX = 40
 /** From the third try on, waits up to this long: rivals that collided must not collide again in step. */
 const SPREAD_MS = 20
 
 /**
  * Read, decide, write unless it changed in between; again if it did. No transaction: those lock out other writers, and
- * were 200 times slower under contention (facts/gcp §0.6). A lost answer comes back as `changed`, is read again, and
- * `decide` sees its own write there.
+ * were 200 times slower under contention (docs/facts/google-cloud.md §0.6). A lost answer comes back as `changed`, is
+ * read again, and `decide` sees its own write there.
  *
  * `decide` gets `undefined` for a missing document and answers `undefined` when there is nothing to write. With `known`
  * the first try goes without a read; whatever else than success it brings is judged again on a fresh read.

@@ -1,6 +1,7 @@
 /**
  * CRC-32C (Castagnoli), the checksum that Cloud Storage and Cloud KMS speak. Node's zlib has only the other CRC-32, and
- * the clients' own check is off: a mismatch would make the storage client delete the object (facts/gcp §3).
+ * the clients' own check is off: a mismatch would make the storage client delete the object (docs/facts/google-cloud.md
+ * §3).
  */
 const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   let value = byte

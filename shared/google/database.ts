@@ -23,7 +23,7 @@ type Outcome =
 
 /**
  * The one way to Firestore: every call has a deadline, is counted, and answers in our words. Two clients per process over
- * gRPC (facts/gcp §2.4), one of them for the leases alone.
+ * gRPC (docs/facts/google-cloud.md §2.4), one of them for the leases alone.
  */
 export interface Database {
   /** In the namespace, if there is one. Indexes go by this name alone, so they serve every namespace. */
@@ -116,7 +116,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     },
     async query(what, query) {
       const answer = await ask(what, () => query.get())
-      // An empty answer is billed as one read (facts/gcp §2.1).
+      // An empty answer is billed as one read (docs/facts/google-cloud.md §2.1).
       meter.count('reads', Math.max(answer.size, 1), what)
       return answer
     },

@@ -4,8 +4,8 @@ import type { SessionKey } from '../ids.ts'
 
 /**
  * Names of documents. Neighbouring names live on one server, so names that grow with time or share a beginning make it
- * hot (facts/gcp §2.1). Each name begins with a short hash of its session: a session's documents stay together, in order,
- * and sessions spread out.
+ * hot (docs/facts/google-cloud.md §2.1). Each name begins with a short hash of its session: a session's documents stay
+ * together, in order, and sessions spread out.
  */
 const HASH_DIGITS = 8
 /** The character after `~`, which no name contains: the end of everything that begins with a key. */

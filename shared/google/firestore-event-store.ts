@@ -8,7 +8,8 @@ import { sweep } from './sweeper.ts'
 /**
  * `events/{hash}~{key}~{id}` {key, tenant, shard, id, at, expireAt, event}. `id`, `at` and `tenant` stand outside of the
  * event because they are asked for; the index on `id` alone, for the stream over all tenants, grows at its end and holds
- * some 500 events a second (facts/gcp §2.1), ten times a fleet of 10,000 sessions in trouble. TTL removes by `expireAt`.
+ * some 500 events a second (docs/facts/google-cloud.md §2.1), ten times a fleet of 10,000 sessions in trouble. TTL
+ * removes by `expireAt`.
  */
 interface EventDocument {
   key: SessionKey
@@ -20,7 +21,7 @@ interface EventDocument {
   event: AuditEvent
 }
 
-/** DESIGN §3: the audit trail is kept for 30 days. */
+/** The audit trail is kept for 30 days (docs/design/state.md §3.1). */
 const KEEP_MS = 30 * 24 * 3_600_000
 
 export function firestoreEventStore(db: Database): EventStore {

@@ -29,7 +29,7 @@ interface Head {
   at?: Timestamp | undefined
 }
 
-/** Texts are at most 64 KiB in WhatsApp, so this stays below 3 MiB (facts/gcp §10). */
+/** Texts are at most 64 KiB in WhatsApp, so this stays below 3 MiB (docs/facts/google-cloud.md §10). */
 const GROUP_MAX = 40
 const TRIES_MAX = 20
 const HEADS_MAX = 5000

@@ -14,7 +14,7 @@ import { removeFound } from './sweeper.ts'
  * in place of `sealed` and lies in `journalParts`; whoever waits for it sees all of it or nothing.
  *
  * Appends of several sessions go out side by side on one connection and not as one batch: one refused entry would undo
- * the others of its batch, and 50 at once reach 1,900 a second this way (facts/gcp §10).
+ * the others of its batch, and 50 at once reach 1,900 a second this way (docs/facts/google-cloud.md §10).
  */
 interface EntryDocument {
   seq: number

@@ -22,7 +22,8 @@ interface RunnerDocument extends Renewal {
 
 /**
  * A renewal that fails must leave time for another within `renewWithinMs`: 6.5 s from the last one, which was up to 3 s
- * ago (DESIGN, Ownership 1). It is one call when nothing came in between, and the next follows 0.6 s after one that failed.
+ * ago (docs/design/ownership.md §4.1). It is one call when nothing came in between, and the next follows 0.6 s after one
+ * that failed.
  */
 const RENEW_CALL_MS = 2000
 const RENEW_TIMEOUT_MS = 3000

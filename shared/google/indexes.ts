@@ -4,7 +4,7 @@
  * the queries by a test.
  *
  * All automatic indexes are switched off (`*`): each would be written with every document, and those over times and
- * counters would hold a collection to some 500 writes a second (facts/gcp §2.1).
+ * counters would hold a collection to some 500 writes a second (docs/facts/google-cloud.md §2.1).
  */
 type Order = 'ASCENDING' | 'DESCENDING'
 

@@ -5,9 +5,9 @@ import { bytesOf, type Database } from './database.ts'
 import { spread } from './document-id.ts'
 import type { Writes } from './writes.ts'
 
-/** A document holds 1 MiB with all its fields (facts/gcp §2.1). */
+/** A document holds 1 MiB with all its fields (docs/facts/google-cloud.md §2.1). */
 const PART_BYTES = 900 * 1024
-/** The emulator drops a commit over 4 MiB in silence, Firestore refuses one over 10 (facts/gcp §10). */
+/** The emulator drops a commit over 4 MiB in silence, Firestore refuses one over 10 (docs/facts/google-cloud.md §10). */
 const BATCH_BYTES = 3 * 1024 * 1024
 /** Parts read at once: 4 × 900 KiB is about what one answer may hold in memory. */
 const READ_AT_ONCE = 4

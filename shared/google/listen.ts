@@ -8,8 +8,9 @@ const RETRY_MAX_MS = 30_000
 
 /**
  * A listener that never ends by itself. The client resumes a stream that broke or fell silent for two minutes; what it
- * takes for permanent (a withdrawn permission, an index that is being built) ends its listener for good (facts/gcp §2.3),
- * and then this subscribes anew. `subscribe` is asked for the query each time, with the last snapshot's time if any.
+ * takes for permanent (a withdrawn permission, an index that is being built) ends its listener for good
+ * (docs/facts/google-cloud.md §2.3), and then this subscribes anew. `subscribe` is asked for the query each time, with
+ * the last snapshot's time if any.
  */
 export function listen(
   db: Database,

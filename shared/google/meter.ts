@@ -1,4 +1,4 @@
-/** What Google bills by the piece (facts/gcp §2.1, §3, §4). */
+/** What Google bills by the piece (docs/facts/google-cloud.md §2.1, §3, §4). */
 export type Billed = 'reads' | 'writes' | 'deletes' | 'objectWrites' | 'objectReads' | 'keyCalls'
 
 /** Counts billed operations where they are sent, so that a benchmark can print what a message costs. */

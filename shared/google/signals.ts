@@ -39,7 +39,10 @@ export interface Signals {
  * must not miss what happens while it subscribes. Hearing a minute twice is harmless.
  */
 const OVERLAP_MS = 60_000
-/** A process that was away for longer reads everything anyway. TTL deletes within a day of this (facts/gcp §2.1). */
+/**
+ * A process that was away for longer reads everything anyway. TTL deletes within a day of this
+ * (docs/facts/google-cloud.md §2.1).
+ */
 const KEEP_MS = 24 * 3_600_000
 
 export function createSignals(db: Database): Signals {

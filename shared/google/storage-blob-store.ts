@@ -113,7 +113,7 @@ function summary(parts: readonly Uint8Array[]): { crc32c: string; size: number }
 
 /**
  * One request. The checksum goes along with the object's metadata, so that Cloud Storage itself refuses damaged bytes
- * before anything is visible; the client's check would come afterwards and delete by name (facts/gcp §3).
+ * before anything is visible; the client's check would come afterwards and delete by name (docs/facts/google-cloud.md §3).
  */
 async function upload(
   clock: Clock,

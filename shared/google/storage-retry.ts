@@ -17,7 +17,7 @@ export interface StorageDeps {
 
 /**
  * The client's own retries are off: with them one 503 to a download ends the process on Node 24, and one failed plain
- * upload switches them off for good anyway (facts/gcp §0.3, §0.4). These are ours.
+ * upload switches them off for good anyway (docs/facts/google-cloud.md §0.3, §0.4). These are ours.
  */
 export interface RetryOptions {
   tries: number

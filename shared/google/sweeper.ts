@@ -3,7 +3,7 @@ import type { SessionKey } from '../ids.ts'
 import type { Database } from './database.ts'
 import { ofSession, SHARDS } from './document-id.ts'
 
-/** 400 deletes are far below every limit and take about 12 ms (facts/gcp §10). */
+/** 400 deletes are far below every limit and take about 12 ms (docs/facts/google-cloud.md §10). */
 const BATCH = 400
 
 /** Deletes documents, in atomic groups of bounded size. */

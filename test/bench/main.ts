@@ -10,7 +10,7 @@ import { benchTakeover } from './takeover.ts'
 import { benchRehydrate, benchSet } from './state.ts'
 import { table, type Figure } from './report.ts'
 
-/** Every benchmark by name, in the order of DESIGN's figures. */
+/** Every benchmark by name, in the order of docs/design/promises.md §11. */
 const BENCHES: Record<string, () => Promise<readonly Figure[]>> = {
   restart50: () => benchRestart(50, 3),
   restart200: () => benchRestart(200, 2),
@@ -29,7 +29,9 @@ const BENCHES: Record<string, () => Promise<readonly Figure[]>> = {
 }
 
 const program = new Command('bench')
-  .description("Measures the figures of DESIGN's table on this machine and prints them beside their goals.")
+  .description(
+    'Measures the figures of docs/design/promises.md §11 on this machine and prints them beside their goals.',
+  )
   .argument('[names...]', `which ones; all without. One of: ${Object.keys(BENCHES).join(', ')}`)
   .action(async (names: string[]) => {
     const unknown = names.filter((name) => !(name in BENCHES))

@@ -1,4 +1,4 @@
-/** One line of the report: what was measured here, beside what DESIGN asks for. */
+/** One line of the report: what was measured here, beside what docs/design/promises.md §11 asks for. */
 export interface Figure {
   name: string
   value: string

@@ -15,7 +15,10 @@ import { fileWorkingCopies } from '#runner/state/working-copy.ts'
 import { connectionAuth } from '#runner/whatsapp/auth-state.ts'
 import { median, percentile, type Figure } from './report.ts'
 
-/** A Signal session of a contact one has talked with for a while (facts: 0.9 KB new, about 105 B more a round trip). */
+/**
+ * A Signal session of a contact one has talked with for a while (docs/facts/baileys.md §3: 0.9 KB new, about 105 B more a
+ * round trip).
+ */
 const ROUND_TRIPS = 20
 
 interface Signal {

@@ -9,7 +9,7 @@ import { prepareDataDir, prepareStores } from './prepare.ts'
 import { startMooring, startStandIn, withTempDir, type Program } from './processes.ts'
 import { percentile, type Figure } from './report.ts'
 
-/** DESIGN: at most the lease (10 s) and a second. */
+/** At most the lease (10 s) and a second (docs/design/promises.md §11). */
 const GOAL = '≤ 11 s (+ connect)'
 const WITHIN_MS = 60_000
 const PRE_KEYS = 100

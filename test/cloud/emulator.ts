@@ -12,7 +12,7 @@ export interface Emulator {
   close(): Promise<void>
 }
 
-/** A cold JVM on a busy machine; about 4 s on a free one (facts/gcp §12). */
+/** A cold JVM on a busy machine; about 4 s on a free one (docs/facts/google-cloud.md §12). */
 const START_WITHIN_MS = 60_000
 const ASK_EVERY_MS = 100
 

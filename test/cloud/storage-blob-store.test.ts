@@ -118,7 +118,10 @@ describe('a download', () => {
     expect(await readAll('one')).toEqual(bytes)
   })
 
-  /** In a process of its own: what it is about would end the process that runs the tests (facts/gcp §0.3). */
+  /**
+   * In a process of its own: what it is about would end the process that runs the tests (docs/facts/google-cloud.md
+   * §0.3).
+   */
   test.for([429, 500, 503])('that is answered with %d does not end the process', async (status) => {
     server.inject({ on: 'GET', fault: { do: 'status', status } })
     const child = spawn(process.execPath, [import.meta.dirname + '/read-object.ts', server.url, 'b', 'one'], {

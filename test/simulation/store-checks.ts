@@ -70,7 +70,7 @@ export class StoreChecks implements Auditor {
   #appended(process: SimulatedProcess, key: SessionKey, { seq, epoch }: JournalEntry): void {
     const { count, violate } = this.#witness
     const durable = this.#witness.durable(key)
-    // A seq that was truncated, written once more: nobody ever reads it (DESIGN, Durable state).
+    // A seq that was truncated, written once more: nobody ever reads it (docs/design/state.md §6.5).
     if (seq <= durable.seq) return count('entries below the snapshots')
     count('entries')
     const dialledEpoch = this.#witness.dialledEpoch.get(key) ?? 0

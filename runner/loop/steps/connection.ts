@@ -72,7 +72,7 @@ export async function openSocket(context: RunnerContext, key: SessionKey, sessio
 
 /**
  * Every connection that pairs starts from a new identity: a code dies with its socket, and leftovers of one would try to
- * log in (facts: what can go wrong while pairing). Good credentials are kept under a label first.
+ * log in (docs/facts/baileys.md §4.3). Good credentials are kept under a label first.
  */
 async function beginPairing(context: RunnerContext, key: SessionKey, live: LiveSession): Promise<void> {
   const { state } = live

@@ -2,9 +2,9 @@ import type { ILogger } from '@whiskeysockets/baileys/lib/Utils/logger.js'
 import { maskPhone, type Log } from '#shared/log.ts'
 
 /**
- * libsignal prints to the console when it closes a session, private ratchet keys included (facts: options). In a runner
- * nothing may write there but the log, so every console method is replaced, for the whole process, by one that says only
- * that a library spoke. Calling it twice is harmless.
+ * libsignal prints to the console when it closes a session, private ratchet keys included (docs/facts/baileys.md §7). In
+ * a runner nothing may write there but the log, so every console method is replaced, for the whole process, by one that
+ * says only that a library spoke. Calling it twice is harmless.
  */
 export function silenceConsole(log: Log): void {
   for (const method of ['log', 'info', 'warn', 'error', 'debug', 'trace', 'dir'] as const) {

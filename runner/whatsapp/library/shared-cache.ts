@@ -33,7 +33,10 @@ export class SharedCache {
 
 const HOUR_MS = 3_600_000
 
-/** How often we answered a peer's retry receipts (facts: options; it limits re-sending, so it must outlive a reconnect). */
+/**
+ * How often we answered a peer's retry receipts (docs/facts/baileys.md §7; it limits re-sending, so it must outlive a
+ * reconnect).
+ */
 export const retryCounters = new SharedCache({ max: 20_000, ttlMs: HOUR_MS })
 /** Device lists: every miss costs a look-up and a new Signal session with the peer's phone, so longer than rc14's 5 min. */
 export const deviceLists = new SharedCache({ max: 50_000, ttlMs: HOUR_MS })

@@ -6,9 +6,9 @@ import { LRUCache } from 'lru-cache'
 const REMEMBERED = 256
 
 /**
- * Makes Baileys check signatures for what they are, once each. rc14 ignores the verifier's answer (facts §0.10), so any
- * 64 bytes pass as the server's certificate; and it pays 15 ms of JavaScript for that at every connect, although every
- * connect shows the same certificate. Calling it twice is harmless.
+ * Makes Baileys check signatures for what they are, once each. rc14 ignores the verifier's answer (docs/facts/baileys.md
+ * §0.10), so any 64 bytes pass as the server's certificate; and it pays 15 ms of JavaScript for that at every connect,
+ * although every connect shows the same certificate. Calling it twice is harmless.
  */
 export function verifySignatures(): void {
   const known = new LRUCache<string, boolean>({ max: REMEMBERED })
