@@ -1,7 +1,7 @@
 locals {
   _apis = [
-    "artifactregistry", "cloudbuild", "cloudkms", "firestore", "iam", "logging", "monitoring", "run",
-    "secretmanager", "storage",
+    "artifactregistry", "cloudbuild", "cloudkms", "firestore", "iam", "logging", "monitoring", "pubsub",
+    "run", "secretmanager", "storage",
   ]
 }
 

@@ -1,13 +1,22 @@
 #!/usr/bin/env bash
 #
-# Builds the image with both bases pinned by digest, pushes it, and writes the one reference that is deployed
-# (repository@sha256:…) to the file OUT.
+# Builds the image with both bases pinned by digest, and pushes it under its commit. The registry tells of the push, by
+# digest, and that starts the deploy (infra/pipeline-deploy.tf); nothing is handed over here.
 #
-#   REPOSITORY=us-central1-docker.pkg.dev/p/mooring/mooring COMMIT=… OUT=/workspace/image infra/build-image.sh
+#   REPOSITORY=us-central1-docker.pkg.dev/p/mooring/mooring COMMIT=… BUILDKIT_IMAGE=…@sha256:… infra/build-image.sh
 
 set -euo pipefail
 
-: "${REPOSITORY:?the image repository to push to}" "${COMMIT:?the commit that is built}" "${OUT:?the file for the reference}"
+: "${REPOSITORY:?the image repository to push to}" "${COMMIT:?the commit that is built}" "${BUILDKIT_IMAGE:?the builder, by digest}"
+[[ "$BUILDKIT_IMAGE" =~ @sha256:[0-9a-f]{64}$ ]] || {
+  echo "BUILDKIT_IMAGE must be a digest, since the builder has the account's token: $BUILDKIT_IMAGE" >&2
+  exit 1
+}
+# Only a tag of this form is deployed.
+[[ "$COMMIT" =~ ^[0-9a-f]{40}$ ]] || {
+  echo "COMMIT must be a whole commit id: $COMMIT" >&2
+  exit 1
+}
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -40,10 +49,7 @@ echo "building with $node_tag ($node_digest)"
 echo "building on   $base_tag ($base_digest)"
 
 # A builder of its own, because the default one can't write a cache for all stages (mode=max) to a registry.
-docker buildx create --name mooring --driver docker-container --use
-
-metadata=$(mktemp)
-trap 'rm -f "$metadata"' EXIT
+docker buildx create --name mooring --driver docker-container --driver-opt="image=$BUILDKIT_IMAGE" --use
 
 # Attestations would wrap the image in an index that names a platform "unknown"; the plain manifest is what is deployed.
 docker buildx build . \
@@ -58,14 +64,4 @@ docker buildx build . \
   --cache-from="type=registry,ref=$REPOSITORY:cache" \
   --cache-to="type=registry,ref=$REPOSITORY:cache,mode=max,image-manifest=true" \
   --tag="$REPOSITORY:$COMMIT" \
-  --metadata-file="$metadata" \
   --push
-
-# The digest comes from the build itself: asking the registry for the tag could answer with somebody else's push.
-digest=$(sed -n 's/.*"containerimage.digest": *"\(sha256:[0-9a-f]\{64\}\)".*/\1/p' "$metadata" | head -n 1)
-[[ -n "$digest" ]] || {
-  echo 'the build wrote no digest' >&2
-  exit 1
-}
-echo "$REPOSITORY@$digest" > "$OUT"
-echo "pushed $REPOSITORY@$digest"

@@ -9,14 +9,16 @@
 #
 # Whatever fails, SIGTERM and SIGINT included, traffic and split go back to where they were found.
 #
-#   PROJECT=p REGION=us-central1 NAME=mooring IMAGE=…@sha256:… COMMIT=… infra/deploy.sh
+#   PROJECT=p REGION=us-central1 NAME=mooring REPOSITORY=…/mooring IMAGE=…/mooring@sha256:… infra/deploy.sh
+#
+# Terraform puts this text into the trigger that an image push starts (infra/pipeline-deploy.tf): it stands alone.
 #
 # Optional: CONTROL_ACCESS=keys|iam, FIRST_SPLIT_PERCENT, SETTLE_SECONDS, READY_SECONDS, SMOKE_SECONDS, POLL_SECONDS.
 
 set -Eeuo pipefail
 
-: "${PROJECT:?}" "${REGION:?}" "${NAME:?}" "${IMAGE:?}" "${COMMIT:?}"
-readonly CONTROL="$NAME-control" RUNNER="$NAME-runner" TAG="c-${COMMIT:0:12}"
+: "${PROJECT:?}" "${REGION:?}" "${NAME:?}" "${REPOSITORY:?}" "${IMAGE:?}"
+readonly CONTROL="$NAME-control" RUNNER="$NAME-runner" TAG="i-${IMAGE: -64:12}"
 readonly CONTROL_ACCESS=${CONTROL_ACCESS:-keys}
 readonly FIRST_SPLIT_PERCENT=${FIRST_SPLIT_PERCENT:-34}
 readonly SETTLE_SECONDS=${SETTLE_SECONDS:-30}
@@ -29,6 +31,7 @@ die() {
 }
 
 [[ "$IMAGE" =~ @sha256:[0-9a-f]{64}$ ]] || die "IMAGE must be a digest, since a tag may mean something else a minute later: $IMAGE"
+[[ "${IMAGE%@*}" == "$REPOSITORY" ]] || die "IMAGE must be one of $REPOSITORY, which is where the build pushes to: $IMAGE"
 
 run() { gcloud run "$@" "--project=$PROJECT" "--region=$REGION" --quiet; }
 

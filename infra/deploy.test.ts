@@ -8,13 +8,14 @@ import { expect, test } from 'vitest'
 import { runWithFakes, type Outcome, type Rule } from './fake-command.ts'
 
 const script = join(import.meta.dirname, 'deploy.sh')
-const image = `us-central1-docker.pkg.dev/p/mooring/mooring@sha256:${'a'.repeat(64)}`
+const repository = 'us-central1-docker.pkg.dev/p/mooring/mooring'
+const image = `${repository}@sha256:0123456789ab${'a'.repeat(52)}`
 const settings = {
   PROJECT: 'p',
   REGION: 'us-central1',
   NAME: 'mooring',
+  REPOSITORY: repository,
   IMAGE: image,
-  COMMIT: '0123456789abcdef',
   SETTLE_SECONDS: '0',
   SMOKE_SECONDS: '0',
   READY_SECONDS: '0',
@@ -23,7 +24,7 @@ const settings = {
 
 /** A project in which everything works: old revisions serve, new ones come up. */
 const calm: readonly Rule[] = [
-  { when: /run services describe .*traffic\.tag/, print: ',\nc-0123456789ab,https://tag.example' },
+  { when: /run services describe .*traffic\.tag/, print: ',\ni-0123456789ab,https://tag.example' },
   { when: /run services describe .*traffic\.revisionName/, print: 'control-old,100\ncontrol-new,' },
   { when: /run services describe .*latestCreated/, print: 'control-new' },
   { when: /run services describe .*status\.url/, print: 'https://control.example' },
@@ -66,7 +67,7 @@ function changes({ calls }: Outcome): string[] {
 
 const toControl = [
   'deploy mooring-control --image=IMAGE --no-traffic',
-  'services update-traffic mooring-control --update-tags=c-0123456789ab=control-new',
+  'services update-traffic mooring-control --update-tags=i-0123456789ab=control-new',
 ]
 const toRunners = [
   'worker-pools deploy mooring-runner --image=IMAGE --no-promote',
@@ -74,12 +75,12 @@ const toRunners = [
   'worker-pools update-instance-split mooring-runner --to-revisions=runner-new=100',
 ]
 const lifted = [
-  'services update-traffic mooring-control --to-latest --remove-tags=c-0123456789ab',
+  'services update-traffic mooring-control --to-latest --remove-tags=i-0123456789ab',
   'worker-pools update-instance-split mooring-runner --to-latest',
 ]
 const controlBack = [
   'services update-traffic mooring-control --to-revisions=control-old=100',
-  'services update-traffic mooring-control --remove-tags=c-0123456789ab',
+  'services update-traffic mooring-control --remove-tags=i-0123456789ab',
 ]
 const runnersBack = ['worker-pools update-instance-split mooring-runner --to-revisions=runner-old=100']
 
@@ -233,6 +234,15 @@ test('refuses an image that is named by its tag, and touches nothing', () => {
   expect(outcome.calls).toEqual([])
   expect(outcome.stderr).toContain('IMAGE must be a digest')
   expect(outcome.status).toBe(1)
+})
+
+test('refuses an image from anywhere but the repository that the build pushes to, and touches nothing', () => {
+  for (const other of ['evil.example/mooring', `${repository}-2`, `${repository}/mooring`]) {
+    const outcome = deploy({ env: { IMAGE: `${other}@sha256:${'a'.repeat(64)}` } })
+    expect(outcome.calls).toEqual([])
+    expect(outcome.stderr).toContain(`IMAGE must be one of ${repository}`)
+    expect(outcome.status).toBe(1)
+  }
 })
 
 test('touches nothing where Terraform has not made the services yet', () => {

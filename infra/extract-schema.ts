@@ -1,6 +1,6 @@
 /**
  * Writes provider-schema.json: the arguments, blocks and exported attributes of the Terraform resources that infra/
- * uses, so that terraform.test.ts can check names without a network and without the provider (a binary of 100 MB).
+ * uses, so that Terraform can judge them without a network and without the provider (a binary of 100 MB).
  *
  * The source is the type declarations of the npm package @cdktf/provider-google, whose doc comments carry the exact
  * argument names. It is unpacked by hand, since no test needs its 30 MB:

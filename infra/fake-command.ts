@@ -18,8 +18,6 @@ export interface Rule {
   exit?: number
   /** Sends SIGTERM to the script that called, as a platform does that ends a build. */
   endsCaller?: boolean
-  /** Text for the file that the call names with `--<flag>=<file>`. */
-  write?: { flag: string; text: string }
   /** From which matching call on the rule counts; 1 when left out. */
   fromCall?: number
 }
@@ -54,16 +52,12 @@ export function runWithFakes(
 }
 
 function fakeScript(program: string, rules: readonly Rule[], record: string): string {
-  const branches = rules.map(({ when, print, write, endsCaller, exit = 0, fromCall = 1 }) => {
+  const branches = rules.map(({ when, print, endsCaller, exit = 0, fromCall = 1 }) => {
     const pattern = quote(when.source.replaceAll(String.raw`\/`, '/'))
     const seen = fromCall > 1 ? ` && (($(grep -c -E -- ${pattern} ${quote(record)}) >= ${fromCall}))` : ''
     const says = print === undefined ? '' : `printf '%s\\n' ${quote(print)}; `
-    const writes =
-      write === undefined
-        ? ''
-        : `[[ "$call" =~ --${write.flag}=([^ ]+) ]]; printf '%s' ${quote(write.text)} > "\${BASH_REMATCH[1]}"; `
     const fails = exit === 0 ? '' : `echo ${quote(`${program}: told to fail`)} >&2; `
-    return `pattern=${pattern}; if [[ "$call" =~ $pattern ]]${seen}; then ${says}${writes}${endsCaller === true ? 'kill -TERM "$PPID"; ' : ''}${fails}exit ${exit}; fi`
+    return `pattern=${pattern}; if [[ "$call" =~ $pattern ]]${seen}; then ${says}${endsCaller === true ? 'kill -TERM "$PPID"; ' : ''}${fails}exit ${exit}; fi`
   })
   return ['#!/bin/bash', 'call="$*"', `echo ${quote(program)} "$call" >> ${quote(record)}`, ...branches].join(
     '\n',

@@ -8,32 +8,32 @@ output "bootstrap_key_command" {
   value       = "gcloud secrets versions access ${google_secret_manager_secret_version.bootstrap.version} --secret=${google_secret_manager_secret.bootstrap.secret_id} --project=${var.project}"
 }
 
-output "deploy_command" {
-  description = "Builds and deploys the working directory, for when no trigger does."
+output "build_command" {
+  description = "Builds the working directory and pushes its image, which starts the deploy, for when no trigger builds."
   value = join(" ", [
     "gcloud builds submit . --config=cloudbuild.yaml --project=${var.project} --region=${var.region}",
-    "--service-account=${google_service_account.deployer.id}",
+    "--service-account=${google_service_account.builder.id}",
     "--gcs-source-staging-dir=gs://${google_storage_bucket.builds.name}/source",
-    "--substitutions=_NAME=${var.name},_REGION=${var.region},_CONTROL_ACCESS=${var.control_access},COMMIT_SHA=$(git rev-parse HEAD),SHORT_SHA=$(git rev-parse --short=7 HEAD)",
+    "--substitutions=${join(",", [for name, value in local._build_substitutions : "${name}=${value}"])},COMMIT_SHA=$(git rev-parse HEAD)",
   ])
 
-  # A build that starts before these would fail on its first push or deploy.
+  # A build that starts before these would fail on its first push, or be pushed to nobody.
   depends_on = [
-    google_project_iam_member.deployer,
-    google_artifact_registry_repository_iam_member.deployer_pushes,
-    google_service_account_iam_member.deployer_acts_as,
-    google_storage_bucket_iam_member.deployer_reads_source,
+    google_project_iam_member.builder_logs,
+    google_artifact_registry_repository_iam_member.builder_pushes,
+    google_storage_bucket_iam_member.builder_reads_source,
+    google_cloudbuild_trigger.deploy,
   ]
 }
 
 output "logs_command" {
   description = "Prints what the runners said last."
-  value       = "gcloud run worker-pools logs read ${google_cloud_run_v2_worker_pool.runner.name} --limit=100 --project=${var.project} --region=${var.region}"
+  value       = "gcloud logging read 'resource.type=(\"cloud_run_worker_pool\" OR \"cloud_run_revision\") AND jsonPayload.component=\"runner\"' --limit=100 --project=${var.project}"
 }
 
 output "image_repository" {
   description = "Where images are pushed to."
-  value       = "${var.region}-docker.pkg.dev/${var.project}/${google_artifact_registry_repository.images.repository_id}/mooring"
+  value       = local._image_repository
 }
 
 output "snapshots_bucket" {

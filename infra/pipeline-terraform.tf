@@ -47,7 +47,7 @@ resource "google_cloudbuild_trigger" "terraform" {
   description     = "Applies infra/ as pushed to ${var.branch}, once a person has approved it."
   service_account = google_service_account.terraform[0].id
   filename        = "cloudbuild.terraform.yaml"
-  included_files  = ["infra/*.tf", "infra/*.tfvars", "infra/*.json", "cloudbuild.terraform.yaml"]
+  included_files  = ["infra/*.tf", "infra/*.tfvars", "infra/*.json", "infra/deploy.sh", "cloudbuild.terraform.yaml"]
 
   approval_config {
     approval_required = true
@@ -61,6 +61,7 @@ resource "google_cloudbuild_trigger" "terraform" {
   }
 
   substitutions = {
-    _STATE_BUCKET = var.state_bucket
+    _STATE_BUCKET    = var.state_bucket
+    _TERRAFORM_IMAGE = var.step_images.terraform
   }
 }

@@ -1,31 +1,43 @@
 /**
- * Terraform's own opinion of infra/: formatting, every validation rule, and whole plans, made against a provider that
- * has the real one's schema but no cloud behind it (provider-stand-in.ts).
+ * Terraform's own opinion of infra/: formatting, names, types, every validation rule, and whole plans, with the provider mocked
+ * (mocked-plan.ts).
  */
 
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { readSchema } from './hcl.ts'
-import { terraformWithStandIns } from './provider-stand-in.ts'
+import { expect, test } from 'vitest'
+import { pinned, plansOf, terraformTest, withoutTerraform as skip, type Planned } from './mocked-plan.ts'
+import { SECRET } from './provider-stand-in.ts'
 
-const present = spawnSync('terraform', ['version']).status === 0
-const skip = !present && process.env['CI'] !== 'true'
-if (skip) console.warn('Terraform is not installed: infra/ is parsed and checked by name, but not planned.')
+if (skip)
+  console.warn('Terraform is not installed: infra/ is parsed, but neither checked by name nor planned.')
 
-interface Resource {
-  address: string
-  type: string
-  values: Record<string, unknown>
+const read = (file: string): string => readFileSync(join(import.meta.dirname, file), 'utf8')
+
+const values = {
+  fromProject: 'project = "my-project"',
+  everything: `
+    project            = "my-project"
+    region             = "europe-west1"
+    firestore_location = "eur3"
+    control_access     = "iam"
+    control_invokers   = ["group:ops@example.com"]
+    control            = { instances_min = 1 }
+    runner             = { instances = 3, cpu = 2, memory_mib = 4096, capacity = 900 }
+    fixed_address      = true
+    firestore_database = "mooring-restored"
+    alert_email        = "ops@example.com"
+    repository         = "projects/my-project/locations/europe-west1/connections/github/repositories/mooring"
+    branch             = "release-1.2"
+    state_bucket       = "my-project-terraform"
+    deploy_approval    = true
+  `,
 }
 
-let terraform: Awaited<ReturnType<typeof terraformWithStandIns>>
-beforeAll(async () => {
-  terraform = await terraformWithStandIns(readSchema())
-})
-afterAll(() => terraform.stop())
+/** Made once for all tests here. */
+let made: Promise<Record<keyof typeof values, Planned[]>> | undefined
+const plans = (): NonNullable<typeof made> => (made ??= plansOf(values))
 
 test.skipIf(skip)('is formatted', () => {
   const { stdout } = spawnSync('terraform', ['fmt', '-check', '-diff', import.meta.dirname], {
@@ -36,7 +48,7 @@ test.skipIf(skip)('is formatted', () => {
 })
 
 test.skipIf(skip)('plans everything from the project alone', async () => {
-  const resources = await planFromProject()
+  const { fromProject: resources } = await plans()
   expect(types(resources)).toEqual(
     expect.arrayContaining([
       'google_cloud_run_v2_service',
@@ -46,7 +58,7 @@ test.skipIf(skip)('plans everything from the project alone', async () => {
   )
   const made = resources.map(({ address }) => address)
   expect(
-    made.filter((address) => /egress|cloudbuild_trigger|notification_channel|terraform/.test(address)),
+    made.filter((address) => /egress|trigger\.build|notification_channel|terraform/.test(address)),
   ).toEqual([])
 
   const runner = one(resources, 'google_cloud_run_v2_worker_pool')
@@ -76,20 +88,7 @@ test.skipIf(skip)('plans everything from the project alone', async () => {
 })
 
 test.skipIf(skip)('plans everything that can be asked for', async () => {
-  const resources = await plan(`
-    project            = "my-project"
-    region             = "europe-west1"
-    firestore_location = "eur3"
-    control_access     = "iam"
-    control_invokers   = ["group:ops@example.com"]
-    control            = { instances_min = 1 }
-    runner             = { instances = 3, cpu = 2, memory_mib = 4096, capacity = 900 }
-    fixed_address      = true
-    firestore_database = "mooring-restored"
-    alert_email        = "ops@example.com"
-    repository         = "projects/my-project/locations/europe-west1/connections/github/repositories/mooring"
-    state_bucket       = "my-project-terraform"
-  `)
+  const { everything: resources } = await plans()
   expect(one(resources, 'google_firestore_database')).toMatchObject({
     location_id: 'eur3',
     name: 'mooring-restored',
@@ -102,11 +101,6 @@ test.skipIf(skip)('plans everything that can be asked for', async () => {
     invoker_iam_disabled: false,
     template: [{ containers: [{ resources: [{ cpu_idle: false }] }] }],
   })
-  const triggers = resources.filter(({ type }) => type === 'google_cloudbuild_trigger')
-  expect(triggers).toHaveLength(2)
-  expect(triggers.find(({ address }) => address.includes('terraform'))?.values).toMatchObject({
-    approval_config: [{ approval_required: true }],
-  })
   expect(types(resources)).toEqual(
     expect.arrayContaining(['google_compute_router_nat', 'google_monitoring_notification_channel']),
   )
@@ -114,26 +108,31 @@ test.skipIf(skip)('plans everything that can be asked for', async () => {
 })
 
 test.skipIf(skip)('puts the bootstrap key into no plan', async () => {
-  const resources = await planFromProject()
-  expect(JSON.stringify(resources)).not.toContain('x'.repeat(43))
+  const { fromProject: resources } = await plans()
+  expect(JSON.stringify(resources)).not.toContain(SECRET)
 })
 
 test.skipIf(skip)(
   'makes each field override and each index of the list, and alerts for each signal',
   async () => {
-    const read = (file: string) =>
-      JSON.parse(readFileSync(join(import.meta.dirname, file), 'utf8')) as Record<string, unknown[]> &
-        unknown[]
-    const list = read('firestore.indexes.json')
-    const resources = await planFromProject()
+    const list = JSON.parse(read('firestore.indexes.json')) as Record<string, unknown[]>
+    const signals = JSON.parse(read('signals.json')) as unknown[]
+    const { fromProject: resources } = await plans()
     const count = (pattern: RegExp) => resources.filter(({ address }) => pattern.test(address)).length
     expect(count(/^google_firestore_field\./)).toBe(list['fieldOverrides']?.length)
     expect(count(/^google_firestore_index\./)).toBe(list['indexes']?.length)
-    expect(count(/^google_monitoring_alert_policy\.signal/)).toBe(read('signals.json').length)
+    expect(count(/^google_monitoring_alert_policy\.signal/)).toBe(signals.length)
     const events = resources.find(({ address }) => address.includes('events~expireAt'))
     expect(events?.values).toMatchObject({ ttl_config: [{}], index_config: [{ indexes: [] }] })
   },
 )
+
+/** The files that hold the variables and their rules, and nothing that would be planned. */
+const RULES = /^(variables\.tf|step-images\.(tf|json))$/
+
+const onlyTags = pinned.replaceAll(/@sha256:a+/g, '').replace('step_images = ', '')
+/** Pinned once, and then a tag was raised. */
+const yesterdays = pinned.replace(':24.', ':22.').replace('step_images = ', '')
 
 const refused: readonly [variable: string, value: string][] = [
   ['project', '"My Project"'],
@@ -155,52 +154,67 @@ const refused: readonly [variable: string, value: string][] = [
   ['branch', '"^main$"'],
   ['state_bucket', '"gs://bucket"'],
   ['log_level', '"loud"'],
+  ['step_images', '{}'],
+  ['step_images', onlyTags],
+  ['step_images', yesterdays],
 ]
 
 test.skipIf(skip)('refuses each bad value by the rule of its own variable', async () => {
-  const folder = scratch(['variables.tf'])
   const runs = refused.map(([variable, value], place) => {
-    const given = variable === 'project' ? '' : 'project = "my-project"'
-    return `run "case_${place}" {\n command = plan\n variables {\n ${given}\n ${variable} = ${value}\n }\n expect_failures = [var.${variable}]\n}`
+    const given = [
+      variable === 'project' ? '' : 'project = "my-project"',
+      variable === 'step_images' ? '' : pinned,
+      `${variable} = ${value}`,
+    ]
+    return `run "case_${place}" {\n command = plan\n variables {\n ${given.join('\n')}\n }\n expect_failures = [var.${variable}]\n}`
   })
-  writeFileSync(join(folder, 'refused.tftest.hcl'), runs.join('\n'))
-  const { output, status } = await terraform.run(folder, ['test', '-no-color'])
+  const { output, status } = await terraformTest(runs.join('\n'), {}, RULES)
   expect({ status, output }).toMatchObject({ status: 0 })
   expect(output).toContain(`${refused.length} passed, 0 failed`)
 })
 
-/** The plan that several tests look at, made once. */
-let fromProject: Promise<Resource[]> | undefined
-function planFromProject(): Promise<Resource[]> {
-  fromProject ??= plan('project = "my-project"')
-  return fromProject
-}
+test.skipIf(skip)('says how the step images are pinned, where they are not', async () => {
+  const { output } = await terraformTest(
+    'run "bare" {\n command = plan\n variables {\n project = "my-project"\n }\n}',
+    {},
+    RULES,
+  )
+  expect(output).toContain('run infra/pin-images.sh')
+})
 
-/** Everything that a first apply with these values would make. */
-async function plan(values: string): Promise<Resource[]> {
-  const folder = scratch(readdirSync(import.meta.dirname).filter((file) => /\.(tf|json)$/.test(file)))
-  // The state stays in the scratch folder; everything else is planned as it is.
-  const versions = readFileSync(join(folder, 'versions.tf'), 'utf8')
-  writeFileSync(join(folder, 'versions.tf'), versions.replace(/backend "gcs" \{[^}]*\}/, ''))
-  writeFileSync(join(folder, 'terraform.tfvars'), values)
-  for (const args of [['init'], ['validate'], ['plan', '-out=plan']]) {
-    const { status, output } = await terraform.run(folder, [...args, '-no-color'])
-    expect({ status, output }).toMatchObject({ status: 0 })
-  }
-  const { output } = await terraform.run(folder, ['show', '-json', 'plan'])
-  const shown = JSON.parse(output) as { planned_values: { root_module: { resources: Resource[] } } }
-  return shown.planned_values.root_module.resources
-}
+const wrong: readonly [written: string, says: RegExp][] = [
+  ['timeout = "10s"', /An argument named \\"timeout\\" is not expected here/],
+  ['deletion_protection = "perhaps"', /a bool is required/],
+  ['scaling {\n}\nscaling {\n}', /No more than 1 \\"scaling\\" blocks are allowed/],
+  ['project = google_kms_key_ring.nowhere.id', /Reference to undeclared resource/],
+  ['project = google_kms_key_ring.mooring.nothing', /Unsupported attribute/],
+  ['template {\n containers {\n ports {\n }\n }\n }', /Blocks of type \\"ports\\" are not expected here/],
+  ['', /The argument \\"name\\" is required/],
+]
 
-function scratch(files: readonly string[]): string {
-  const folder = mkdtempSync(join(tmpdir(), 'mooring-plan-'))
-  onTestFinished(() => rmSync(folder, { recursive: true }))
-  for (const file of files) copyFileSync(join(import.meta.dirname, file), join(folder, file))
-  return folder
-}
+test.skipIf(skip)('takes no name, type or reference that the provider does not know', async () => {
+  const written = wrong.map(
+    ([line], place) =>
+      `resource "google_cloud_run_v2_worker_pool" "wrong_${place}" {\n${line === '' ? '' : 'name = "wrong"\n'}location = "here"\n${line}\n${line.includes('template') ? '' : 'template {\n}\n'}}`,
+  )
+  const { output, status } = await terraformTest(
+    'mock_provider "google" {}\nrun "it" {\n command = plan\n}',
+    {
+      'wrong.tf': written.join('\n'),
+    },
+  )
+  expect(status).not.toBe(0)
+  for (const [, says] of wrong) expect(output).toMatch(says)
+})
 
-const types = (resources: readonly Resource[]): string[] => resources.map(({ type }) => type)
-const one = (resources: readonly Resource[], type: string): Record<string, unknown> =>
+test.skipIf(skip)('takes the service of docs/deploy.md in the place of the runner pool', async () => {
+  const [, service = ''] = /```hcl\n([\s\S]*?)```/.exec(read('../docs/deploy.md')) ?? []
+  const { asService } = await plansOf({ asService: 'project = "my-project"' }, { 'runner.tf': service })
+  expect(asService.map(({ address }) => address)).toContain('google_cloud_run_v2_service.runner')
+})
+
+const types = (resources: readonly Planned[]): string[] => resources.map(({ type }) => type)
+const one = (resources: readonly Planned[], type: string): Record<string, unknown> =>
   resources.find((resource) => resource.type === type)?.values ?? {}
 
 function settings(program: Record<string, unknown>): Record<string, unknown> {

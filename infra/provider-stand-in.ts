@@ -1,58 +1,31 @@
 /**
- * A provider that knows the schema of the real one and nothing else, so that Terraform itself can validate and plan
- * infra/ without a network, a cloud or the provider's binary. Terraform finds it through TF_REATTACH_PROVIDERS, which
- * is meant for debugging providers. Whatever only the cloud decides is answered with "unknown", as before a first apply.
+ * Providers that know a schema and nothing else, so that Terraform itself can judge infra/ without a network, a cloud or the
+ * provider's binary. Terraform finds them through TF_REATTACH_PROVIDERS, which is meant for debugging providers. What a
+ * resource would become is not decided here: the tests mock the provider (`mock_provider`), for which Terraform asks a
+ * provider for its schema alone. Ephemeral resources can't be mocked, so the random password is answered.
  */
 
 import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Server, ServerCredentials, loadPackageDefinition, type sendUnaryData } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
-import { ExtensionCodec, decode, encode } from '@msgpack/msgpack'
 import type { Block, Resource } from './extract-schema.ts'
 
-interface Call {
-  request: { type_name: string; config: Value; proposed_new_state: Value }
-}
-interface Value {
-  msgpack: Uint8Array
-}
 type Answer = sendUnaryData<unknown>
 
-/** Types as Terraform writes them. What a provider exports is text, or of a shape that is left open. */
+/** Types as Terraform writes them. */
 const types: Record<string, string> = {
   string: '"string"',
   number: '"number"',
   bool: '"bool"',
   list: '["list","string"]',
   map: '["map","string"]',
-  open: '"dynamic"',
 }
-const textual = new Set([
-  'id',
-  'name',
-  'email',
-  'member',
-  'uri',
-  'version',
-  'self_link',
-  'address',
-  'uptime_check_id',
-  'result',
-])
 const writeOnly = new Set(['secret_data_wo'])
 
-/** Terraform's mark for a value that is not known yet: extension 0, or 12 when something about it is. */
-class Unknown {
-  readonly known = false
-}
-const extensionCodec = new ExtensionCodec()
-extensionCodec.register({
-  type: 0,
-  encode: (value) => (value instanceof Unknown ? new Uint8Array([0]) : null),
-  decode: () => new Unknown(),
-})
-extensionCodec.register({ type: 12, encode: () => null, decode: () => new Unknown() })
+/** What the random password is in a plan; it must be found in none. */
+export const SECRET = 'x'.repeat(43)
 
 function describe(block: Block, exports: readonly string[] = []): object {
   const attributes = Object.entries(block.arguments).map(([name, type]) => {
@@ -67,13 +40,10 @@ function describe(block: Block, exports: readonly string[] = []): object {
       write_only,
     }
   })
+  // Of what is exported the source has no types; everything that infra/ refers to is text.
   const computed = exports
     .filter((name) => !(name in block.arguments) && !(name in block.blocks))
-    .map((name) => ({
-      name,
-      type: Buffer.from(types[textual.has(name) ? 'string' : 'open'] ?? ''),
-      computed: true,
-    }))
+    .map((name) => ({ name, type: Buffer.from('"string"'), computed: true }))
   const block_types = Object.entries(block.blocks).map(([type_name, inner]) => ({
     type_name,
     block: describe(inner),
@@ -84,34 +54,24 @@ function describe(block: Block, exports: readonly string[] = []): object {
   return { attributes: [...attributes, ...computed], block_types }
 }
 
-/** What an apply would give: known where it was written, unknown where the cloud decides, and never a secret. */
-function planned(resource: Resource, proposed: Uint8Array): Uint8Array {
-  const state = decode(proposed, { extensionCodec }) as Record<string, unknown> | null
-  if (state === null) return proposed
-  for (const name of resource.exports) {
-    const decided = !(name in resource.blocks) && (!(name in resource.arguments) || textual.has(name))
-    if (decided && state[name] === null) state[name] = new Unknown()
-  }
-  for (const name of writeOnly) if (name in state) state[name] = null
-  return encode(state, { extensionCodec })
-}
-
-/** Serves the resources given; the port it listens on, and how to end it. */
-async function serve(
-  schema: Record<string, Resource>,
-  settings: readonly string[],
-): Promise<{ port: number; stop: () => void }> {
-  const schemas = (kind: RegExp) =>
-    Object.fromEntries(
-      Object.entries(schema)
-        .filter(([type]) => kind.test(type))
-        .map(([type, resource]) => [type, { version: 0, block: describe(resource, resource.exports) }]),
-    )
+/** Serves what provider-schema.json knows of one provider; the port it listens on, and how to end it. */
+async function serve(name: 'google' | 'random'): Promise<{ port: number; stop: () => void }> {
+  const file = join(import.meta.dirname, 'provider-schema.json')
+  const known = JSON.parse(readFileSync(file, 'utf8')) as Record<string, Resource>
+  const schemas = Object.fromEntries(
+    Object.entries(known)
+      .filter(([type]) => type.startsWith(`${name}_`))
+      .map(([type, resource]) => [type, { version: 0, block: describe(resource, resource.exports) }]),
+  )
+  const settings = name === 'google' ? ['project', 'region'] : []
   const provider = {
     version: 0,
-    block: { attributes: settings.map((name) => ({ name, type: Buffer.from('"string"'), optional: true })) },
+    block: {
+      attributes: settings.map((each) => ({ name: each, type: Buffer.from('"string"'), optional: true })),
+    },
   }
-  const nothing = (_: Call, answer: Answer) => answer(null, {})
+  const password = { length: SECRET.length, special: false, result: SECRET }
+  const nothing = (_: unknown, answer: Answer) => answer(null, {})
   const server = new Server({ 'grpc.max_send_message_length': -1 })
   const { tfplugin5 } = loadPackageDefinition(
     loadSync(join(import.meta.dirname, 'tfplugin5.proto'), { keepCase: true }),
@@ -119,27 +79,18 @@ async function serve(
     tfplugin5: { Provider: { service: Parameters<Server['addService']>[0] } }
   }
   server.addService(tfplugin5.Provider.service, {
-    GetSchema: (_: Call, answer: Answer) =>
+    GetSchema: (_: unknown, answer: Answer) =>
       answer(null, {
         provider,
-        resource_schemas: schemas(/^google_/),
-        ephemeral_resource_schemas: schemas(/^random_/),
+        [name === 'google' ? 'resource_schemas' : 'ephemeral_resource_schemas']: schemas,
       }),
-    PrepareProviderConfig: ({ request }: Call, answer: Answer) =>
+    PrepareProviderConfig: ({ request }: { request: { config: unknown } }, answer: Answer) =>
       answer(null, { prepared_config: request.config }),
     ValidateResourceTypeConfig: nothing,
     ValidateEphemeralResourceConfig: nothing,
     Configure: nothing,
-    PlanResourceChange: ({ request }: Call, answer: Answer) => {
-      const resource = schema[request.type_name]
-      const state = request.proposed_new_state.msgpack
-      const msgpack = resource === undefined ? state : planned(resource, state)
-      answer(null, { planned_state: { msgpack }, legacy_type_system: true })
-    },
-    OpenEphemeralResource: ({ request }: Call, answer: Answer) => {
-      const config = decode(request.config.msgpack, { extensionCodec }) as Record<string, unknown>
-      answer(null, { result: { msgpack: encode({ ...config, result: 'x'.repeat(43) }, { extensionCodec }) } })
-    },
+    OpenEphemeralResource: (_: unknown, answer: Answer) =>
+      answer(null, { result: { json: Buffer.from(JSON.stringify(password)) } }),
     CloseEphemeralResource: nothing,
     Stop: nothing,
   })
@@ -152,12 +103,11 @@ async function serve(
 }
 
 /** Runs Terraform in a folder, with stand-ins for the providers that infra/ names. */
-export async function terraformWithStandIns(schema: Record<string, Resource>): Promise<{
+export async function terraformWithStandIns(): Promise<{
   run: (folder: string, args: readonly string[]) => Promise<{ status: number | null; output: string }>
   stop: () => void
 }> {
-  const google = await serve(schema, ['project', 'region'])
-  const random = await serve(schema, [])
+  const [google, random] = await Promise.all([serve('google'), serve('random')])
   const attach = (port: number) => ({
     Protocol: 'grpc',
     ProtocolVersion: 5,

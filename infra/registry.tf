@@ -24,3 +24,7 @@ resource "google_artifact_registry_repository" "images" {
 
   depends_on = [google_project_service.api]
 }
+
+locals {
+  _image_repository = "${var.region}-docker.pkg.dev/${var.project}/${google_artifact_registry_repository.images.repository_id}/mooring"
+}

@@ -163,7 +163,7 @@ variable "alert_email" {
 }
 
 variable "repository" {
-  description = "Cloud Build repository (2nd generation) whose pushes are deployed; null creates no triggers, builds are then submitted by hand."
+  description = "Cloud Build repository (2nd generation) whose pushes are built; null creates no trigger for them, builds are then submitted by hand."
   type        = string
   default     = null
 
@@ -174,7 +174,7 @@ variable "repository" {
 }
 
 variable "branch" {
-  description = "Branch whose pushes are deployed."
+  description = "Branch whose pushes are built and deployed."
   type        = string
   default     = "main"
 
@@ -182,6 +182,12 @@ variable "branch" {
     condition     = can(regex("^[A-Za-z0-9._/-]+$", var.branch))
     error_message = "The branch must be a plain branch name, not a pattern."
   }
+}
+
+variable "deploy_approval" {
+  description = "Have a person approve each deploy (roles/cloudbuild.builds.approver) before an image that was pushed is started."
+  type        = bool
+  default     = false
 }
 
 variable "state_bucket" {
