@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # One image for control and runner; MOORING_ROLE says which one a container is. Both bases are pinned by tag here, and
 # the pipeline resolves the tags to digests, builds with those and records them as labels (infra/build-image.sh).
 ARG NODE_IMAGE=docker.io/library/node:24.21.0-trixie-slim

@@ -92,6 +92,10 @@ test('ships the program, the production packages, and no test', () => {
   expect(read('.dockerignore')).toContain('**/*.test.ts')
 })
 
+test('is built by the builder alone: a frontend named in the Dockerfile would be fetched by its tag', () => {
+  expect(read('Dockerfile')).not.toMatch(/^# *syntax *=/m)
+})
+
 test('runs as a number that is not root, with Node as PID 1 and a heap that follows the limit', () => {
   const dockerfile = read('Dockerfile')
   expect(dockerfile).toMatch(/^USER 65532:65532$/m)
