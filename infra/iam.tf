@@ -29,6 +29,9 @@ resource "google_project_iam_member" "database" {
   }
 }
 
+# Control wraps what it hands to a runner in secret, imports and passphrases (shared/sealed-secret.ts), and that is the only
+# use it has for the key. The key is the sessions' own, so a captured control could plant a data key that it knows; the
+# design has control seal to a recipient instead and takes this right away (docs/design/tenants.md §6.10).
 resource "google_kms_crypto_key_iam_member" "control_seals" {
   crypto_key_id = google_kms_crypto_key.sessions.id
   role          = "roles/cloudkms.cryptoKeyEncrypter"
