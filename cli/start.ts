@@ -31,7 +31,7 @@ export async function main(): Promise<void> {
   let serving: Serving | undefined
   let runner: Runner | undefined
   // Before anything is begun: as PID 1 a process without a handler is deaf to SIGTERM.
-  endOnSignals(log, async () => {
+  const endProcess = endOnSignals(log, async () => {
     const summary = await runner?.stop()
     await serving?.close()
     await stores.close()
@@ -45,7 +45,7 @@ export async function main(): Promise<void> {
   serving = await serve(config, { stores, log, registry, isRunning: () => runner !== undefined })
   if (config.MOORING_ROLE !== 'control') {
     const { startRunner } = await import('#runner/main.ts')
-    runner = await startRunner(config, stores, log)
+    runner = await startRunner(config, stores, log, () => endProcess('drained as asked'))
   }
 }
 

@@ -11,8 +11,16 @@ import { systemRandom } from '#shared/random.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import { version } from '#shared/version.ts'
 
-/** Everything that only a process which holds sockets loads. Resolves when the first passes are queued. */
-export async function startRunner(config: Config, stores: Stores, log: Log): Promise<Runner> {
+/**
+ * Everything that only a process which holds sockets loads. Resolves when the first passes are queued; calls `drained` when
+ * all was handed over because somebody asked for it.
+ */
+export async function startRunner(
+  config: Config,
+  stores: Stores,
+  log: Log,
+  drained: () => void,
+): Promise<Runner> {
   silenceConsole(log)
   const settings = runnerSettings(config, version)
   const whatsapp = {
@@ -30,6 +38,7 @@ export async function startRunner(config: Config, stores: Stores, log: Log): Pro
     log: log.child({ component: 'runner' }),
     openSocket: baileysSockets(whatsapp),
     unlinkDevice: deviceUnlinker(whatsapp),
+    drained,
     settings: {
       ...settings.runner,
       workDir: config.MOORING_WORK_DIR ?? join(config.MOORING_DATA_DIR, 'work'),

@@ -55,6 +55,8 @@ export interface RunnerDeps {
   openSocket: OpenSocket
   unlinkDevice: UnlinkDevice
   settings: RunnerSettings
+  /** All was handed over because somebody asked for it through the store; the process is to end. */
+  drained?: () => void
   /** Exchanged by simulations only: what a surviving disk holds, and the end of a turn of the event loop. */
   workingCopies?: WorkingCopies
   soon?: (task: () => void) => void
@@ -79,6 +81,8 @@ export class Runner {
   readonly #watches: Watch[] = []
   #draining: Promise<DrainSummary> | undefined
   #isDraining = false
+  /** The drain was begun by this process itself, so that nobody can take it back. */
+  #isEnding = false
   #stopped = false
 
   constructor(deps: RunnerDeps) {
@@ -235,7 +239,11 @@ export class Runner {
 
   /** Stops claiming and hands every session over, in parallel. Resolves when all are released; a repeat waits for the same. */
   drain(): Promise<DrainSummary> {
+    const isUnderWay = this.#draining !== undefined
+    this.#isEnding = true
     this.#draining ??= this.#drain()
+    // One that was asked for is under way: from here on it is our own, and can't be taken back.
+    if (isUnderWay && !this.#stopped) void this.#context.lease.drain()
     return this.#draining
   }
 
@@ -262,10 +270,33 @@ export class Runner {
     this.#isDraining = true
     this.#context.preparations.look()
     // Who came up a moment ago is a successor too: not knowing it would let all sessions go at once.
-    await Promise.all([lease.drain(), this.#housekeeping.look()])
-    const summary = await this.#handOver.drain(() => lease.isGood)
+    await Promise.all([this.#isEnding ? lease.drain() : undefined, this.#housekeeping.look()])
+    const summary = await this.#handOver.drain(() => lease.isGood && (this.#isEnding || lease.draining))
     log.info(summary, 'drained')
     return summary
+  }
+
+  /** Somebody asked for it through the store: afterwards the process ends, unless the drain is taken back while it lasts. */
+  async #drainAsAsked(): Promise<void> {
+    const { lease, log } = this.#context
+    this.#draining = this.#drain()
+    await this.#draining
+    if (this.#isEnding) return
+    if (lease.draining) {
+      log.warn(
+        { runnerId: this.id },
+        'drained as asked; the process ends, and its supervisor is to start a new one',
+      )
+      this.#deps.drained?.()
+      return
+    }
+    this.#draining = undefined
+    this.#isDraining = false
+    this.#handOver.stay()
+    log.info({ runnerId: this.id, sessions: this.held }, 'the drain was taken back')
+    this.#passes.sweep()
+    void this.#housekeeping.resync()
+    if (lease.draining) void this.#drainAsAsked()
   }
 
   async #hint(key: SessionKey, refresh: () => Promise<void>): Promise<void> {
@@ -292,6 +323,6 @@ export class Runner {
       void this.#housekeeping.resync()
     }
     for (const key of live.keys()) queue.add(key)
-    if (lease.draining && !this.#isDraining) void this.drain()
+    if (lease.draining && !this.#isDraining) void this.#drainAsAsked()
   }
 }

@@ -1,27 +1,64 @@
 import { CodedError, ERRORS, toError } from './errors.ts'
 import type { Log } from './log.ts'
 
-/** One session's failure never ends the process: rejections that nobody awaits come from the library's own callbacks. */
+/** sysexits(3): a setting is wrong, so starting again without a change is of no use. */
+const EX_CONFIG = 78
+/** sysexits(3): a bug. */
+const EX_SOFTWARE = 70
+/** Cloud Run kills ten seconds after SIGTERM; half a second before that the last lines of the log are still read. */
+const END_WITHIN_MS = 9_500
+
+/** Errors that were handed to a library, which may lose them in a promise that nobody awaits. */
+const handed = new WeakSet<object>()
+
+/** Notes that a library got this error from us: should nobody handle it there, that is no bug of ours. Answers the error. */
+export function handedToLibrary<E>(error: E): E {
+  if (typeof error === 'object' && error !== null) handed.add(error)
+  return error
+}
+
+/** Code of a package stands in the stack of what it threw. What is no error at all is none of ours: we throw nothing else. */
+const isOfLibrary = (reason: unknown): boolean =>
+  !(reason instanceof Error) || handed.has(reason) || /[\\/]node_modules[\\/]/.test(reason.stack ?? '')
+
+/**
+ * One session's failure never ends the process: libraries leave rejections that nobody awaits in their own callbacks. A
+ * rejection of ours that nobody handles is a bug, and like an exception it ends the process: what it left half done must
+ * not be built upon, and another runner takes over.
+ */
 export function guardProcess(log: Log): void {
-  process.on('unhandledRejection', (reason) =>
-    log.error({ error: toError(reason) }, 'a rejection was not handled'),
-  )
+  process.on('unhandledRejection', (reason) => {
+    if (isOfLibrary(reason)) {
+      log.error({ error: toError(reason) }, 'a library left a rejection unhandled')
+      return
+    }
+    log.fatal({ error: toError(reason) }, 'a rejection of ours was not handled: a bug ends the process')
+    process.exit(EX_SOFTWARE)
+  })
   process.on('uncaughtException', (error) => {
     log.fatal({ error }, 'a bug ends the process; another runner takes over')
-    process.exit(70)
+    process.exit(EX_SOFTWARE)
   })
 }
 
-/** The first signal ends everything in order, a second one at once. */
-export function endOnSignals(log: Log, end: () => Promise<number>): void {
+/**
+ * Ends everything in order at the first SIGTERM or SIGINT, or when the answer is called; at once at a second signal; and
+ * when the time is over, whatever a loop, a store or a neighbour is doing. `end` answers how many sessions could not be
+ * handed over.
+ */
+export function endOnSignals(
+  log: Log,
+  end: () => Promise<number>,
+  withinMs = END_WITHIN_MS,
+): (why: string) => void {
   let ending = false
-  const onSignal = (signal: NodeJS.Signals): void => {
-    if (ending) {
-      log.warn({ signal }, 'forced to end')
-      process.exit(1)
-    }
+  const begin = (why: string): void => {
     ending = true
-    log.info({ signal }, 'ending')
+    log.info({ why }, 'ending')
+    setTimeout(() => {
+      log.fatal({ why, withinMs }, 'did not end in time; it ends now')
+      process.exit(1)
+    }, withinMs).unref()
     end().then(
       (left) => process.exit(left === 0 ? 0 : 1),
       (error: unknown) => {
@@ -30,8 +67,18 @@ export function endOnSignals(log: Log, end: () => Promise<number>): void {
       },
     )
   }
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (ending) {
+      log.warn({ signal }, 'forced to end')
+      process.exit(1)
+    }
+    begin(signal)
+  }
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)
+  return (why) => {
+    if (!ending) begin(why)
+  }
 }
 
 /** What keeps it from starting, in a sentence and a hint; a stack trace only where it is a bug. */
@@ -41,6 +88,3 @@ export function cannotStart(thrown: unknown): never {
   process.stderr.write(`mooring cannot start: ${error.message}\n${hint}\n`)
   process.exit(error instanceof CodedError && error.code === 'config' ? EX_CONFIG : 1)
 }
-
-/** sysexits(3): a setting is wrong, so starting again without a change is of no use. */
-const EX_CONFIG = 78

@@ -143,7 +143,10 @@ export interface RunnerRecord {
   /** By the store's clock. */
   renewedAt: number
   leaseForMs: number
+  /** It takes no more sessions: it said so itself, or was asked to. */
   draining: boolean
+  /** Somebody asked it to drain, and has not taken that back. */
+  drainAsked?: true
   capacity: number
   held: number
   version: string

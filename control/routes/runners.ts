@@ -58,7 +58,10 @@ export function runnerRoutes(app: ControlApp, services: Services): void {
       path: '/v1/runners/{runner}/drain',
       tags,
       summary: 'Have a runner hand all its sessions over',
-      description: 'Idempotent, and not undone: a runner that drains takes no more sessions and ends.',
+      description:
+        'Idempotent. A runner that drains takes no more sessions; when all are handed over its process ends with exit code 0, ' +
+        'and the supervisor (Cloud Run, systemd, Kubernetes …) starts a new one where it is set to. While it lasts, DELETE ' +
+        'takes it back.',
       request: { params: z.object({ runner: z.string() }) },
       responses: { 202: answers(z.object({ id: z.string(), draining: z.literal(true) }), 'It will drain') },
     },
@@ -68,5 +71,27 @@ export function runnerRoutes(app: ControlApp, services: Services): void {
     await services.stores.runners.drain(id)
     c.get('log').info({ runnerId: id, by: c.get('caller').prefix }, 'runner asked to drain')
     return c.json({ id, draining: true } as const, 202)
+  })
+
+  const resume = declare(
+    services,
+    { scope: 'admin', of: 'operator' },
+    {
+      method: 'delete',
+      path: '/v1/runners/{runner}/drain',
+      tags,
+      summary: 'Take a drain back while it lasts',
+      description:
+        'Idempotent. What was handed over already stays where it is; a drain that the runner began by itself (SIGTERM) goes ' +
+        'on. 404 once the runner has ended.',
+      request: { params: z.object({ runner: z.string() }) },
+      responses: { 202: answers(z.object({ id: z.string(), draining: z.literal(false) }), 'It goes on') },
+    },
+  )
+  app.openapi(resume, async (c) => {
+    const id = parseRunnerId(c.req.valid('param').runner)
+    await services.stores.runners.resume(id)
+    c.get('log').info({ runnerId: id, by: c.get('caller').prefix }, 'drain of a runner taken back')
+    return c.json({ id, draining: false } as const, 202)
   })
 }

@@ -79,7 +79,10 @@ export class HandOver {
     this.#leaving.delete(key)
   }
 
-  /** All of them; `mayGoOn` turns false when the lease is lost. Resolves when nothing is live here any more, or about to be. */
+  /**
+   * All of them; `mayGoOn` turns false when the lease is lost, or the drain is taken back. Resolves when nothing is live here
+   * any more, or about to be, or when it may not go on.
+   */
   async drain(mayGoOn: () => boolean): Promise<DrainSummary> {
     const { clock, live, hasSuccessor, isClaiming } = this.#deps
     const startMs = clock.monotonicMs()
@@ -112,6 +115,12 @@ export class HandOver {
       await clock.sleep(LOOK_MS)
     }
     return { sessions: keys.length, left: live.size, durationMs: Math.round(clock.monotonicMs() - startMs) }
+  }
+
+  /** Ends a drain that was taken back: what is still here stays. */
+  stay(): void {
+    this.#drained = undefined
+    this.#leaving.clear()
   }
 
   #leave(key: SessionKey): void {

@@ -43,6 +43,8 @@ export class RunnerLease {
   #beat = 0
   #goodSinceMs: number | undefined
   #draining = false
+  /** The drain that it obeys was asked for through the store, so that it can be taken back there. */
+  #drainAsked = false
   #loop: Promise<void> | undefined
   #changed: () => void = () => undefined
   #term = 0
@@ -89,10 +91,10 @@ export class RunnerLease {
   }
 
   get draining(): boolean {
-    return this.#draining
+    return this.#draining || this.#drainAsked
   }
 
-  /** Renews once, then goes on by itself until `end`. Calls `changed` when it was lost, regained, or asked to drain. */
+  /** Renews once, then goes on by itself until `end`. Calls `changed` when it was lost, regained, asked to drain, or not to. */
   async start(changed: () => void): Promise<void> {
     await this.#renew()
     this.#toldGood = true
@@ -179,8 +181,8 @@ export class RunnerLease {
       this.#goodSinceMs = Math.max(sentMs, this.#goodSinceMs ?? sentMs)
       if (!wasGood && this.isGood) this.#term++
       this.#watchExpiry()
-      if (stored.draining && !this.#draining) {
-        this.#draining = true
+      if (this.#drainAsked !== (stored.drainAsked === true)) {
+        this.#drainAsked = !this.#drainAsked
         this.#changed()
       }
     } catch (error) {

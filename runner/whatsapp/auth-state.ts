@@ -8,6 +8,7 @@ import {
   type SignalKeyStore,
 } from '@whiskeysockets/baileys'
 import { CodedError } from '#shared/errors.ts'
+import { handedToLibrary } from '#shared/process.ts'
 import { CREDS_KEY, decodeValue, encodeValue, isLazy, recordKey } from '../state/record.ts'
 import type { Change } from '../state/pending-changes.ts'
 import type { CredsChange } from '../state/session-state.ts'
@@ -58,7 +59,10 @@ function keyStore(state: AuthSource, isClosed: () => boolean): SignalKeyStore {
     },
 
     set(data: SignalDataSet): Promise<void> {
-      if (isClosed()) return Promise.reject(new CodedError('closed', 'set keys after the connection ended'))
+      if (isClosed())
+        return Promise.reject(
+          handedToLibrary(new CodedError('closed', 'set keys after the connection ended')),
+        )
       const changes: Change[] = []
       let lazy = true
       for (const [type, values] of Object.entries(data)) {
@@ -77,7 +81,10 @@ function keyStore(state: AuthSource, isClosed: () => boolean): SignalKeyStore {
           lazy &&= isLazy(type)
         }
       }
-      return changes.length === 0 ? Promise.resolve() : state.journal.set(changes, { lazy })
+      if (changes.length === 0) return Promise.resolve()
+      return state.journal.set(changes, { lazy }).catch((error: unknown) => {
+        throw handedToLibrary(error)
+      })
     },
   }
 }

@@ -1,5 +1,6 @@
 import type { WebSocket } from 'ws'
 import { CodedError } from '#shared/errors.ts'
+import { handedToLibrary } from '#shared/process.ts'
 import type { SessionJournal } from '../state/journal.ts'
 
 /**
@@ -14,12 +15,12 @@ export function guardWire(raw: WebSocket, journal: SessionJournal, mayWrite: () 
     const done = rest.at(-1) as ((error?: Error) => void) | undefined
     const put = (): void => {
       if (mayWrite()) send(data as Uint8Array, done)
-      else done?.(new CodedError('lease_lost', 'write to WhatsApp'))
+      else done?.(handedToLibrary(new CodedError('lease_lost', 'write to WhatsApp')))
     }
     if (!order && journal.isDurable) return put()
     const held: Promise<void> = (order ?? Promise.resolve())
       .then(() => journal.durable())
-      .then(put, (error: Error) => done?.(error))
+      .then(put, (error: Error) => done?.(handedToLibrary(error)))
       .finally(() => {
         if (order === held) order = undefined
       })

@@ -18,10 +18,11 @@ interface Row {
   body: string
 }
 
-const toRecord = (row: Row): RunnerRecord => ({
-  ...(JSON.parse(row.body) as RunnerRecord),
-  draining: row.draining === 1,
-})
+/** The column says whether somebody asked it to drain, the body what the runner said. */
+const toRecord = (row: Row): RunnerRecord => {
+  const said = JSON.parse(row.body) as RunnerRecord
+  return row.draining === 1 ? { ...said, draining: true, drainAsked: true } : said
+}
 
 /**
  * The leases, in the table `runners`, and beside each lease a lock that the operating system holds for the runner's
@@ -51,32 +52,39 @@ export function sqliteRunnerStore(
     held.delete(id)
   }
 
-  const put = (record: RunnerRecord, isNews: boolean): void => {
-    file.run(
-      'INSERT OR REPLACE INTO runners (id, beat, draining, body) VALUES (?, ?, ?, ?)',
-      record.id,
-      record.beat,
-      record.draining ? 1 : 0,
-      JSON.stringify(record),
-    )
-    if (isNews) changes.note('runner', record.id)
+  const ask = (id: RunnerId, drain: boolean): void => {
+    const asked = drain ? 1 : 0
+    const row = find(id)
+    if (!row) throw new CodedError('not_found', `there is no runner ${id}`)
+    if (row.draining === asked) return
+    file.run('UPDATE runners SET draining = ? WHERE id = ?', asked, id)
+    changes.note('runner', id)
   }
 
   return {
-    async renew(ask) {
-      if (!held.has(ask.id) || ask.beat <= 1) hold(ask.id)
+    async renew(renewal) {
+      const { id, beat } = renewal
+      if (!held.has(id) || beat <= 1) hold(id)
       return file.write('renew a lease', () => {
-        const row = find(ask.id)
-        if (!row && ask.beat > 1) {
-          letGo(ask.id)
-          throw new CodedError('lease_lost', `the record of the runner ${ask.id} was removed`)
+        const row = find(id)
+        if (!row && beat > 1) {
+          letGo(id)
+          throw new CodedError('lease_lost', `the record of the runner ${id} was removed`)
         }
         const stored = row && toRecord(row)
         // An older renewal that comes late must not take the beat back.
-        if (stored && stored.beat > ask.beat) return stored
-        const draining = ask.draining || stored?.draining === true
-        const record: RunnerRecord = { ...ask, draining, renewedAt: clock.nowMs() }
-        put(record, stored?.draining !== draining)
+        if (stored && stored.beat > beat) return stored
+        const draining = row?.draining ?? 0
+        const body = JSON.stringify({ ...renewal, renewedAt: clock.nowMs() })
+        file.run(
+          'INSERT OR REPLACE INTO runners (id, beat, draining, body) VALUES (?, ?, ?, ?)',
+          id,
+          beat,
+          draining,
+          body,
+        )
+        const record = toRecord({ beat, draining, body })
+        if (stored?.draining !== record.draining) changes.note('runner', id)
         return record
       })
     },
@@ -87,12 +95,9 @@ export function sqliteRunnerStore(
         records: file.all<Row>('SELECT beat, draining, body FROM runners ORDER BY id').map(toRecord),
       })),
 
-    drain: (id) =>
-      file.write('ask a runner to drain', () => {
-        const row = find(id)
-        if (!row) throw new CodedError('not_found', `there is no runner ${id}`)
-        if (row.draining === 0) put({ ...toRecord(row), draining: true }, true)
-      }),
+    drain: (id) => file.write('ask a runner to drain', () => ask(id, true)),
+
+    resume: (id) => file.write('take a drain back', () => ask(id, false)),
 
     async remove(id) {
       await file.write('remove a runner', () => {

@@ -2,15 +2,13 @@ import { FieldValue, type Timestamp } from '@google-cloud/firestore'
 import { CodedError } from '../errors.ts'
 import type { RunnerId } from '../ids.ts'
 import type { RunnerRecord } from '../session.ts'
-import type { RunnerStore } from '../store/runner-store.ts'
+import type { Renewal, RunnerStore } from '../store/runner-store.ts'
 import { dataOf, type Database } from './database.ts'
 import type { Signals } from './signals.ts'
 
-type Renewal = Omit<RunnerRecord, 'renewedAt'>
-
 /**
  * `runners/{id}`: the record; `renewedAt` is the server's time of the renewal and is only ever compared with another
- * server time. `draining` is only ever written as true after the first renewal, so that nothing can undo a drain.
+ * server time. `draining` is what the runner says; `drainAsked`, which no renewal writes, what others asked of it.
  *
  * A renewal is conditional on the record as the last one left it: one that was given up and lands late is refused, and
  * can't take the beat back or keep a dead runner's lease alive. And when it is taken, nobody has asked for a drain in
@@ -18,6 +16,7 @@ type Renewal = Omit<RunnerRecord, 'renewedAt'>
  */
 interface RunnerDocument extends Renewal {
   renewedAt: Timestamp
+  drainAsked?: boolean
 }
 
 /**
@@ -32,13 +31,14 @@ const WHAT = 'renew a lease'
 export function firestoreRunnerStore(db: Database, signals: Signals): RunnerStore {
   const collection = db.collection('runners')
   /** Its own records as this process last saw or wrote them. */
-  const seen = new Map<RunnerId, { draining: boolean; at: Timestamp }>()
-  /** Runners whose drain this process has told of. */
-  const told = new Set<RunnerId>()
+  const seen = new Map<RunnerId, { drainAsked: boolean; at: Timestamp }>()
+  /** What this process has told of its runners: whether they drain. */
+  const told = new Map<RunnerId, boolean>()
 
-  const plain = (stored: RunnerDocument): RunnerRecord => ({
-    ...stored,
-    renewedAt: stored.renewedAt.toMillis(),
+  const plain = ({ drainAsked, ...said }: RunnerDocument): RunnerRecord => ({
+    ...said,
+    ...(drainAsked === true ? { draining: true, drainAsked } : {}),
+    renewedAt: said.renewedAt.toMillis(),
   })
   const lost = (id: RunnerId) => new CodedError('lease_lost', `the record of runner ${id} was removed`)
 
@@ -46,7 +46,7 @@ export function firestoreRunnerStore(db: Database, signals: Signals): RunnerStor
     const snapshot = await db.get(WHAT, collection.doc(id), RENEW_CALL_MS)
     const stored = dataOf<RunnerDocument>(snapshot)
     if (!stored || !snapshot.updateTime) throw lost(id)
-    seen.set(id, { draining: stored.draining, at: snapshot.updateTime })
+    seen.set(id, { drainAsked: stored.drainAsked === true, at: snapshot.updateTime })
     return { stored, at: snapshot.updateTime }
   }
 
@@ -64,23 +64,23 @@ export function firestoreRunnerStore(db: Database, signals: Signals): RunnerStor
 
   /** What is stored then; `undefined` when the record is another by now. `renewedAt` is the time of the commit. */
   async function goOn(record: Renewal, unchangedSince: Timestamp): Promise<RunnerRecord | undefined> {
-    const { draining, ...rest } = record
-    const tell = draining && !told.has(rest.id)
-    const fields = { ...rest, renewedAt: FieldValue.serverTimestamp(), ...(draining && { draining }) }
+    const { id, draining } = record
+    const tell = draining !== (told.get(id) ?? false)
     const outcome = await db.commit(
       WHAT,
       (writes) => {
-        writes.update(collection.doc(rest.id), fields, unchangedSince)
-        if (tell) signals.raise(writes, 'runner', rest.id)
+        const fields = { ...record, renewedAt: FieldValue.serverTimestamp() }
+        writes.update(collection.doc(id), fields, unchangedSince)
+        if (tell) signals.raise(writes, 'runner', id)
       },
       RENEW_CALL_MS,
     )
     const at = outcome.done ? outcome.times[0] : undefined
     if (!at) return undefined
-    if (tell) told.add(rest.id)
-    const stored = { ...record, draining: draining || seen.get(rest.id)?.draining === true }
-    seen.set(rest.id, { draining: stored.draining, at })
-    return { ...stored, renewedAt: at.toMillis() }
+    told.set(id, draining)
+    const drainAsked = seen.get(id)?.drainAsked === true
+    seen.set(id, { drainAsked, at })
+    return plain({ ...record, drainAsked, renewedAt: at })
   }
 
   async function renew(record: Renewal): Promise<RunnerRecord> {
@@ -97,6 +97,14 @@ export function firestoreRunnerStore(db: Database, signals: Signals): RunnerStor
     }
   }
 
+  async function ask(what: string, id: RunnerId, drainAsked: boolean): Promise<void> {
+    const outcome = await db.commit(what, (writes) => {
+      writes.update(collection.doc(id), { drainAsked })
+      signals.raise(writes, 'runner', id)
+    })
+    if (!outcome.done) throw new CodedError('not_found', `there is no runner ${id}`)
+  }
+
   return {
     renew: (record) => db.calls.within(WHAT, () => renew(record), RENEW_TIMEOUT_MS),
 
@@ -109,13 +117,9 @@ export function firestoreRunnerStore(db: Database, signals: Signals): RunnerStor
       }
     },
 
-    async drain(id) {
-      const outcome = await db.commit('drain a runner', (writes) => {
-        writes.update(collection.doc(id), { draining: true })
-        signals.raise(writes, 'runner', id)
-      })
-      if (!outcome.done) throw new CodedError('not_found', `there is no runner ${id}`)
-    },
+    drain: (id) => ask('ask a runner to drain', id, true),
+
+    resume: (id) => ask('take a drain back', id, false),
 
     async remove(id) {
       told.delete(id)

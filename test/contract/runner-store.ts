@@ -40,9 +40,28 @@ export function runnerStoreContract(make: Make, options: ContractOptions = {}): 
       expect(await recordsOf(stores)).toMatchObject([{ beat: 2, draining: true }])
     })
 
-    promise('keeps draining set once the runner said so itself', async ({ stores }) => {
+    promise(
+      'tells a runner at its next renewal that its drain was taken back',
+      async ({ stores, reopen }) => {
+        const other = await reopen()
+        await stores.runners.renew(lease('a', 1))
+        await other.runners.resume(runner('a'))
+        await other.runners.drain(runner('a'))
+        expect(await stores.runners.renew(lease('a', 2, { draining: true }))).toMatchObject({
+          drainAsked: true,
+        })
+        await other.runners.resume(runner('a'))
+        const renewed = await stores.runners.renew(lease('a', 3))
+        expect(renewed).toMatchObject({ beat: 3, draining: false })
+        expect(renewed).not.toHaveProperty('drainAsked')
+        expect(await recordsOf(stores)).toEqual([{ ...renewed, renewedAt: expect.any(Number) }])
+      },
+    )
+
+    promise('takes back no drain that the runner began by itself', async ({ stores, reopen }) => {
       await stores.runners.renew(lease('a', 1, { draining: true }))
-      expect(await stores.runners.renew(lease('a', 2))).toMatchObject({ draining: true })
+      await (await reopen()).runners.resume(runner('a'))
+      expect(await stores.runners.renew(lease('a', 2, { draining: true }))).toMatchObject({ draining: true })
     })
 
     promise('loses no drain that comes between many renewals', async ({ stores, reopen }) => {
@@ -70,6 +89,7 @@ export function runnerStoreContract(make: Make, options: ContractOptions = {}): 
 
     promise('says not_found when nobody of that name can drain', async ({ stores }) => {
       await expect(stores.runners.drain(runner('a'))).rejects.toMatchObject({ code: 'not_found' })
+      await expect(stores.runners.resume(runner('a'))).rejects.toMatchObject({ code: 'not_found' })
     })
 
     promise('removes a record, and again without harm', async ({ stores }) => {
@@ -100,6 +120,7 @@ export function runnerStoreContract(make: Make, options: ContractOptions = {}): 
         }
         await hears('the new runner is heard', () => stores.runners.renew(lease('a', 1)))
         await hears('the drain is heard', () => stores.runners.drain(runner('a')))
+        await hears('that it was taken back is heard', () => stores.runners.resume(runner('a')))
         await hears('the removal is heard', () => stores.runners.remove(runner('a')))
         await watch.close()
       },

@@ -91,7 +91,11 @@ test('E1 E7: a connection that ends with 440 is let go of in silence when anothe
   one.open.get(key)?.closed({ status: 440, conflict: 'replaced', message: 'Stream Errored (conflict)' })
   await openOn(one, 0)
   await eventually('the one to have let go', () => one.runner.held === 0)
-  expect((await stores.sessions.get(key))?.status?.phase).toBe('connected')
+  await eventually(
+    'the status to be that of the other',
+    () => stores.sessions.get(key),
+    (session) => session?.status?.phase === 'connected',
+  )
   expect(other.open.size).toBe(1)
 })
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { Problem } from '#test/e2e/api.ts'
 import { systemClock } from '#shared/clock.ts'
 import { CodedError } from '#shared/errors.ts'
-import type { SessionKey } from '#shared/ids.ts'
+import { parseRunnerId, type SessionKey } from '#shared/ids.ts'
 import type { OwnerStore } from '#shared/store/owner-store.ts'
 import type { RunnerStore } from '#shared/store/runner-store.ts'
 import { faulty } from '#test/contract/faulty.ts'
@@ -20,7 +20,7 @@ const world = useWorld()
 const set = useStoreSet('embedded')
 const beginLocal = useLocalFleet()
 
-test('B5: a runner that is asked to drain hands everything over, claims nothing more, and says so', async () => {
+test('B5: a runner that is asked to drain hands everything over, says so, and ends for its supervisor to start a new one', async () => {
   const fleet = await startFleet(world, set, { sessions: SESSIONS })
   const see = sightOf(world, fleet)
   const one = await fleet.startRunner()
@@ -38,7 +38,11 @@ test('B5: a runner that is asked to drain hands everything over, claims nothing 
     durationMs: expect.any(Number),
   })
   const moved = await fleet.connected(isOwnedBy(other))
-  await see.shown(one, ({ alive, draining, held }) => alive && draining && held === 0)
+  expect(await one.child.ended).toEqual({ code: 0, signal: null })
+  expect(
+    one.log('drained as asked; the process ends, and its supervisor is to start a new one'),
+  ).toHaveLength(1)
+  expect((await fleet.runners()).map(({ id }) => id)).toEqual([other.id])
   await see.shown(other, ({ draining, held }) => !draining && held === SESSIONS)
   await traffic.stop()
   await expectPeace(world, fleet)
@@ -64,16 +68,46 @@ test('B5: a runner that is asked to drain hands everything over, claims nothing 
     )
   }
 
-  // With nobody left to take them they wait, and the one that drains leaves them alone.
-  await stopInOrder(other)
-  await eventually('every session to wait for a runner', fleet.sessions, (sessions) =>
-    sessions.every(({ status }) => status.phase === 'pending' && status.owner === null),
+  // It claimed nothing more.
+  expect(one.log('session claimed').length + one.log('session taken over').length).toBe(SESSIONS)
+})
+
+test('B5: a drain that is taken back while it lasts keeps what is still here, and goes on like before', async () => {
+  const seeded = await world.whatsapp.seed({ count: SESSIONS, preKeys: 1 })
+  const { start, stores } = await beginLocal(systemClock, seeded)
+  const drained: string[] = []
+  const one = await start(undefined, undefined, () => drained.push('one'))
+  await eventually(
+    'all to be connected',
+    () => one.open.size,
+    (open) => open === SESSIONS,
   )
-  expect(one.log('session claimed').length + one.log('session taken over').length).toBe(SESSIONS)
-  const third = await fleet.startRunner()
-  await fleet.connected(isOwnedBy(third))
-  expect(one.log('session claimed').length + one.log('session taken over').length).toBe(SESSIONS)
-  expect(await one.stop()).toEqual({ code: 0, signal: null })
+  // Its successor takes what it is given only later, so that the drain lasts.
+  const mayClaim = Promise.withResolvers<void>()
+  const late = { kind: 'delay', until: mayClaim.promise, when: 'before' } as const
+  const other = await start((whole) => ({ ...whole, owners: faulty(whole.owners, { claim: late }) }))
+  await stores.runners.drain(parseRunnerId(one.runner.id))
+  await eventually(
+    'the first to be handed over',
+    () => one.open.size,
+    (open) => open < SESSIONS,
+  )
+  await stores.runners.resume(parseRunnerId(one.runner.id))
+  await eventually('the runner to hear of it', () =>
+    one.lines.some(({ message }) => message === 'the drain was taken back'),
+  )
+  const kept = one.open.size
+  expect(kept).toBeGreaterThan(0)
+  mayClaim.resolve()
+  await eventually(
+    'all to be connected again',
+    () => one.open.size + other.open.size,
+    (open) => open === SESSIONS,
+  )
+  expect(one.open.size).toBeGreaterThanOrEqual(kept)
+  expect(drained).toEqual([])
+  const { records } = await stores.runners.look()
+  expect(records.filter(({ draining }) => draining)).toEqual([])
 })
 
 test('B5: SIGTERM hands everything over, sums it up in one line, ends with 0 and leaves no lease behind', async () => {

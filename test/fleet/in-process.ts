@@ -11,7 +11,7 @@ import type { Stores } from '#shared/store/stores.ts'
 import { noUnlink, recordedLog, socketOf, type Line } from '#runner/runner.fixture.ts'
 import { Runner, type RunnerSettings } from '#runner/runner.ts'
 import { WATCHDOG_TIMES } from '#runner/session/watchdog.ts'
-import type { OpenSocket, SocketEvents } from '#runner/whatsapp/socket.ts'
+import type { CloseReport, OpenSocket, SocketEvents } from '#runner/whatsapp/socket.ts'
 import { prepareStores } from '#test/bench/prepare.ts'
 import type { SeededSession } from '#test/whatsapp/seed.ts'
 
@@ -47,6 +47,7 @@ export interface LocalFleet {
   readonly start: (
     through?: (stores: Stores) => Stores,
     settings?: Partial<RunnerSettings>,
+    drained?: () => void,
   ) => Promise<LocalRunner>
   readonly owners: () => Promise<(Owner | undefined)[]>
 }
@@ -69,7 +70,7 @@ export function useLocalFleet(): (clock: Clock, seeded: readonly SeededSession[]
       stores,
       keys,
       owners: () => Promise.all(keys.map((key) => stores.owners.get(key))),
-      async start(through = (whole) => whole, settings = {}) {
+      async start(through = (whole) => whole, settings = {}, drained = () => undefined) {
         const { log, lines } = recordedLog()
         const open = new Map<SessionKey, SocketEvents>()
         const runner = new Runner({
@@ -79,6 +80,7 @@ export function useLocalFleet(): (clock: Clock, seeded: readonly SeededSession[]
           log,
           openSocket: atOnce(open),
           unlinkDevice: noUnlink,
+          drained,
           settings: {
             name: `local-${++runners}`,
             version: '0',
@@ -107,25 +109,21 @@ function atOnce(open: Map<SessionKey, SocketEvents>): OpenSocket {
   return ({ state, events }) => {
     const { key } = state
     let isOver = false
-    const end = (message: string): void => {
+    const over = (report: CloseReport): void => {
       if (isOver) return
       isOver = true
-      if (open.get(key) === events) open.delete(key)
-      events.closed({ message })
+      if (open.get(key) === shown) open.delete(key)
+      events.closed(report)
     }
+    const shown: SocketEvents = { ...events, closed: over }
     setImmediate(() => {
       if (isOver) return
-      open.set(key, {
-        ...events,
-        closed: (report) => {
-          if (isOver) return
-          isOver = true
-          open.delete(key)
-          events.closed(report)
-        },
-      })
+      open.set(key, shown)
       events.open({ jid: '4915100000000:1@s.whatsapp.net' })
     })
-    return socketOf({ handOver: async () => end('handed over'), drop: (why) => end(why) })
+    return socketOf({
+      handOver: async () => over({ message: 'handed over' }),
+      drop: (why) => over({ message: why }),
+    })
   }
 }
