@@ -114,6 +114,23 @@ export const ERRORS = {
     http: 422,
     hint: 'Send a bundle of ours or a whole useMultiFileAuthState folder of a paired session.',
   },
+  // an address that a tenant names
+  address_not_allowed: {
+    retry: 'never',
+    http: 422,
+    hint: 'Name a public address that begins with https:// or http://; for a proxy socks5:// too.',
+  },
+  address_unknown: {
+    retry: 'later',
+    http: 422,
+    hint: 'Check the name; if it was made a moment ago, its name servers may not know it yet.',
+  },
+  no_answer: {
+    retry: 'later',
+    http: 502,
+    hint: 'Check that the server at the address runs and answers from the internet.',
+  },
+  answer_too_large: { retry: 'never', http: 422, hint: 'Name the address of something smaller.' },
   // needs a person
   newer_state: {
     retry: 'never',
