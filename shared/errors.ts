@@ -109,6 +109,16 @@ export const ERRORS = {
     http: 422,
     hint: 'The bundle can only be opened with the passphrase it was exported with.',
   },
+  wrong_recipient: {
+    retry: 'never',
+    http: 422,
+    hint: 'Seal it anew, for the recipient that is meant to open it.',
+  },
+  bad_age_file: {
+    retry: 'never',
+    http: 422,
+    hint: 'Seal it anew with age, without armor; under a passphrase with a work factor of at most 16.',
+  },
   bad_import: {
     retry: 'never',
     http: 422,
