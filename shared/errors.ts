@@ -128,7 +128,7 @@ export const ERRORS = {
   address_not_allowed: {
     retry: 'never',
     http: 422,
-    hint: 'Name a public address that begins with https:// or http://; for a proxy socks5:// too.',
+    hint: 'Name a public address of the web, https or http; a proxy may be one of socks5 too.',
   },
   address_unknown: {
     retry: 'later',

@@ -4,7 +4,7 @@ import { CodedError } from '#shared/errors.ts'
 export const HEADER_BYTES_MAX = 16 * 1024
 /** Each costs the one who opens it a multiplication on the curve. */
 const STANZAS_MAX = 32
-/** 64 MiB and some tenths of a second; age itself writes 18. DESIGN, Directions. */
+/** 64 MiB and some tenths of a second; age itself writes 18. docs/design/state.md §6.8. */
 export const WORK_FACTOR_MAX = 16
 
 const MAGIC = 'age-encryption.org/v1\n'
