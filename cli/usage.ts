@@ -17,7 +17,7 @@ Usage: node mooring.ts                                      runs what MOORING_RO
 All settings are environment variables, also for the doctor. README.md says what each is for.
 
 ${settingsList()
-  .map(({ name, byDefault }) => `  ${name.padEnd(30)}${byDefault ?? '–'}`)
+  .map(({ name, byDefault }) => `  ${name.padEnd(33)}${byDefault ?? '–'}`)
   .join('\n')}
 
 Once it runs, the API is explained at /docs. SIGTERM ends it in order, a second one at once.

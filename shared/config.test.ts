@@ -42,13 +42,14 @@ describe('the settings', () => {
       MOORING_CAPACITY: 500,
       MOORING_CONNECT_TIMEOUT_MS: 20_000,
       MOORING_KEEP_ALIVE_EVERY_MS: 30_000,
+      MOORING_ALLOW_PRIVATE_ADDRESSES: false,
       MOORING_LOG_LEVEL: 'info',
       MOORING_BAILEYS_LOG_LEVEL: 'silent',
       MOORING_FIRESTORE_DATABASE: '(default)',
     })
   })
 
-  test('that are empty are not set, and unknown ones are nobody’s business', () => {
+  test('that are empty are not set, and those of others are nobody’s business', () => {
     expect(readConfig({ PORT: '', MOORING_KEY: '', MOORING_ADMIN_KEY: undefined, HOME: '/root' })).toEqual(
       readConfig({}),
     )
@@ -60,6 +61,7 @@ describe('the settings', () => {
       MOORING_ROLE: 'runner',
       MOORING_CONNECTS_PER_SECOND: '0.5',
       MOORING_RECONCILE: 'off',
+      MOORING_ALLOW_PRIVATE_ADDRESSES: 'on',
       MOORING_RUNNER_ID: 'runner-1.eu',
       MOORING_WHATSAPP_URL: 'wss://web.whatsapp.com/ws/chat',
       MOORING_KEY: 's'.repeat(32),
@@ -70,6 +72,7 @@ describe('the settings', () => {
       MOORING_ROLE: 'runner',
       MOORING_CONNECTS_PER_SECOND: 0.5,
       MOORING_RECONCILE: false,
+      MOORING_ALLOW_PRIVATE_ADDRESSES: true,
       MOORING_RUNNER_ID: 'runner-1.eu',
     })
   })
@@ -116,6 +119,39 @@ describe('a bad setting is named', () => {
   test('without its value, which may be a secret', () => {
     const env = { MOORING_ADMIN_KEY: 'moor_oops', MOORING_KEY: 'oops', MOORING_WHATSAPP_URL: 'oops://oops' }
     expect(refusal(env)).not.toContain('oops')
+  })
+})
+
+describe('a name that begins as ours do and is not known', () => {
+  test.for<[name: string, nearestOne: string]>([
+    ['MOORING_ROLES', 'MOORING_ROLE'],
+    ['MOORING_DATADIR', 'MOORING_DATA_DIR'],
+    ['MOORING_CONNECTS_PER_SECONDS', 'MOORING_CONNECTS_PER_SECOND'],
+    ['MOORING_PORT', 'MOORING_HOST'],
+    ['MOORING_ADMINKEY', 'MOORING_ADMIN_KEY'],
+    [`MOORING_BUCKETS${'S'.repeat(10_000)}`, 'MOORING_'],
+  ])('stops the start with the nearest known one: %s', ([name, nearestOne]) => {
+    const said = refusal({ [name]: 's3cr3t' })
+    expect(said).toContain(`${name}: is not known; the nearest known name is ${nearestOne}`)
+    expect(said).not.toContain('s3cr3t')
+  })
+
+  test('is told together with what else is wrong', () => {
+    const said = refusal({ MOORING_ROLES: 'all', PORT: 'x' })
+    for (const name of ['MOORING_ROLES', 'PORT']) expect(said).toContain(`${name}: `)
+  })
+
+  test.for<[name: string, value: string]>([
+    ['MOORING_API_KEY', KEY],
+    ['MOORING_URL', 'http://127.0.0.1:8080'],
+    ['MOORING_SERVICE_HOST', '10.0.0.7'],
+    ['MOORING_CONTROL_SERVICE_PORT_HTTP', '8080'],
+    ['MOORING_PORT', 'tcp://10.0.0.7:8080'],
+    ['MOORING_PORT_8080_TCP_ADDR', '10.0.0.7'],
+    ['MOORING_ROLES', ''],
+    ['mooring_roles', 'all'],
+  ])('is nobody’s business where somebody else set it, or nobody did: %s=%s', ([name, value]) => {
+    expect(readConfig({ [name]: value })).toEqual(readConfig({}))
   })
 })
 

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { z } from 'zod'
 import { CodedError } from './errors.ts'
+import { nearest } from './nearest.ts'
 
 const NO_WORDS = ['', '0', 'false', 'off', 'no']
 const whole = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
@@ -47,6 +48,7 @@ const schema = z
       .string()
       .regex(/^\d+\.\d+\.\d+$/, 'must be three numbers with dots, for example 2.3000.1043857760')
       .optional(),
+    MOORING_ALLOW_PRIVATE_ADDRESSES: onOff.default(false),
     MOORING_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
     MOORING_BAILEYS_LOG_LEVEL: z
       .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
@@ -116,10 +118,34 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     Object.entries(env).filter(([, value]) => value !== undefined && value !== ''),
   )
   const parsed = schema.safeParse(set)
-  if (parsed.success) return parsed.data
-  const sentences = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+  const unknown = unknownNames(set)
+  if (parsed.success && unknown.length === 0) return parsed.data
+  const issues = parsed.success ? [] : parsed.error.issues
+  const sentences = [
+    ...unknown.map((name) => `${name}: is not known; the nearest known name is ${nearest(name, NAMES)}`),
+    ...issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`),
+  ]
   throw new CodedError('config', `The settings are not usable. ${sentences.join('; ')}.`)
 }
+
+const NAMES = Object.keys(schema.shape)
+/** Of the command line, which may share its shell with a server. */
+const NAMES_OF_OTHERS = new Set(['MOORING_URL', 'MOORING_API_KEY'])
+
+/** Names that begin as ours do and mean nothing: whoever set one meant something by it, and would wait for it in vain. */
+const unknownNames = (set: Record<string, string | undefined>): string[] =>
+  Object.entries(set)
+    .filter(([name, value]) => name.startsWith('MOORING_') && !isServiceLink(name, value ?? ''))
+    .map(([name]) => name)
+    .filter((name) => !NAMES.includes(name) && !NAMES_OF_OTHERS.has(name))
+
+/**
+ * Kubernetes tells every container where each service is, under the service's name, and one may well be called mooring:
+ * kubernetes.io/docs/concepts/services-networking/service, "Environment variables".
+ */
+const isServiceLink = (name: string, value: string): boolean =>
+  /_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP|SCTP)(_|$)/.test(name) ||
+  (name.endsWith('_PORT') && /^(tcp|udp|sctp):\/\//.test(value))
 
 /** Every setting with its default, where it has one, for people. */
 export const settingsList = (): readonly { name: string; byDefault: string | undefined }[] =>

@@ -109,11 +109,38 @@ export const ERRORS = {
     http: 422,
     hint: 'The bundle can only be opened with the passphrase it was exported with.',
   },
+  wrong_recipient: {
+    retry: 'never',
+    http: 422,
+    hint: 'Seal it anew, for the recipient that is meant to open it.',
+  },
+  bad_age_file: {
+    retry: 'never',
+    http: 422,
+    hint: 'Seal it anew with age, without armor; under a passphrase with a work factor of at most 16.',
+  },
   bad_import: {
     retry: 'never',
     http: 422,
     hint: 'Send a bundle of ours or a whole useMultiFileAuthState folder of a paired session.',
   },
+  // an address that a tenant names
+  address_not_allowed: {
+    retry: 'never',
+    http: 422,
+    hint: 'Name a public address of the web, https or http; a proxy may be one of socks5 too.',
+  },
+  address_unknown: {
+    retry: 'later',
+    http: 422,
+    hint: 'Check the name; if it was made a moment ago, its name servers may not know it yet.',
+  },
+  no_answer: {
+    retry: 'later',
+    http: 502,
+    hint: 'Check that the server at the address runs and answers from the internet.',
+  },
+  answer_too_large: { retry: 'never', http: 422, hint: 'Name the address of something smaller.' },
   // needs a person
   newer_state: {
     retry: 'never',

@@ -13,9 +13,12 @@ export type RunnerId = string & { readonly brand: 'RunnerId' }
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 const NAME_RULE = '1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or a digit'
 
+/** Whether a text that comes from outside, and may be anything, is a name. */
+export const isName = (text: string): boolean => NAME.test(text)
+
 /** @throws CodedError `invalid_field` naming `field` when the text is no name. */
 function parseName(text: string, field: string): string {
-  if (!NAME.test(text)) throw new CodedError('invalid_field', `${field} must be ${NAME_RULE}`, { field })
+  if (!isName(text)) throw new CodedError('invalid_field', `${field} must be ${NAME_RULE}`, { field })
   return text
 }
 

@@ -69,13 +69,13 @@ function withTenant(fields: Record<string, unknown>): Record<string, unknown> {
 /** Longer chains are rings: some library's error that is its own cause. */
 const CAUSES_MAX = 8
 
-/** The chain of causes, each with its code, masked. */
+/** The chain of causes, each with its code, cut and masked. */
 function serializeError(error: unknown, depth = 0): unknown {
   if (!(error instanceof Error)) return { message: 'a value that is no Error' }
   const { code, cause } = error as { code?: unknown; cause?: unknown }
   return {
-    name: error.name,
-    ...(code === undefined ? {} : { code }),
+    name: redactText(error.name),
+    ...(typeof code === 'string' ? { code: redactText(code) } : typeof code === 'number' ? { code } : {}),
     message: maskPhone(redactText(error.message)),
     stack: maskPhone(redactText(error.stack ?? '')),
     ...(cause === undefined || depth === CAUSES_MAX ? {} : { cause: serializeError(cause, depth + 1) }),

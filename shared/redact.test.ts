@@ -1,7 +1,11 @@
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import fc from 'fast-check'
 import pino from 'pino'
 import { describe, expect, test, vi } from 'vitest'
 import { createLog } from './log.ts'
-import { redact, redactText } from './redact.ts'
+import { JID, redact, redactText, SHAPES, TEXT_CHARACTERS_MAX } from './redact.ts'
 
 /** One of each secret that passes through a process, as it looks there. None of it may be read in a log. */
 const SECRETS = {
@@ -97,5 +101,79 @@ describe('what is no secret', () => {
     const ring: Record<string, unknown> = { name: 'ring' }
     ring['self'] = ring
     expect(redact(ring)).toMatchObject({ name: 'ring', self: { name: 'ring' } })
+  })
+})
+
+describe('F3: what a stranger makes long', () => {
+  test.for(Object.entries(SECRETS))('is cut, and never in the middle of %s', ([, secret]) => {
+    for (let cutAt = 1; cutAt <= secret.length; cutAt++) {
+      const before = 'word '.repeat(TEXT_CHARACTERS_MAX).slice(0, TEXT_CHARACTERS_MAX - cutAt - 1)
+      const text = redactText(`${before} ${secret} and so on`)
+      expect(TELLING.filter((part) => text.includes(part))).toEqual([])
+    }
+  })
+
+  test('is told by its length', () => {
+    const text = redactText('word '.repeat(100_000))
+    expect(text).toMatch(/^(word )+word… \[500000 characters\]$/)
+    expect(text.length).toBeLessThan(TEXT_CHARACTERS_MAX + 50)
+    expect(redactText('x'.repeat(100_000))).toBe('… [100000 characters]')
+  })
+
+  test('in an error is cut too', () => {
+    const error = Object.assign(new Error('word '.repeat(100_000)), { code: 'word '.repeat(100_000) })
+    const text = logged((log) => log.error({ error }, 'a line'))
+    expect(text.length).toBeLessThan(4 * TEXT_CHARACTERS_MAX)
+  })
+
+  test('or wide, or deep makes a line that ends, whatever it is', () => {
+    const wide = (depth: number): unknown =>
+      depth === 0 ? 'x' : Array.from({ length: 64 }, () => wide(depth - 1))
+    const shown = redact({
+      items: Array.from({ length: 100_000 }, (_, at) => at),
+      fields: Object.fromEntries(Array.from({ length: 100_000 }, (_, at) => [`f${at}`, at])),
+      tree: wide(3),
+    })
+    expect(JSON.stringify(shown).length).toBeLessThan(20_000)
+    expect(shown).toMatchObject({ items: expect.arrayContaining(['… 100000 in all']) })
+  })
+
+  test('never holds a number of a jid, wherever it stands in it', () => {
+    const filler = fc.string({ unit: fc.constantFrom(' ', '.', ':', '_', '-', '@', '1', 'a', ',', '/') })
+    fc.assert(
+      fc.property(filler, filler, (before, after) => {
+        expect(redactText(`${before}4915112345678@${after}`)).not.toContain('15112345')
+      }),
+    )
+  })
+
+  /**
+   * What goes over such a text once for each of its characters takes many minutes, so the time limit is a watchdog, no
+   * measurement: all of these together take a second.
+   */
+  test('is walked over once by each pattern, also where it is made to be walked over again and again', async () => {
+    const patterns = [...SHAPES.map(([shape]) => shape), JID]
+    const script = `
+      import { redactText } from './shared/redact.ts'
+      const BYTES = 2 ** 18
+      const pumps = ['1', '1.', '1:', '_1', '1@', '1@a', '1@aaaaaaaaaaaaaaaa', '1@aaaaaaaaaaaaaaaa,', 'a', ',', 'moor_',
+        'moor_0123456789', 'Bearer', 'Bearer ', 'Basic  ', ' ', '://', '://a', '://a:', 'a:', ':a', '@', '/', '\\u00a0', '.', '-']
+      let walks = 0
+      for (const pattern of [${patterns.join(', ')}]) {
+        for (const pump of pumps) {
+          for (const start of ['', '1@', 'moor_', 'Bearer ', '://', '://a:']) {
+            const text = start + pump.repeat(BYTES / pump.length)
+            text.replaceAll(pattern, '')
+            redactText(text)
+            walks++
+          }
+        }
+      }
+      console.log(walks)`
+    const walked = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], {
+      cwd: join(import.meta.dirname, '..'),
+      timeout: 80_000,
+    })
+    expect(Number(walked.stdout)).toBe(5 * 26 * 6)
   })
 })

@@ -136,3 +136,21 @@ async function programFiles(): Promise<string[]> {
   const names = await readdir(room, { recursive: true })
   return names.filter((name) => /(?<!\.test)\.ts$/.test(name)).map((name) => join(room, name))
 }
+
+test.for(['4'.repeat(4_000), '4'.repeat(65), 'a~b', '-x', '1:4915112345678@lid'])(
+  'F3: what is no name of a session is in no line of the log: %s',
+  async (segment) => {
+    await using world = await controlWorld()
+    await world.ask('POST', `/v1/sessions/${segment}/start?tenant=acme`)
+    await world.ask('GET', `/v1/sessions/${segment}?tenant=acme`)
+    expect(world.logged()).toContain('request answered')
+    expect(world.logged()).not.toContain(segment)
+    expect(world.logged()).not.toContain('sessionId')
+  },
+)
+
+test('the session that a request is about is in its line', async () => {
+  await using world = await controlWorld()
+  await world.ask('POST', '/v1/sessions/main/start?tenant=acme')
+  expect(world.logged()).toContain('"sessionId":"acme~main"')
+})

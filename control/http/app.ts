@@ -2,6 +2,7 @@ import { OpenAPIHono } from '@hono/zod-openapi'
 import { bodyLimit } from 'hono/body-limit'
 import { routePath } from 'hono/route'
 import { CodedError } from '#shared/errors.ts'
+import { isName } from '#shared/ids.ts'
 import { authenticate } from './auth.ts'
 import type { ControlApp, ControlContext, ControlDeps, ControlEnv, Services } from './context.ts'
 import { docsRoutes } from '../routes/docs.ts'
@@ -98,11 +99,11 @@ const ROUTES = [
   docsRoutes,
 ]
 
-/** The session that a request was about, as the runner's lines name it. */
+/** The session that a request was about, as the runner's lines name it. What is no name is whatever somebody sent. */
 function sessionOf(c: ControlContext): { sessionId?: string } {
   const id = /^\/v1\/sessions\/([^/]+)/.exec(c.req.path)?.[1]
   const tenant = c.get('tenant')
-  return id === undefined || tenant === undefined ? {} : { sessionId: `${tenant}~${id}` }
+  return id === undefined || !isName(id) || tenant === undefined ? {} : { sessionId: `${tenant}~${id}` }
 }
 
 function servicesOf(deps: ControlDeps): Services {

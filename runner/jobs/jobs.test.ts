@@ -3,7 +3,7 @@ import { CodedError } from '#shared/errors.ts'
 import { job } from '#test/contract/samples.ts'
 import { fakeClock } from '#test/fake-clock.ts'
 import type { RunnerContext } from '../loop/context.ts'
-import { KEY, liveOf, memory, sessionOf, silent } from '../runner.fixture.ts'
+import { KEY, liveOf, memory, recordedLog, sessionOf } from '../runner.fixture.ts'
 import type { SessionState } from '../state/session-state.ts'
 import { View } from '../loop/view.ts'
 import { runJob } from './jobs.ts'
@@ -13,6 +13,7 @@ async function begin(snapshot: () => Promise<never>) {
   const clock = fakeClock()
   const { stores } = memory(clock)
   const view = new View(stores, clock)
+  const { log, lines } = recordedLog()
   const lease = { isGood: true }
   const live = liveOf({ state: { snapshot } as unknown as SessionState })
   const context = {
@@ -20,7 +21,7 @@ async function begin(snapshot: () => Promise<never>) {
     clock,
     view,
     lease,
-    log: silent,
+    log,
     live: new Map([[KEY, live]]),
     reporter: { event: () => undefined },
   } as unknown as RunnerContext
@@ -29,10 +30,15 @@ async function begin(snapshot: () => Promise<never>) {
   return {
     context,
     lease,
+    lines,
     run: () => runJob(context, KEY, sessionOf(), id),
     stored: () => stores.jobs.get(KEY, id),
   }
 }
+
+/** https://github.com/pinojs/pino/blob/main/docs/api.md#loggerlevels-object */
+const INFO = 30
+const ERROR = 50
 
 const fails = (): Promise<never> => Promise.reject(new CodedError('conflict', 'somebody was faster'))
 
@@ -41,6 +47,29 @@ test('a job that fails ends, and says why', async () => {
   await run()
   expect(await stored()).toMatchObject({ state: 'failed', error: { code: 'conflict' } })
 })
+
+test.for(['bad_import', 'wrong_passphrase', 'newer_state'] as const)(
+  'a job that a tenant asked wrongly is nothing for the operator to mend, and shows nothing of itself: %s',
+  async (code) => {
+    const cause = new SyntaxError('Unexpected token in JSON: "noiseKey":{"private"')
+    const { run, lines } = await begin(() => Promise.reject(new CodedError(code, 'import', { cause })))
+    await run()
+    expect(lines).toMatchObject([
+      { level: INFO, message: 'job refused', job: 'snapshot', code },
+      { level: INFO, message: 'job ended' },
+    ])
+    expect(JSON.stringify(lines)).not.toMatch(/noiseKey|stack/)
+  },
+)
+
+test.for([new CodedError('wrong_key', 'unwrap'), new Error('a bug')])(
+  'a job that fails by a fault of ours is told to the operator, with its cause: %s',
+  async (fault) => {
+    const { run, lines } = await begin(() => Promise.reject(fault))
+    await run()
+    expect(lines[0]).toMatchObject({ level: ERROR, message: 'job failed', error: { message: fault.message } })
+  },
+)
 
 test('a job whose store is away stays open', async () => {
   const { run, stored } = await begin(() => Promise.reject(new CodedError('store_unavailable', 'scripted')))

@@ -40,7 +40,10 @@ export async function runJob(
       error instanceof CodedError
         ? `${error.message}. ${ERRORS[error.code].hint}`
         : 'the runner met a bug; see its log'
-    log.error({ error, sessionId: key, job: job.kind }, 'job failed')
+    // What a tenant asked wrongly, or sent, is for the tenant to mend: the operator is not called, and sees none of it.
+    if (code !== 'internal' && ERRORS[code].http < 500)
+      log.info({ sessionId: key, job: job.kind, code }, 'job refused')
+    else log.error({ error, sessionId: key, job: job.kind }, 'job failed')
     await stores.jobs.finish(key, id, { ...end, state: 'failed', error: { code, detail } })
     context.reporter.event(key, { kind: 'job', to: 'failed', why: `${job.kind}: ${code}` })
   }

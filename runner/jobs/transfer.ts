@@ -1,12 +1,9 @@
 import { CodedError } from '#shared/errors.ts'
 import { splitKey } from '#shared/ids.ts'
 import { jobSecretAad, openBytes, openSecret } from '#shared/sealed-secret.ts'
-import { exportBundle, openBundle } from '../state/bundle.ts'
+import { exportBundle } from '../state/bundle.ts'
 import { checkState } from '../state/check.ts'
-import { ratchetFence } from '../state/ratchet-fence.ts'
-import { importFolder } from '../state/import-folder.ts'
-import { CREDS_KEY } from '../state/record.ts'
-import type { RecordMap } from '../state/record-map.ts'
+import { readImport } from '../state/read-import.ts'
 import { beginAfresh, type Result, type Work } from './work.ts'
 
 /** Writes the whole state as a bundle under the user's passphrase; control streams the object to the user. */
@@ -40,9 +37,12 @@ export async function importState({ context, key, live, state, job }: Work): Pro
   const pieces: Uint8Array[] = []
   for await (const piece of stores.blobs.read(object)) pieces.push(piece)
   const bytes = await openBytes(stores.keys, Buffer.concat(pieces), jobSecretAad(key, job.id, 'import'))
-  const { records, warnings } = await readImport(context, key, job, bytes)
-  const { valid, problems } = checkState(records)
-  if (!valid) throw new CodedError('bad_import', `import: ${problems.join('; ')}`)
+  const cleanlyStopped = job.args['cleanlyStopped'] === true
+  const kind =
+    job.args['format'] === 'baileys'
+      ? ({ format: 'baileys' } as const)
+      : ({ format: 'bundle', passphrase: await passphraseOf(context, key, job) } as const)
+  const { records, warnings } = await readImport(bytes, { ...kind, cleanlyStopped }, context.clock.nowMs())
   await live.closeSocket()
   if (live.paired) await state.snapshot('import', { label: 'before_import' })
   await state.replaceBy(records, 'import')
@@ -51,27 +51,6 @@ export async function importState({ context, key, live, state, job }: Work): Pro
   live.authenticatedAt = context.clock.nowMs()
   await stores.blobs.remove(object)
   return { warnings: warnings.length, ...(warnings[0] ? { firstWarning: warnings[0] } : {}) }
-}
-
-async function readImport(
-  context: Work['context'],
-  key: Work['key'],
-  job: Work['job'],
-  bytes: Uint8Array,
-): Promise<{ records: RecordMap; warnings: readonly string[] }> {
-  const nowMs = context.clock.nowMs()
-  const cleanlyStopped = job.args['cleanlyStopped'] === true
-  if (job.args['format'] === 'baileys') return importFolder(readFolder(bytes), { cleanlyStopped }, nowMs)
-  const { records } = await openBundle(bytes, await passphraseOf(context, key, job))
-  if (!cleanlyStopped)
-    for (const [name, value] of ratchetFence(records, CREDS_KEY, nowMs)) records.set(name, value)
-  return { records, warnings: [] }
-}
-
-/** Control checked the shape before it sealed it: `{files: {name: base64}}`. */
-function readFolder(bytes: Uint8Array): ReadonlyMap<string, Uint8Array> {
-  const { files } = JSON.parse(Buffer.from(bytes).toString('utf8')) as { files: Record<string, string> }
-  return new Map(Object.entries(files).map(([name, content]) => [name, Buffer.from(content, 'base64')]))
 }
 
 function passphraseOf(context: Work['context'], key: Work['key'], job: Work['job']): Promise<string> {

@@ -1,8 +1,9 @@
 import { createHash, randomBytes, scrypt } from 'node:crypto'
+import { countCbor } from '#shared/cbor-walk.ts'
 import { decodeCbor, encodeCbor } from '#shared/cbor.ts'
 import { open, seal, type OpenKey } from '#shared/envelope.ts'
 import { CodedError, hasCode } from '#shared/errors.ts'
-import { readChunk, RecordMap } from './record-map.ts'
+import { readForeignChunk, RecordMap } from './record-map.ts'
 
 /** What a bundle says of itself; sealed like the rest. */
 export type BundleMeta = Readonly<Record<string, string | number>>
@@ -20,6 +21,9 @@ const COST: BundleCost = { logN: 16, r: 8, p: 2 }
 const COST_MAX = { memoryBytes: 128 * 1024 * 1024, p: 4 }
 /** What a bundle may unfold to; the largest state to expect is 200 MB (docs/facts/baileys.md §3). */
 const RECORDS_BYTES_MAX = 256 * 1024 * 1024
+
+/** Ours have a dozen. */
+const META_ITEMS_MAX = 200
 
 const MAGIC = Buffer.from('MOORBUN')
 const VERSION = 1
@@ -124,10 +128,11 @@ function openFrames(
   const records = new RecordMap()
   for (const packed of chunks) {
     // Set one by one: whoever knows a passphrase can make a bundle, and a map relies on the order of its chunks.
-    for (const [name, value] of readChunk(packed)) records.set(name, value)
+    for (const [name, value] of readForeignChunk(packed)) records.set(name, value)
     if (records.overBytes > RECORDS_BYTES_MAX)
       throw new CodedError('bad_bytes', 'open bundle: it is too large')
   }
+  countCbor(first, META_ITEMS_MAX)
   return { records, meta: toMeta(decodeCbor(first)) }
 }
 

@@ -9,6 +9,12 @@ import { RecordMap } from './record-map.ts'
 
 /** A folder of a busy account has thousands of files; a report of the first few says what kind of trouble it is. */
 const WARNINGS_MAX = 50
+/**
+ * The largest file that we know, the version of an app state, has two values for each thing that was ever archived or
+ * muted. A mebibyte of empty lists would be a hundred as objects.
+ */
+const FILE_ITEMS_MAX = 500_000
+const NAME_CHARACTERS_SHOWN = 100
 
 /**
  * The state that a folder of Baileys' `useMultiFileAuthState` holds: the files by their name, without a path. Files that
@@ -32,11 +38,11 @@ export function importFolder(
     if (name === CREDS_FILE) continue
     const outcome = importFile(name, bytes)
     if (typeof outcome === 'string') {
-      warnings.push(`${maskPhone(name)}: ${outcome}`)
+      warnings.push(`${shown(name)}: ${outcome}`)
       continue
     }
     if (seen.has(outcome.key))
-      throw new CodedError('bad_import', `import folder: two files hold the same record, ${maskPhone(name)}`)
+      throw new CodedError('bad_import', `import folder: two files hold the same record, ${shown(name)}`)
     seen.add(outcome.key)
     records.set(outcome.key, outcome.value)
   }
@@ -67,8 +73,9 @@ function importCreds(bytes: Uint8Array | undefined): Uint8Array {
   try {
     creds = parse(bytes)
     encoded = encodeValue(creds)
-  } catch (cause) {
-    throw new CodedError('bad_import', `import folder: ${CREDS_FILE} is not readable`, { cause })
+  } catch {
+    // Without the cause: a parser shows a piece of what it could not read, and that is credentials.
+    throw new CodedError('bad_import', `import folder: ${CREDS_FILE} is not readable`)
   }
   if (!isPaired(creds))
     throw new CodedError('bad_import', `import folder: ${CREDS_FILE} is not of a linked device`)
@@ -76,14 +83,27 @@ function importCreds(bytes: Uint8Array | undefined): Uint8Array {
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
-const parse = (bytes: Uint8Array): unknown => parseBufferJson(utf8.decode(bytes))
+function parse(bytes: Uint8Array): unknown {
+  if (itemsAtMost(bytes) > FILE_ITEMS_MAX) throw new RangeError('a file of too many values')
+  return parseBufferJson(utf8.decode(bytes))
+}
+
+/** Every value of a JSON text but the first follows one of these, so there are no more; commas in texts only add to it. */
+function itemsAtMost(bytes: Uint8Array): number {
+  let items = 1
+  for (const byte of bytes) if (byte === COMMA || byte === BRACKET || byte === BRACE) items++
+  return items
+}
+const COMMA = 0x2c
+const BRACKET = 0x5b
+const BRACE = 0x7b
 
 function refuseCaseTwins(files: ReadonlyMap<string, Uint8Array>): void {
   const folded = new Set<string>()
   for (const name of files.keys()) {
     const lower = name.toLowerCase()
     if (folded.has(lower))
-      throw new CodedError('bad_import', `import folder: two names differ in case only, ${maskPhone(name)}`)
+      throw new CodedError('bad_import', `import folder: two names differ in case only, ${shown(name)}`)
     folded.add(lower)
   }
 }
@@ -113,6 +133,9 @@ function fit(type: FolderType, value: unknown): unknown {
       return isPlainObject(value) ? value : undefined
   }
 }
+
+/** Names are the tenant's: some are numbers, and some are as long as a file. */
+const shown = (name: string): string => maskPhone(name.slice(0, NAME_CHARACTERS_SHOWN))
 
 const isPlainObject = (value: unknown): boolean =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array)

@@ -68,7 +68,8 @@ function ownAddresses(creds: Creds): ReadonlySet<string> {
     return parts ? [`${parts[1]}${domain}::${parts[2] ?? '0'}`] : []
   }
   const device = /:(\d+)@/.exec(creds.me?.id ?? '')?.[1]
-  const lid = creds.me?.lid?.replace(
+  const named: unknown = creds.me?.lid
+  const lid = (typeof named === 'string' ? named : '').replace(
     /^(\d+)(:\d+)?@/,
     (_, user: string, own?: string) => `${user}${own ?? (device ? `:${device}` : '')}@`,
   )
@@ -78,12 +79,12 @@ function ownAddresses(creds: Creds): ReadonlySet<string> {
 /** libsignal marks an open session with `closed: -1`. */
 function closeSessions(record: unknown, nowMs: number): unknown {
   const { _sessions: sessions } = (record ?? {}) as {
-    _sessions?: Record<string, { indexInfo?: { closed?: number } }>
+    _sessions?: Record<string, { indexInfo?: { closed?: number } | null } | null>
   }
   if (!sessions) return undefined
   let closed = 0
   for (const session of Object.values(sessions)) {
-    if (session.indexInfo?.closed !== -1) continue
+    if (session?.indexInfo?.closed !== -1) continue
     session.indexInfo.closed = nowMs
     closed++
   }

@@ -1,5 +1,6 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { LRUCache } from 'lru-cache'
+import { countCbor } from '#shared/cbor-walk.ts'
 import { decodeCborInPlace, encodeCbor } from '#shared/cbor.ts'
 import { CodedError } from '#shared/errors.ts'
 
@@ -171,6 +172,19 @@ export function openChunk(chunk: Chunk): Map<string, Uint8Array> {
 /** The same for a chunk that is looked at once. @throws CodedError `bad_bytes` */
 export const readChunk = (packed: Uint8Array): Map<string, Uint8Array> =>
   readPairs(decodeCborInPlace(unpack(packed)))
+
+/**
+ * Some 24 KiB of records, or one that is larger; packed by us, thousands at most. What unfolds to more was made to take the
+ * memory of the process: 2 KB of it once took all of it.
+ */
+const CHUNK_ITEMS_MAX = 200_000
+
+/** The same for a chunk that somebody else may have made. @throws CodedError `bad_bytes` */
+export function readForeignChunk(packed: Uint8Array): Map<string, Uint8Array> {
+  const unpacked = unpack(packed)
+  countCbor(unpacked, CHUNK_ITEMS_MAX)
+  return readPairs(decodeCborInPlace(unpacked))
+}
 
 function readPairs(flat: unknown): Map<string, Uint8Array> {
   const records = new Map<string, Uint8Array>()
