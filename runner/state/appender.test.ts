@@ -70,6 +70,30 @@ describe('appending', () => {
     expect(bench.appends).toEqual([1])
   })
 
+  test('a broken journal answers at once whoever waits for it to be durable, also where an entry was due', async () => {
+    const bench = begin()
+    bench.holdNext()
+    const first = set(bench, 'a')
+    await turn()
+    const inFlight = [first, bench.journal.durable()]
+    // While one entry is in flight the next is only due; nobody would cut it after the break.
+    const due = [set(bench, 'b'), bench.journal.durable()]
+    bench.journal.abandon(new CodedError('lease_lost', 'lost'))
+    const after = [bench.journal.durable(), bench.journal.flush(), bench.journal.mark('barrier')]
+    for (const result of await Promise.allSettled([...inFlight, ...due, ...after]))
+      expect(result).toEqual({ status: 'rejected', reason: code('lease_lost') })
+  })
+
+  test('a mark is refused when its journal breaks, even where the store never answers', async () => {
+    const bench = begin()
+    bench.holdNext()
+    const mark = bench.journal.mark('barrier')
+    await turn()
+    bench.journal.abandon(new CodedError('lease_lost', 'lost'))
+    await expect(mark).rejects.toEqual(code('lease_lost'))
+    expect(bench.broken).toEqual([code('lease_lost')])
+  })
+
   test.for(['answers with trouble', 'does not answer at all'] as const)(
     'a store that %s for too long ends the session’s writing',
     async (how) => {

@@ -33,7 +33,7 @@ export class SessionJournal {
   readonly #pending = new PendingChanges()
   #waiting: Waiter[] = []
   /** Those who wait for the entry in flight. */
-  #flying: readonly Waiter[] = []
+  #flying: Waiter[] = []
   #credsDirty = false
   #scheduled = false
   #inFlight: Promise<void> | undefined
@@ -94,10 +94,10 @@ export class SessionJournal {
   }
 
   /** Resolves when all that the protocol relies on is durable. Rejects when that can't be had any more. */
-  async durable(): Promise<void> {
-    if (this.#scheduled) await this.#wait()
-    else if (this.#inFlight) await this.#inFlight
-    if (this.#broken) throw this.#broken
+  durable(): Promise<void> {
+    if (this.#broken) return Promise.reject(this.#broken)
+    if (this.#scheduled) return this.#wait()
+    return this.#inFlight ? this.#landing() : Promise.resolve()
   }
 
   /** From here on `set` throws; what was set before still becomes durable. */
@@ -170,6 +170,16 @@ export class SessionJournal {
     })
   }
 
+  /**
+   * Settles with the entry in flight, or with the break. Never the append itself: a store that does not answer leaves it
+   * pending for ever, and whoever waits must hear of the break all the same.
+   */
+  #landing(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#flying.push({ resolve, reject })
+    })
+  }
+
   /** The entry is cut at the end of this turn of the event loop, so that parallel writes of one message share it. */
   #schedule(): void {
     if (this.#scheduled || this.#state === 'broken') return
@@ -197,7 +207,6 @@ export class SessionJournal {
     const seq = this.#seq
     this.#flying = waiters
     this.#fly(appended, () => {
-      for (const waiter of waiters) waiter.resolve()
       for (const give of captures) give({ seq, chunks })
     })
   }
@@ -212,8 +221,7 @@ export class SessionJournal {
     this.#refuseBroken()
     apply()
     this.#fly(this.#append(body, () => undefined))
-    await this.#inFlight
-    this.#refuseBroken()
+    await this.#landing()
   }
 
   #refuseBroken(): void {
@@ -223,6 +231,9 @@ export class SessionJournal {
   #fly(appended: Promise<void>, landed?: () => void): void {
     this.#inFlight = appended.then(
       () => {
+        // What lands after a break was given up: those who waited have been refused.
+        if (this.#state === 'broken') return
+        for (const waiter of this.#flying) waiter.resolve()
         landed?.()
         this.#next()
       },
@@ -256,6 +267,8 @@ export class SessionJournal {
     this.#state = 'broken'
     this.#broken = error
     this.#inFlight = undefined
+    this.#scheduled = false
+    this.#captures = []
     this.#cancelLazy?.()
     const waiters = [...this.#flying, ...this.#waiting]
     this.#flying = []
