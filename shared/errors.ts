@@ -69,6 +69,12 @@ export const ERRORS = {
     hint: 'Read the journal from this seq and see whose entry it is.',
   },
   closed: { retry: 'never', http: 503, hint: 'The session is being handed over; its next owner goes on.' },
+  // never, whoever asks
+  store_refused: {
+    retry: 'never',
+    http: 422,
+    hint: 'No store keeps this, however often it is sent: correct or shorten what is named.',
+  },
   // try later
   store_unavailable: {
     retry: 'later',

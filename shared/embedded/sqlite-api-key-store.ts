@@ -1,5 +1,6 @@
 import { CodedError } from '../errors.ts'
 import type { ApiKey, ApiKeyStore } from '../store/api-key-store.ts'
+import { toBody } from './body.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 
 interface Row {
@@ -30,7 +31,7 @@ export function sqliteApiKeyStore(file: SqliteFile): ApiKeyStore {
           key.createdAt,
           lastUsedAt,
           revokedAt,
-          JSON.stringify(body),
+          toBody('create an API key', 'key', body),
         )
       }),
 

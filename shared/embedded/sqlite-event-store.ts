@@ -1,6 +1,7 @@
 import { splitKey, type SessionKey } from '../ids.ts'
 import type { AuditEvent, EventStore } from '../store/event-store.ts'
 import { sweepRows, toPage } from './paging.ts'
+import { toBody } from './body.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 
 interface Row {
@@ -25,7 +26,7 @@ export function sqliteEventStore(file: SqliteFile): EventStore {
           event.id,
           splitKey(key).tenant,
           event.at,
-          JSON.stringify(event),
+          toBody('append to the audit trail', 'event', event),
         )
       }),
 

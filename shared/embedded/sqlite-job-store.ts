@@ -2,6 +2,7 @@ import type { SessionKey } from '../ids.ts'
 import type { Job, JobStore } from '../store/job-store.ts'
 import type { Changes } from './changes.ts'
 import { sweepRows } from './paging.ts'
+import { toBody } from './body.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 
 interface Row {
@@ -27,7 +28,7 @@ export function sqliteJobStore(file: SqliteFile, changes: Changes): JobStore {
           key,
           job.id,
           job.finishedAt ?? null,
-          JSON.stringify(job),
+          toBody('create a job', 'job', job),
         )
         changes.note('job', key)
         return job
@@ -61,7 +62,7 @@ export function sqliteJobStore(file: SqliteFile, changes: Changes): JobStore {
           ...(error && { error }),
         }
         const sql = 'UPDATE jobs SET finished_at = ?, body = ? WHERE session = ? AND id = ?'
-        file.run(sql, nowMs, JSON.stringify(ended), key, id)
+        file.run(sql, nowMs, toBody('finish a job', 'job', ended), key, id)
       }),
 
     sweep: (ask) => sweepRows(file, 'jobs', 'finished_at', ask),

@@ -7,6 +7,7 @@ import {
 } from '../store/outbox-store.ts'
 import type { Changes } from './changes.ts'
 import { parsePosition, sweepRows, toPage } from './paging.ts'
+import { toBody } from './body.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 
 interface Row {
@@ -39,7 +40,7 @@ export function sqliteOutboxStore(file: SqliteFile, changes: Changes): OutboxSto
           message.id,
           rank(message.state),
           message.createdAt,
-          JSON.stringify(message),
+          toBody('enqueue a message', 'message', message),
         )
         changes.note('outbox', key)
         return message
@@ -74,7 +75,7 @@ export function sqliteOutboxStore(file: SqliteFile, changes: Changes): OutboxSto
         file.run(
           'UPDATE outbox SET state = ?, body = ? WHERE session = ? AND id = ?',
           rank(state),
-          JSON.stringify(message),
+          toBody('advance a message', 'message', message),
           key,
           id,
         )

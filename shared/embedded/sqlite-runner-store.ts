@@ -7,6 +7,7 @@ import type { RunnerRecord } from '../session.ts'
 import type { RunnerStore } from '../store/runner-store.ts'
 import type { Changes } from './changes.ts'
 import { isLockHeld, takeLock, type ProcessLock } from './process-lock.ts'
+import { toBody } from './body.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 
 /** Only somebody who tests the lock can stand in the way, and that takes well under a millisecond. */
@@ -75,7 +76,7 @@ export function sqliteRunnerStore(
         // An older renewal that comes late must not take the beat back.
         if (stored && stored.beat > beat) return stored
         const draining = row?.draining ?? 0
-        const body = JSON.stringify({ ...renewal, renewedAt: clock.nowMs() })
+        const body = toBody('renew a lease', 'record', { ...renewal, renewedAt: clock.nowMs() })
         file.run(
           'INSERT OR REPLACE INTO runners (id, beat, draining, body) VALUES (?, ?, ?, ?)',
           id,

@@ -1,7 +1,9 @@
 import { CodedError } from '../errors.ts'
 import { sessionKey, type SessionKey } from '../ids.ts'
-import type { Session } from '../session.ts'
+import type { Session, Want } from '../session.ts'
 import type { SessionStore } from '../store/session-store.ts'
+import { mustBeStorable, WANT_BYTES_MAX } from '../store/storable.ts'
+import { toBody } from './body.ts'
 import type { Changes } from './changes.ts'
 import { toPage } from './paging.ts'
 import {
@@ -18,6 +20,12 @@ import type { SqliteFile } from './sqlite-file.ts'
 const SCANNED_AT_ONCE = 500
 /** A caller repeats a lost answer within seconds; nobody changes one want more often than this meanwhile. */
 const NONCES_KEPT = 16
+
+/** @throws CodedError `store_refused` */
+function toWant(doing: string, want: Omit<Want, 'generation'>): string {
+  mustBeStorable(doing, { want }, WANT_BYTES_MAX)
+  return JSON.stringify(want)
+}
 
 const gone = (key: SessionKey) => new CodedError('not_found', `there is no session ${key}`)
 
@@ -49,7 +57,7 @@ export function sqliteSessionStore(file: SqliteFile, changes: Changes): SessionS
           key,
           tenant,
           id,
-          JSON.stringify(want),
+          toWant('create a session', want),
           createdAt,
           createdAt,
         )
@@ -103,7 +111,7 @@ export function sqliteSessionStore(file: SqliteFile, changes: Changes): SessionS
         const { generation: _, ...want } = { generation: 0, ...next }
         file.run(
           'UPDATE sessions SET generation = generation + 1, want = ?, nonces = ?, updated_at = ? WHERE key = ?',
-          JSON.stringify(want),
+          toWant('change the want of a session', want),
           JSON.stringify([...nonces, nonce].slice(-NONCES_KEPT)),
           nowMs,
           key,
@@ -120,7 +128,7 @@ export function sqliteSessionStore(file: SqliteFile, changes: Changes): SessionS
         }
         file.run(
           'UPDATE sessions SET status = ?, status_epoch = ?, updated_at = ? WHERE key = ?',
-          JSON.stringify(status),
+          toBody('report the status of a session', 'status', status),
           status.epoch,
           nowMs,
           key,

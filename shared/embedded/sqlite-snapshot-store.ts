@@ -1,4 +1,6 @@
 import type { SnapshotRecord, SnapshotStore } from '../store/snapshot-store.ts'
+import { mustBeStorable } from '../store/storable.ts'
+import { toBody } from './body.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 
 /** The index of the snapshots, in the table `snapshots` of the records: it must not wait behind the journal. */
@@ -14,7 +16,7 @@ export function sqliteSnapshotStore(file: SqliteFile): SnapshotStore {
           snapshot.seq,
           snapshot.at,
           quarantined ?? null,
-          JSON.stringify(snapshot),
+          toBody('record a snapshot', 'snapshot', snapshot),
         )
       }),
 
@@ -33,6 +35,7 @@ export function sqliteSnapshotStore(file: SqliteFile): SnapshotStore {
 
     quarantine: (key, id, reason) =>
       file.write('quarantine a snapshot', () => {
+        mustBeStorable('quarantine a snapshot', { reason })
         file.run('UPDATE snapshots SET quarantined = ? WHERE session = ? AND id = ?', reason, key, id)
       }),
 

@@ -1,5 +1,6 @@
 import { CodedError } from '../errors.ts'
 import type { Tenant, TenantStore } from '../store/tenant-store.ts'
+import { toBody } from './body.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 
 const parse = (row: { body: string }): Tenant => JSON.parse(row.body) as Tenant
@@ -10,7 +11,7 @@ export function sqliteTenantStore(file: SqliteFile): TenantStore {
     create: (tenant) =>
       file.write('create a tenant', () => {
         const sql = 'INSERT INTO tenants (id, body) VALUES (?, ?) ON CONFLICT DO NOTHING'
-        if (file.run(sql, tenant.id, JSON.stringify(tenant)) === 0) {
+        if (file.run(sql, tenant.id, toBody('create a tenant', 'tenant', tenant)) === 0) {
           throw new CodedError('exists', `the tenant ${tenant.id} exists`)
         }
       }),

@@ -13,7 +13,7 @@ import type { Watch } from '../store/watch.ts'
 import { createCalls, type Calls } from './calls.ts'
 import type { Meter } from './meter.ts'
 import { noCredentials } from './no-credentials.ts'
-import { asUnavailable, codeOf, GRPC, isMissingDatabase } from './vendor-error.ts'
+import { asRefused, asStoreError, codeOf, GRPC, isMissingDatabase } from './vendor-error.ts'
 import { Writes } from './writes.ts'
 
 /** What a conditional write was answered. A refusal is an answer too: the caller reads back and sees whose it is. */
@@ -37,7 +37,10 @@ export interface Database {
   get(what: string, ref: DocumentReference, timeoutMs?: number): Promise<DocumentSnapshot>
   getAll(what: string, refs: readonly DocumentReference[]): Promise<readonly DocumentSnapshot[]>
   query(what: string, query: Query): Promise<QuerySnapshot>
-  /** All or nothing. @throws CodedError `store_unavailable` when it is not known whether it was written */
+  /**
+   * All or nothing. @throws CodedError `store_unavailable` when it is not known whether it was written, `store_refused`
+   * when it was not and never will be
+   */
   commit(what: string, fill: (writes: Writes) => void, timeoutMs?: number): Promise<Outcome>
   /** Pages through a query that is ordered by document name or a unique field; memory stays bounded by a page. */
   pages(what: string, query: Query, pageSize: number): AsyncIterable<QuerySnapshot>
@@ -93,7 +96,17 @@ export function openDatabase(options: DatabaseOptions): Database {
     try {
       return await calls.within(what, work, timeoutMs)
     } catch (error) {
-      throw asUnavailable(error, what)
+      throw asStoreError(error, what)
+    }
+  }
+
+  function fillBatch(what: string, fill: (writes: Writes) => void): Writes {
+    try {
+      const writes = new Writes(firestore.batch(), what)
+      fill(writes)
+      return writes
+    } catch (error) {
+      throw asRefused(error, what)
     }
   }
 
@@ -121,8 +134,7 @@ export function openDatabase(options: DatabaseOptions): Database {
       return answer
     },
     async commit(what, fill, timeoutMs) {
-      const writes = new Writes(firestore.batch())
-      fill(writes)
+      const writes = fillBatch(what, fill)
       try {
         const results = await calls.within(what, () => writes.batch.commit(), timeoutMs)
         if (writes.sets > 0) meter.count('writes', writes.sets, what)
@@ -130,7 +142,7 @@ export function openDatabase(options: DatabaseOptions): Database {
         return { done: true, times: results.map((result) => result.writeTime) }
       } catch (error) {
         const because = REFUSALS.get(codeOf(error) ?? 0)
-        if (because === undefined || isMissingDatabase(error)) throw asUnavailable(error, what)
+        if (because === undefined || isMissingDatabase(error)) throw asStoreError(error, what)
         return { done: false, because }
       }
     },

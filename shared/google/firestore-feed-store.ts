@@ -1,8 +1,9 @@
 import { FieldValue, type Timestamp } from '@google-cloud/firestore'
 import { LRUCache } from 'lru-cache'
-import { CodedError } from '../errors.ts'
+import { CodedError, hasCode } from '../errors.ts'
 import type { SessionKey } from '../ids.ts'
 import type { FeedItem, FeedStore } from '../store/feed-store.ts'
+import { mustAllBeStorable, RefusedItems, storedBytes } from '../store/storable.ts'
 import { dataOf, timestampOf, type Database } from './database.ts'
 import { documentId, sha256, shardOf, spread } from './document-id.ts'
 import { sweep } from './sweeper.ts'
@@ -29,8 +30,15 @@ interface Head {
   at?: Timestamp | undefined
 }
 
-/** Texts are at most 64 KiB in WhatsApp, so this stays below 3 MiB (docs/facts/google-cloud.md §10). */
+/** An item and its place in the call. */
+interface Placed {
+  item: FeedItem
+  index: number
+}
+
 const GROUP_MAX = 40
+/** WhatsApp's own texts are at most 64 KiB, a stranger's need not be; the emulator drops a commit over 4 MiB (docs/facts/google-cloud.md §10). */
+const GROUP_BYTES_MAX = 3 << 20
 const TRIES_MAX = 20
 const HEADS_MAX = 5000
 /** By then the clock alone puts new cursors above the old ones. */
@@ -85,21 +93,47 @@ export function firestoreFeedStore(db: Database): FeedStore {
     )
   }
 
+  async function addUntilThere(key: SessionKey, items: readonly FeedItem[], nowMs: number): Promise<void> {
+    let group = items
+    for (let tries = 0; group.length > 0; tries++) {
+      if (tries === TRIES_MAX) throw new CodedError('conflict', `feed of ${key}: too many writers at once`)
+      if (await addGroup(key, group, nowMs)) return
+      // The head moved, or some are there already, perhaps by this very write whose answer was lost.
+      group = await missing(key, group)
+    }
+  }
+
+  /** Firestore refuses a group as a whole; one after the other, the one that it means is found. */
+  async function addOneByOne(key: SessionKey, items: readonly Placed[], nowMs: number): Promise<void> {
+    for (const { item, index } of items) {
+      try {
+        await addUntilThere(key, [item], nowMs)
+      } catch (error) {
+        if (!hasCode(error, 'store_refused')) throw error
+        throw new RefusedItems(error.message, [index], error)
+      }
+    }
+  }
+
   return {
     async add(key, items, nowMs) {
+      mustAllBeStorable('add to a feed', items)
       const seen = new Set<string>()
-      const once = items.filter((item) => {
+      const placed = items.map((item, index): Placed => ({ item, index }))
+      const once = placed.filter(({ item }) => {
         const { id } = itemRef(key, item)
         return !seen.has(id) && seen.add(id)
       })
-      for (let from = 0; from < once.length; from += GROUP_MAX) {
-        let group = once.slice(from, from + GROUP_MAX)
-        for (let tries = 0; group.length > 0; tries++) {
-          if (tries === TRIES_MAX)
-            throw new CodedError('conflict', `feed of ${key}: too many writers at once`)
-          if (await addGroup(key, group, nowMs)) break
-          // The head moved, or some are there already, perhaps by this very write whose answer was lost.
-          group = await missing(key, group)
+      for (const group of groupsOf(once)) {
+        try {
+          await addUntilThere(
+            key,
+            group.map(({ item }) => item),
+            nowMs,
+          )
+        } catch (error) {
+          if (!hasCode(error, 'store_refused')) throw error
+          await addOneByOne(key, group, nowMs)
         }
       }
     },
@@ -123,4 +157,22 @@ export function firestoreFeedStore(db: Database): FeedStore {
       return removed
     },
   }
+}
+
+/** In order, each with at least one item and within both bounds. */
+function groupsOf(items: readonly Placed[]): Placed[][] {
+  const groups: Placed[][] = []
+  let bytes = 0
+  for (const placed of items) {
+    const size = storedBytes(placed.item)
+    const last = groups.at(-1)
+    if (last && last.length < GROUP_MAX && bytes + size <= GROUP_BYTES_MAX) {
+      last.push(placed)
+      bytes += size
+    } else {
+      groups.push([placed])
+      bytes = size
+    }
+  }
+  return groups
 }

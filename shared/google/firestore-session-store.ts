@@ -4,6 +4,7 @@ import { CodedError } from '../errors.ts'
 import { sessionKey, type SessionKey } from '../ids.ts'
 import type { DataKey, Session, Status } from '../session.ts'
 import type { SessionStore } from '../store/session-store.ts'
+import { mustBeStorable, WANT_BYTES_MAX } from '../store/storable.ts'
 import { change, type Seen } from './change.ts'
 import { dataOf, type Database } from './database.ts'
 import { ofTenant } from './document-id.ts'
@@ -35,6 +36,7 @@ export function firestoreSessionStore(db: Database, signals: Signals): SessionSt
   return {
     async create({ tenant, id, want, createdAt }) {
       const key = sessionKey(tenant, id)
+      mustBeStorable('create a session', { want }, WANT_BYTES_MAX)
       const stored: SessionDocument = {
         want: { ...want, generation: 1 },
         wantNonces: [],
@@ -89,6 +91,7 @@ export function firestoreSessionStore(db: Database, signals: Signals): SessionSt
         }
         const want = decide(stored.want)
         if (!want) return undefined
+        mustBeStorable('change a want', { want }, WANT_BYTES_MAX)
         return {
           fields: {
             want: { ...want, generation: generation + 1 },

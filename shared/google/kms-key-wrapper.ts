@@ -6,7 +6,7 @@ import type { Calls } from './calls.ts'
 import { crc32c } from './crc32c.ts'
 import type { Meter } from './meter.ts'
 import { noCredentials } from './no-credentials.ts'
-import { asUnavailable, codeOf, GRPC } from './vendor-error.ts'
+import { asStoreError, codeOf, GRPC } from './vendor-error.ts'
 
 /** A checksum that differs means bytes damaged on the way; Google's advice is to discard and ask again a few times. */
 const TRIES_MAX = 3
@@ -36,7 +36,7 @@ export function kmsKeyWrapper(options: KmsOptions): KeyWrapper & { close(): Prom
     try {
       return await calls.within(what, work)
     } catch (error) {
-      throw asUnavailable(error, what)
+      throw asStoreError(error, what)
     }
   }
 

@@ -29,16 +29,21 @@ export const hasNoCredentials = (error: unknown): boolean =>
   /could not load the default credentials|could not refresh access token/i.test(messageOf(error))
 
 /**
- * Everything that is no answer to the question asked. It is never `config` while running: a withdrawn permission may be
- * given back, and sessions must wait for that rather than end. `check()` is where configuration is judged.
+ * Everything that is no answer to the question asked. INVALID_ARGUMENT is wrong whatever the state of the system
+ * (grpc/statuscodes), so asking again is of no use; all else may pass. It is never `config` while running: a withdrawn
+ * permission may be given back, and sessions must wait for that rather than end. `check()` is where configuration is judged.
  */
-export function asUnavailable(error: unknown, what: string): CodedError {
+export function asStoreError(error: unknown, what: string): CodedError {
   if (error instanceof CodedError) return error
-  if (
-    codeOf(error) === GRPC.invalidArgument &&
-    /maximum|exceed|too large|longer than/i.test(messageOf(error))
-  ) {
-    return new CodedError('too_large', what, { cause: error })
-  }
-  return new CodedError('store_unavailable', what, { cause: error })
+  const code = codeOf(error) === GRPC.invalidArgument ? 'store_refused' : 'store_unavailable'
+  return new CodedError(code, what, { cause: error })
 }
+
+/**
+ * What the client threw while a write was put together, before anything was sent: it takes the value for none of its own
+ * kinds, and always will. A `TypeError` is a bug of ours.
+ */
+export const asRefused = (error: unknown, what: string): Error =>
+  error instanceof CodedError || error instanceof TypeError
+    ? error
+    : new CodedError('store_refused', what, { cause: error })

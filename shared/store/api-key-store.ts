@@ -21,7 +21,7 @@ export interface ApiKey {
 }
 
 export interface ApiKeyStore {
-  /** Durable when it resolves; a repeat with the same hash is harmless. */
+  /** Durable when it resolves; a repeat with the same hash is harmless. @throws CodedError `store_refused` */
   create(key: ApiKey): Promise<void>
   find(sha256: string): Promise<ApiKey | undefined>
   /** Of one tenant, or all, by creation. Revoked ones too. */

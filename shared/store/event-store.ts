@@ -21,7 +21,7 @@ export interface AuditEvent {
 
 /** The audit trail, kept 30 days. */
 export interface EventStore {
-  /** Durable when it resolves; a repeat with the same id is harmless. */
+  /** Durable when it resolves; a repeat with the same id is harmless. @throws CodedError `store_refused` when it can never be kept */
   append(key: SessionKey, event: AuditEvent): Promise<void>
   /** Newest first; `after` is a cursor of an earlier page. */
   list(key: SessionKey, ask: { after?: string; limit: number }): Promise<Page<AuditEvent>>

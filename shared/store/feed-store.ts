@@ -22,6 +22,8 @@ export interface FeedStore {
    * Adds messages in order, each once per (`from`, `id`): one that is there already is left as it is. The cursor of a new
    * one is higher than that of every item that a reader could have seen before. The session's owner is its only writer.
    * Durable when it resolves; a repeat is harmless.
+   * @throws RefusedItems (`store_refused`) naming by their places the items that can never be kept, at least one of them;
+   *   any of the others may have been added. The caller sets those aside and repeats the call with the rest
    */
   add(key: SessionKey, items: readonly FeedItem[], nowMs: number): Promise<void>
   /** Items after the cursor (from the oldest without one), ascending. `next` is the cursor to ask with next time. */

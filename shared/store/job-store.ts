@@ -32,14 +32,20 @@ export interface Job {
 }
 
 export interface JobStore {
-  /** Create-only by id; a repeat changes nothing and answers what is stored. Durable when it resolves. */
+  /**
+   * Create-only by id; a repeat changes nothing and answers what is stored. Durable when it resolves.
+   * @throws CodedError `store_refused` when it can never be kept
+   */
   create(key: SessionKey, job: Job): Promise<Job>
   get(key: SessionKey, id: string): Promise<Job | undefined>
   /** The open ones, oldest first. */
   open(key: SessionKey): Promise<readonly Job[]>
   /** The sessions that have an open job, in no order, for the full pass. */
   openKeys(): Promise<readonly SessionKey[]>
-  /** Ends a job; one that has ended stays as it ended. Durable when it resolves. */
+  /**
+   * Ends a job; one that has ended stays as it ended. Durable when it resolves.
+   * @throws CodedError `store_refused` when its result can never be kept; the job stays open
+   */
   finish(
     key: SessionKey,
     id: string,

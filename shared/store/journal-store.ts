@@ -16,7 +16,8 @@ export interface JournalStore {
    * Stores one entry, create-only. Resolves once it is durable, so a caller may acknowledge to the network afterwards.
    * Entries of several sessions that wait at the same time may share one write.
    * @throws CodedError `seq_taken` when an entry with this seq exists, whosever it is (the journal reads it back and
-   *   compares nonce and epoch); `store_unavailable` when it is not known whether it was written
+   *   compares nonce and epoch); `store_unavailable` when it is not known whether it was written;
+   *   `store_refused` when it was not and never will be
    */
   append(key: SessionKey, entry: JournalEntry): Promise<void>
 

@@ -20,7 +20,10 @@ export interface OutboxMessage {
 }
 
 export interface OutboxStore {
-  /** Create-only by id: a repeat of the same id changes nothing and answers what is stored. Durable when it resolves. */
+  /**
+   * Create-only by id: a repeat of the same id changes nothing and answers what is stored. Durable when it resolves.
+   * @throws CodedError `store_refused` when it can never be kept
+   */
   enqueue(key: SessionKey, message: OutboxMessage): Promise<OutboxMessage>
   get(key: SessionKey, id: string): Promise<OutboxMessage | undefined>
   /** Newest first; `after` is a cursor of an earlier page. */

@@ -12,7 +12,7 @@ export interface Page<T> {
 export interface SessionStore {
   /**
    * Creates a session with `want.generation` 1. Durable when it resolves.
-   * @throws CodedError `exists`
+   * @throws CodedError `exists`, `store_refused` when the want can never be kept
    */
   create(session: {
     tenant: TenantId
@@ -34,7 +34,8 @@ export interface SessionStore {
    * Replaces the want by what `change` makes of it and raises its generation by one. `change` may run more than once
    * and must be pure; when it answers `undefined` nothing is written. With `expectGeneration` the change happens only on
    * that generation. A lost answer is read back by `nonce`, so a repeat with the same nonce changes nothing.
-   * @throws CodedError `not_found`, `stale` (another generation), `conflict` (too many writers at once)
+   * @throws CodedError `not_found`, `stale` (another generation), `conflict` (too many writers at once), `store_refused`
+   *   (the changed want can never be kept)
    */
   changeWant(
     key: SessionKey,
@@ -44,7 +45,7 @@ export interface SessionStore {
 
   /**
    * Writes the whole status. The epoch in it must not be lower than the stored one. A repeat is harmless.
-   * @throws CodedError `fenced` when a higher epoch wrote, `not_found` when the session is gone
+   * @throws CodedError `fenced` when a higher epoch wrote, `not_found` when the session is gone, `store_refused`
    */
   reportStatus(key: SessionKey, status: Status, nowMs: number): Promise<void>
 

@@ -15,7 +15,16 @@ import type { TenantStore } from './tenant-store.ts'
 /** `records`: at least what the sessions' records are in; by that alone control can answer nearly everything. */
 export type CheckScope = 'all' | 'records'
 
-/** One whole set of stores: either the embedded one or Google Cloud's. Every call has a timeout inside its adapter. */
+/**
+ * One whole set of stores: either the embedded one or Google Cloud's. Every call has a timeout inside its adapter, and may be
+ * refused in two ways that say nothing of the world and everything of the call:
+ *
+ * - `store_unavailable` (or `overloaded`): not now. It is not known whether a write took effect; the same call may be
+ *   repeated, and will come through once the store is well again.
+ * - `store_refused`: never. Nothing was written, and the same call gets the same answer for ever, whoever waits: what was
+ *   given is too large, is not Unicode, or breaks a rule of the store (`storable.ts` has what both sets refuse). The error's
+ *   `field` names the part where the adapter knows it. Whoever repeats writes must set such a one aside.
+ */
 export interface Stores {
   tenants: TenantStore
   apiKeys: ApiKeyStore

@@ -9,7 +9,7 @@ export interface Tenant {
 
 /** The customers of the operator. Few: lists are not paged. */
 export interface TenantStore {
-  /** Durable when it resolves. @throws CodedError `exists` */
+  /** Durable when it resolves. @throws CodedError `exists`, `store_refused` */
   create(tenant: Tenant): Promise<void>
   get(id: TenantId): Promise<Tenant | undefined>
   /** By id. */

@@ -9,6 +9,7 @@ import { keyWrapperContract } from './key-wrapper.ts'
 import { outboxStoreContract } from './outbox-store.ts'
 import { ownerStoreContract } from './owner-store.ts'
 import { contract, type ContractOptions, type Make } from './promises.ts'
+import { refusalContract } from './refusals.ts'
 import { runnerStoreContract } from './runner-store.ts'
 import { keyOf } from './samples.ts'
 import { sessionStoreContract } from './session-store.ts'
@@ -55,6 +56,7 @@ const CONTRACTS = {
   feed: feedStoreContract,
   jobs: jobStoreContract,
   keys: keyWrapperContract,
+  refusals: refusalContract,
 }
 
 /** Runs every contract over one set of stores; `skip` is by the names above. */

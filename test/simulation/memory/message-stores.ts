@@ -1,6 +1,7 @@
 import type { SessionKey } from '#shared/ids.ts'
 import type { FeedStore } from '#shared/store/feed-store.ts'
 import { OUTBOX_STATES, type OutboxState, type OutboxStore } from '#shared/store/outbox-store.ts'
+import { mustAllBeStorable, mustBeStorable } from '#shared/store/storable.ts'
 import { inner, pageOf, sweepOf, type MemoryClient } from './database.ts'
 
 const rank = (state: OutboxState): number => OUTBOX_STATES.indexOf(state)
@@ -15,6 +16,7 @@ export function memoryOutboxStore(client: MemoryClient): OutboxStore {
       const messages = inner(client.open().outbox, key)
       const stored = messages.get(message.id)
       if (stored) return stored
+      mustBeStorable('enqueue a message', { message })
       messages.set(message.id, message)
       client.db.note('outbox', key)
       return message
@@ -37,7 +39,9 @@ export function memoryOutboxStore(client: MemoryClient): OutboxStore {
       const messages = client.open().outbox.get(key)
       const stored = messages?.get(id)
       if (!messages || !stored || !isAhead(state, stored.state)) return
-      messages.set(id, { ...stored, state, updatedAt: nowMs, ...(error && { error }) })
+      const message = { ...stored, state, updatedAt: nowMs, ...(error && { error }) }
+      mustBeStorable('advance a message', { message })
+      messages.set(id, message)
     },
 
     sweep: async ({ key, olderThanMs = 0 }) =>
@@ -50,6 +54,7 @@ export function memoryOutboxStore(client: MemoryClient): OutboxStore {
 export function memoryFeedStore(client: MemoryClient): FeedStore {
   return {
     async add(key, items, nowMs) {
+      mustAllBeStorable('add to the feed', items)
       const db = client.open()
       const feed = inner(db.feeds, key)
       for (const item of items) {

@@ -4,6 +4,7 @@ import type { ApiKeyStore } from '#shared/store/api-key-store.ts'
 import type { EventStore } from '#shared/store/event-store.ts'
 import type { JobStore } from '#shared/store/job-store.ts'
 import type { TenantStore } from '#shared/store/tenant-store.ts'
+import { mustBeStorable } from '#shared/store/storable.ts'
 import { byText, inner, pageOf, sweepOf, type MemoryClient } from './database.ts'
 
 export function memoryJobStore(client: MemoryClient): JobStore {
@@ -13,6 +14,7 @@ export function memoryJobStore(client: MemoryClient): JobStore {
       const jobs = inner(client.open().jobs, key)
       const stored = jobs.get(job.id)
       if (stored) return stored
+      mustBeStorable('create a job', { job })
       jobs.set(job.id, job)
       client.db.note('job', key)
       return job
@@ -25,13 +27,15 @@ export function memoryJobStore(client: MemoryClient): JobStore {
       const jobs = client.open().jobs.get(key)
       const stored = jobs?.get(id)
       if (!jobs || stored?.state !== 'open') return
-      jobs.set(id, {
+      const job = {
         ...stored,
         state,
         finishedAt: nowMs,
         ...(result && { result }),
         ...(error && { error }),
-      })
+      }
+      mustBeStorable('finish a job', { job })
+      jobs.set(id, job)
     },
     sweep: async ({ key, olderThanMs = 0 }) =>
       sweepOf(client.open().jobs, key, ({ finishedAt }) => (finishedAt ?? Infinity) < olderThanMs),
@@ -45,6 +49,7 @@ export function memoryEventStore(client: MemoryClient): EventStore {
   return {
     async append(key, event) {
       const events = inner(client.open().events, key)
+      mustBeStorable('append an event', { event })
       if (!events.has(event.id)) events.set(event.id, event)
     },
     async list(key, { after, limit }) {
@@ -73,6 +78,7 @@ export function memoryTenantStore(client: MemoryClient): TenantStore {
     async create(tenant) {
       const { tenants } = client.open()
       if (tenants.has(tenant.id)) throw new CodedError('exists', `the tenant ${tenant.id} exists`)
+      mustBeStorable('create a tenant', { tenant })
       tenants.set(tenant.id, tenant)
     },
     get: async (id) => client.open().tenants.get(id),

@@ -2,6 +2,7 @@ import { CodedError } from '#shared/errors.ts'
 import { sessionKey, type SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
 import type { SessionStore } from '#shared/store/session-store.ts'
+import { mustBeStorable, WANT_BYTES_MAX } from '#shared/store/storable.ts'
 import { byText, pageOf, type MemoryClient, type StoredSession } from './database.ts'
 
 const keyOf = (session: Session): SessionKey => sessionKey(session.tenant, session.id)
@@ -22,6 +23,7 @@ export function memorySessionStore(client: MemoryClient): SessionStore {
       const db = client.open()
       const key = sessionKey(tenant, id)
       if (db.sessions.has(key)) throw new CodedError('exists', `the session ${key} exists`)
+      mustBeStorable('create a session', { want }, WANT_BYTES_MAX)
       const session: Session = {
         tenant,
         id,
@@ -56,6 +58,7 @@ export function memorySessionStore(client: MemoryClient): SessionStore {
         throw new CodedError('stale', `the want of ${key} is at generation ${session.want.generation}`)
       const next = change(session.want)
       if (!next) return session
+      mustBeStorable('change a want', { want: next }, WANT_BYTES_MAX)
       nonces.add(nonce)
       const want = { ...next, generation: session.want.generation + 1 }
       stored.session = { ...session, want, updatedAt: nowMs }
@@ -67,6 +70,7 @@ export function memorySessionStore(client: MemoryClient): SessionStore {
       const stored = must(key)
       if ((stored.session.status?.epoch ?? 0) > status.epoch)
         throw new CodedError('fenced', `a newer epoch reports the status of ${key}`)
+      mustBeStorable('report a status', { status })
       stored.session = { ...stored.session, status, updatedAt: nowMs }
     },
 
