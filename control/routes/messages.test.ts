@@ -29,6 +29,15 @@ test('queues a text for a runner and answers its id, with no runner alive', asyn
   ])
 })
 
+test('says 422 of a text that no store can keep, and nothing of trying again', async () => {
+  await using world = await withSession()
+  const { body, headers } = await send(world, { to: '4915123456789', text: 'half a smile \ud83d' })
+  expect(body).toMatchObject({ status: 422, code: 'store_refused', field: 'message.text' })
+  expect(body.detail).not.toContain('smile')
+  expect(body.hint).toContain('however often')
+  expect(headers.get('retry-after')).toBeNull()
+})
+
 test('queues one message under one Idempotency-Key, and refuses another one under it', async () => {
   await using world = await withSession()
   const once = { 'idempotency-key': 'order-17' }

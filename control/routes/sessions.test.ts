@@ -108,6 +108,22 @@ test('names the field that failed', async () => {
   expect((await world.ask('GET', '/v1/sessions?tenant=acme&limit=0')).body).toMatchObject({ field: 'limit' })
 })
 
+test('says 422 of metadata that no store can keep, at a creation and at a change', async () => {
+  await using world = await controlWorld()
+  const never = { status: 422, code: 'store_refused' }
+  const create = { id: 'main', want: { metadata: { note: 'half \ud83d' } } }
+  expect((await world.ask('POST', '/v1/sessions?tenant=acme', { body: create })).body).toMatchObject({
+    ...never,
+    field: 'want.metadata.note',
+  })
+  await world.ask('POST', '/v1/sessions?tenant=acme', { body: { id: 'main' } })
+  const change = { want: { metadata: { __reserved__: 'x' } } }
+  expect((await world.ask('PATCH', '/v1/sessions/main?tenant=acme', { body: change })).body).toMatchObject({
+    ...never,
+    field: 'want.metadata',
+  })
+})
+
 test('refuses a body that is no JSON, or does not say that it is, with 400', async () => {
   await using world = await controlWorld()
   const post = (body: string, type: string) =>

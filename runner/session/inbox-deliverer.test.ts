@@ -60,6 +60,20 @@ function begin(script: Script<FeedStore> = {}, records = new RecordMap()) {
 const away = { kind: 'fail_before', error: new CodedError('store_unavailable', 'scripted') } as const
 
 describe('the inbox is delivered', () => {
+  test('past a message whose text no store can keep: it is told of without it, and those after it come', async () => {
+    const { clock, feed, deliverer, receive, texts, lines } = begin()
+    receive(text('one'))
+    receive(text('x'.repeat(1 << 20)), 'TOO-LONG')
+    receive(text('three'))
+    deliverer.poke()
+    await clock.settle()
+    expect(await texts()).toEqual(['one', undefined, 'three'])
+    const { items } = await feed.list(KEY, { limit: 9 })
+    expect(items[1]).toMatchObject({ id: 'TOO-LONG', from: PEER, kind: 'unstorable' })
+    expect(lines.map(({ message }) => message)).toEqual(['the feed can never keep the text of a message'])
+    await deliverer.close()
+  })
+
   test('in the order of arrival, each message once, and what waits together in one write', async () => {
     const { clock, deliverer, receive, texts, added, count } = begin()
     for (const words of ['one', 'two', 'three']) receive(text(words))

@@ -3,6 +3,7 @@ import { toError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { FeedItem, FeedStore } from '#shared/store/feed-store.ts'
+import { RefusedItems } from '#shared/store/storable.ts'
 import { within } from '#shared/within.ts'
 import type { Inbox } from '../whatsapp/inbox.ts'
 
@@ -65,13 +66,13 @@ export class InboxDeliverer {
   }
 
   async #deliverAll(): Promise<void> {
-    const { inbox, creds, store, clock, log, key, delivered } = this.#deps
+    const { inbox, creds, clock, log, key, delivered } = this.#deps
     for (let waitMs = RETRY_MIN_MS; !this.#stop.signal.aborted;) {
       const waiting = inbox.waiting(creds(), BATCH)
       if (waiting.length === 0) return
       try {
         const items = waiting.flatMap(({ item }): FeedItem[] => (item ? [item] : []))
-        if (items.length > 0) await store.add(key, items, clock.nowMs())
+        if (items.length > 0) await this.#add(items)
         await inbox.delivered(waiting.map(({ id }) => id))
         delivered(items.length)
         waitMs = RETRY_MIN_MS
@@ -85,4 +86,23 @@ export class InboxDeliverer {
       }
     }
   }
+
+  /** What no store can keep must not hold up what came after it: such a message is told of without its text. */
+  async #add(items: readonly FeedItem[]): Promise<void> {
+    const { store, clock, log, key } = this.#deps
+    try {
+      await store.add(key, items, clock.nowMs())
+    } catch (error) {
+      if (!(error instanceof RefusedItems)) throw error
+      const { items: refused } = error
+      log.error(
+        { error, sessionId: key, refused: refused.length },
+        'the feed can never keep the text of a message',
+      )
+      const kept = items.map((item, index) => (refused.includes(index) ? withoutText(item) : item))
+      await store.add(key, kept, clock.nowMs())
+    }
+  }
 }
+
+const withoutText = ({ text: _, ...item }: FeedItem): FeedItem => ({ ...item, kind: 'unstorable' })

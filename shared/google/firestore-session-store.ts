@@ -64,7 +64,7 @@ export function firestoreSessionStore(db: Database, signals: Signals): SessionSt
     async list({ tenant, after, limit }) {
       const all =
         tenant === undefined ? collection.orderBy(FieldPath.documentId()) : ofTenant(collection, tenant)
-      const rest = after === undefined ? all : all.startAfter(after)
+      const rest = after === undefined ? all : all.startAfter(cursorOf(after))
       const found = await db.query('list sessions', rest.limit(limit + 1))
       const items = found.docs.slice(0, limit).map((doc) => toSession(doc.id, doc.data() as SessionDocument))
       const last = found.docs[limit - 1]
@@ -148,6 +148,12 @@ export function firestoreSessionStore(db: Database, signals: Signals): SessionSt
 
     watch: (changed) => signals.watch('session', (name) => changed(name as SessionKey)),
   }
+}
+
+/** The client throws at a name that can't be one. @throws CodedError `invalid_field` for what none of our pages gave */
+function cursorOf(after: string): string {
+  if (/^[^/]+$/.test(after)) return after
+  throw new CodedError('invalid_field', 'after must be a cursor of an earlier page', { field: 'after' })
 }
 
 /** What is kept in memory must look like what is stored, and the client leaves `undefined` out. */

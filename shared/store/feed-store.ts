@@ -10,7 +10,7 @@ export interface FeedItem {
   chat: string
   /** Absent where the message has no text; `kind` says what it is then. */
   text?: string
-  /** `text`, or the name of the content (`imageMessage` …). */
+  /** `text`, or the name of the content (`imageMessage` …); `unstorable` where no store can keep the text. */
   kind: string
   /** Milliseconds since 1970, by WhatsApp. */
   at: number

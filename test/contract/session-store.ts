@@ -96,6 +96,15 @@ export function sessionStoreContract(make: Make, options: ContractOptions = {}):
       expect(rest.next).toBeUndefined()
     })
 
+    promise('answers a page, or invalid_field, for a cursor that no page gave', async ({ stores }) => {
+      await stores.sessions.create(newSession('t', 's'))
+      for (const after of ['a/b', '../x', '~', 'half \ud83d', '%']) {
+        const answer = await stores.sessions.list({ limit: 2, after }).catch((error: unknown) => error)
+        if (answer instanceof Error) expect([after, answer]).toMatchObject([after, { code: 'invalid_field' }])
+        else expect(answer).toHaveProperty('items')
+      }
+    })
+
     promise('scans every session of every tenant over many pages', async ({ stores, beyondOnePage }) => {
       const ids = Array.from({ length: beyondOnePage }, (_, index) => `s${index}` as SessionId)
       await Promise.all(ids.map((id, index) => stores.sessions.create(newSession(`t${index % 3}`, id))))
