@@ -10,6 +10,8 @@ if (command.do === 'say') {
   process.stderr.write(command.error ?? '')
   process.exitCode = command.code
 } else {
+  // Whatever is written from here on, by whichever library, is for this user alone.
+  process.umask(0o077)
   // What loads nothing that this run does not need.
   const { main } = await import('#cli/start.ts')
   const { cannotStart } = await import('#shared/process.ts')

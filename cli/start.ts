@@ -5,7 +5,7 @@ import { systemClock } from '#shared/clock.ts'
 import { readConfig, type Config } from '#shared/config.ts'
 import { createLog, type Log } from '#shared/log.ts'
 import { openStores } from '#shared/open-stores.ts'
-import { endOnSignals, guardProcess } from '#shared/process.ts'
+import { endBroken, endOnSignals, guardProcess } from '#shared/process.ts'
 import { systemRandom } from '#shared/random.ts'
 import { countOperations } from '#shared/store-metrics.ts'
 import type { Stores } from '#shared/store/stores.ts'
@@ -27,7 +27,12 @@ export async function main(): Promise<void> {
   guardProcess(log)
   const registry = new Registry()
   const meter = countOperations(config.MOORING_STORE, registry)
-  const stores = await openStores(config, { clock: systemClock, random: systemRandom, meter })
+  const stores = await openStores(config, {
+    clock: systemClock,
+    random: systemRandom,
+    meter,
+    onBroken: endBroken(log),
+  })
   let serving: Serving | undefined
   let runner: Runner | undefined
   // Before anything is begun: as PID 1 a process without a handler is deaf to SIGTERM.

@@ -171,17 +171,20 @@ export class CodedError extends Error {
   readonly field: string | undefined
   /** Seconds after which asking again makes sense; becomes `Retry-After`. */
   readonly retryAfterS: number | undefined
+  /** What to do about it: the table's words, or better ones where more is known. */
+  readonly hint: string
 
   constructor(
     code: ErrorCode,
     message: string,
-    more: { cause?: unknown; field?: string; retryAfterS?: number } = {},
+    more: { cause?: unknown; field?: string; retryAfterS?: number; hint?: string } = {},
   ) {
     super(message, more.cause === undefined ? undefined : { cause: more.cause })
     this.name = 'CodedError'
     this.code = code
     this.field = more.field
     this.retryAfterS = more.retryAfterS
+    this.hint = more.hint ?? ERRORS[code].hint
   }
 
   get retry(): 'never' | 'later' | 'after_refetch' {

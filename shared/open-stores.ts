@@ -5,10 +5,13 @@ import type { Meter } from './google/meter.ts'
 import type { Random } from './random.ts'
 import type { Stores } from './store/stores.ts'
 
-/** The set of stores that the settings name. Neither set is loaded for the other's sake: the Google clients take a while. */
+/**
+ * The set of stores that the settings name. Neither set is loaded for the other's sake: the Google clients take a while.
+ * `onBroken` is told of embedded stores that can't go on.
+ */
 export async function openStores(
   config: Config,
-  deps: { clock: Clock; random: Random; meter?: Meter },
+  deps: { clock: Clock; random: Random; meter?: Meter; onBroken?: (error: Error) => void },
 ): Promise<Stores> {
   if (config.MOORING_STORE === 'embedded') {
     const { openEmbeddedStores } = await import('./embedded/open.ts')

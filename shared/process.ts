@@ -1,10 +1,12 @@
-import { CodedError, ERRORS, toError } from './errors.ts'
+import { CodedError, toError } from './errors.ts'
 import type { Log } from './log.ts'
 
 /** sysexits(3): a setting is wrong, so starting again without a change is of no use. */
 const EX_CONFIG = 78
 /** sysexits(3): a bug. */
 const EX_SOFTWARE = 70
+/** sysexits(3): an error of input or output. */
+const EX_IOERR = 74
 /** Cloud Run kills ten seconds after SIGTERM; half a second before that the last lines of the log are still read. */
 const END_WITHIN_MS = 9_500
 
@@ -84,7 +86,15 @@ export function endOnSignals(
 /** What keeps it from starting, in a sentence and a hint; a stack trace only where it is a bug. */
 export function cannotStart(thrown: unknown): never {
   const error = toError(thrown)
-  const hint = error instanceof CodedError ? ERRORS[error.code].hint : error.stack
+  const hint = error instanceof CodedError ? error.hint : error.stack
   process.stderr.write(`mooring cannot start: ${error.message}\n${hint}\n`)
   process.exit(error instanceof CodedError && error.code === 'config' ? EX_CONFIG : 1)
 }
+
+/** For stores that can't go on: the process ends, so that a new one opens them anew and others take over meanwhile. */
+export const endBroken =
+  (log: Log) =>
+  (error: Error): never => {
+    log.fatal({ error }, 'the stores broke, which ends the process; the next one opens them anew')
+    process.exit(EX_IOERR)
+  }

@@ -39,13 +39,13 @@ export const titleOf = (code: string): string => {
 export function answerError(error: unknown, c: ControlContext): Response {
   const known = toCoded(error)
   if (known instanceof CodedError) {
-    const { http, hint } = ERRORS[known.code]
+    const { http } = ERRORS[known.code]
     if (http >= 500) c.get('log').warn({ error }, 'request failed')
     if (known.retryAfterS !== undefined) c.header('Retry-After', String(known.retryAfterS))
     else if (http === 503) c.header('Retry-After', '1')
     if (known.code === 'unauthorized') c.header('WWW-Authenticate', 'Bearer realm="mooring"')
     return answer(c, {
-      ...base(c, known.code, http, hint),
+      ...base(c, known.code, http, known.hint),
       detail: known.message,
       ...(known.field === undefined ? {} : { field: known.field }),
     })

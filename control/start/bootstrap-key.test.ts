@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { readConfig } from '#shared/config.ts'
-import { bootstrapKey, type BootstrapKey } from './bootstrap-key.ts'
+import { bootstrapKey, keyPepper, type BootstrapKey } from './bootstrap-key.ts'
 import { welcome } from './welcome.ts'
 
 let folder: string
@@ -50,6 +50,30 @@ describe('the first admin key', () => {
     await expect(start()).rejects.toMatchObject({
       code: 'config',
       message: expect.stringContaining(dataDir()),
+    })
+  })
+
+  test('is refused, like the pepper, when others can read its file, with what to do', async () => {
+    await start()
+    await keyPepper(readConfig({}), dataDir(), randomBytes)
+    const starts = {
+      'admin-key': start,
+      'key-pepper': () => keyPepper(readConfig({}), dataDir(), randomBytes),
+    }
+    for (const [name, again] of Object.entries(starts)) {
+      const path = join(dataDir(), name)
+      await chmod(path, 0o644)
+      const refused = { code: 'config', message: expect.stringContaining(`chmod 600 ${path}`) }
+      await expect(again()).rejects.toMatchObject(refused)
+    }
+  })
+
+  test('that can not be made says why', async () => {
+    await writeFile(dataDir(), 'a file')
+    await expect(start()).rejects.toMatchObject({
+      code: 'config',
+      message: expect.stringContaining(join(dataDir(), 'admin-key')),
+      hint: expect.stringContaining('MOORING_DATA_DIR'),
     })
   })
 

@@ -1,4 +1,4 @@
-import { CodedError, ERRORS, hasCode, toError, type ErrorCode } from '#shared/errors.ts'
+import { CodedError, hasCode, toError, type ErrorCode } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
 import type { Job } from '#shared/store/job-store.ts'
@@ -38,7 +38,7 @@ export async function runJob(
     const code: ErrorCode | 'internal' = error instanceof CodedError ? error.code : 'internal'
     const detail =
       error instanceof CodedError
-        ? `${error.message}. ${ERRORS[error.code].hint}`
+        ? `${error.message}. ${error.hint}`
         : 'the runner met a bug; see its log'
     // What a tenant asked wrongly, or sent, is for the tenant to mend: the operator is not called, and sees none of it.
     if (code !== 'internal' && ERRORS[code].http < 500)

@@ -105,4 +105,10 @@ export class InboxDeliverer {
   }
 }
 
-const withoutText = ({ text: _, ...item }: FeedItem): FeedItem => ({ ...item, kind: 'unstorable' })
+const withoutText = ({ id, from, chat, at }: FeedItem): FeedItem => ({
+  id,
+  from,
+  chat,
+  at,
+  kind: 'unstorable',
+})

@@ -46,7 +46,7 @@ export async function fileBlobStore(options: {
         // An earlier call of ours, whose answer was lost, may have written exactly this.
         if (Buffer.concat(parts).equals(await readFile(path))) return await syncFolder(dirname(path))
       } catch (thrown) {
-        throw storeError('create an object', thrown)
+        throw storeError('create an object', thrown, path)
       }
       throw new CodedError('blob_exists', `the object ${name} exists`)
     },
@@ -63,7 +63,7 @@ export async function fileBlobStore(options: {
       } catch (thrown) {
         const isMissing = isSystemError(thrown, 'ENOENT')
         if (isMissing) throw new CodedError('blob_missing', `there is no object ${name}`, { cause: thrown })
-        throw storeError('read an object', thrown)
+        throw storeError('read an object', thrown, path)
       }
     },
 
@@ -76,7 +76,7 @@ export async function fileBlobStore(options: {
         const names = await namesBelow(objects, below)
         return names.filter((name) => name.startsWith(prefix)).toSorted()
       } catch (thrown) {
-        throw storeError('list objects', thrown)
+        throw storeError('list objects', thrown, objects)
       }
     },
 
@@ -86,7 +86,7 @@ export async function fileBlobStore(options: {
         await unlink(path)
         await syncFolder(dirname(path))
       } catch (thrown) {
-        if (!isSystemError(thrown, 'ENOENT')) throw storeError('remove an object', thrown)
+        if (!isSystemError(thrown, 'ENOENT')) throw storeError('remove an object', thrown, path)
       }
     },
   }

@@ -1,9 +1,10 @@
 import { createHash, randomBytes, scryptSync } from 'node:crypto'
-import { readFile, stat } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { CodedError } from '../errors.ts'
 import type { Random } from '../random.ts'
 import { createFile } from './durable-file.ts'
+import { mustBePrivate } from './private-files.ts'
 import { isSystemError } from './sqlite-error.ts'
 
 /** A key-encryption key: 32 bytes, and the short hash that says which one it is. */
@@ -57,14 +58,7 @@ function exactKey(text: string): Key | undefined {
 export async function readKeyFile(path: string): Promise<Key[] | undefined> {
   let text: string
   try {
-    const { mode } = await stat(path)
-    if ((mode & 0o077) !== 0) {
-      const found = (mode & 0o777).toString(8)
-      throw new CodedError(
-        'config',
-        `the key file ${path} is open to others (mode ${found}): chmod 600 ${path}`,
-      )
-    }
+    mustBePrivate(path, 'key file')
     text = await readFile(path, 'utf8')
   } catch (thrown) {
     if (isSystemError(thrown, 'ENOENT')) return undefined

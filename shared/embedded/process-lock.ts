@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
+import { makePrivateFile } from './private-files.ts'
 import { isBusy, storeError } from './sqlite-error.ts'
 
 /**
@@ -23,7 +24,7 @@ export function takeLock(path: string, waitMs: number): ProcessLock {
     database.exec('BEGIN EXCLUSIVE')
   } catch (thrown) {
     database.close()
-    throw storeError(`take the lock ${path}`, thrown)
+    throw storeError('take the lock', thrown, path)
   }
   let held = true
   return {
@@ -43,7 +44,7 @@ export function isLockHeld(path: string): boolean | undefined {
     return false
   } catch (thrown) {
     if (isBusy(thrown)) return true
-    throw storeError(`test the lock ${path}`, thrown)
+    throw storeError('test the lock', thrown, path)
   } finally {
     database.close()
   }
@@ -51,8 +52,9 @@ export function isLockHeld(path: string): boolean | undefined {
 
 function lockFile(path: string, waitMs: number, readOnly: boolean): DatabaseSync {
   try {
+    if (!readOnly) makePrivateFile(path)
     return new DatabaseSync(path, { timeout: waitMs, readOnly })
   } catch (thrown) {
-    throw storeError(`open the lock ${path}`, thrown)
+    throw storeError('open the lock', thrown, path)
   }
 }

@@ -1,9 +1,10 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { systemClock } from '../clock.ts'
-import { CodedError } from '../errors.ts'
+import { CodedError, hasCode, toError } from '../errors.ts'
 import { migrate } from './migrations.ts'
-import { isBusy, storeError } from './sqlite-error.ts'
+import { makePrivateFile } from './private-files.ts'
+import { isBusy, openingError, storeError } from './sqlite-error.ts'
 import { WriteQueue, type WriteTask } from './write-queue.ts'
 import { openWriteAheadLog, type WriteAheadLog } from './write-ahead-log.ts'
 
@@ -13,6 +14,9 @@ const TASK_BYTES = 1_024
 const BUSY_FOR_MS = 2_000
 /** A transaction of another process takes some 0.1 ms; waking more often than this would only burn CPU. */
 const BUSY_STEP_MS = 1
+/** What a person is told of a database that this process can't use any more. */
+const BROKEN_HINT =
+  'The process ends, and the next one opens the database anew; if it comes again, look at the disk.'
 /** How long one caller after the other may read before the event loop turns: what a ping can wait unnoticed. */
 const READING_MS_MAX = 5
 
@@ -21,7 +25,11 @@ const READING_MS_MAX = 5
  * one transaction and one `fdatasync` (group commit); waiting for the disk or for another process never blocks the
  * event loop, only the statements themselves do. Each write resolves when it is durable.
  *
- * A task refuses before it writes: one that throws after it wrote takes its whole group back with it.
+ * A task refuses before it writes. One that throws after it wrote costs the others of its group another try without it, so
+ * a task may run more than once and changes nothing but the database.
+ *
+ * When the disk fails to sync, or a transaction can't be taken back, nothing that this connection says can be trusted any
+ * more: every call is refused from then on, and `onBroken` is told once, which by default ends the process.
  */
 export class SqliteFile {
   /** Runs after each group that wrote something and is durable. */
@@ -37,30 +45,41 @@ export class SqliteFile {
   #drained: Promise<void> | undefined
   /** Why nothing more is accepted. */
   #refuse: Error | undefined
-  /** Set once the disk failed to sync: nothing that this process wrote since can be trusted. */
-  #failed: Error | undefined
+  /** Set once it is broken. */
+  #broken: Error | undefined
+  readonly #onBroken: (error: Error) => void
   #closed: Promise<void> | undefined
 
-  private constructor(path: string, database: DatabaseSync, log: WriteAheadLog) {
+  private constructor(
+    path: string,
+    database: DatabaseSync,
+    log: WriteAheadLog,
+    onBroken: (error: Error) => void,
+  ) {
     this.#path = path
     this.#database = database
     this.#log = log
+    this.#onBroken = onBroken
   }
 
   /**
    * Opens or creates the database at `path` and brings its schema up to date. Blocks; one process at a time may be in
-   * here (the caller holds a lock). `logBytes` is the size the write-ahead log is grown to at once.
-   * @throws CodedError `config` when a newer version of Mooring wrote the file, `store_unavailable`
+   * here (the caller holds a lock). `logBytes` is the size the write-ahead log is grown to at once. `onBroken` is told when
+   * it can't be used any more, and by default throws past every handler.
+   * @throws CodedError `config` when a newer version of Mooring wrote the file or the file or its disk needs a person,
+   *   `store_unavailable`
    */
   static open(options: {
     path: string
     migrations: readonly string[]
     logBytes: number
     secureDelete?: boolean
+    onBroken?: (error: Error) => void
   }): SqliteFile {
-    const { path, migrations, logBytes, secureDelete = false } = options
+    const { path, migrations, logBytes, secureDelete = false, onBroken = throwPastHandlers } = options
     let database: DatabaseSync | undefined
     try {
+      makePrivateFile(path)
       database = new DatabaseSync(path, { timeout: BUSY_FOR_MS })
       database.exec(
         `PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 1000`,
@@ -73,10 +92,10 @@ export class SqliteFile {
       log.grow()
       // From here on waiting is ours: SQLite would wait by blocking the thread.
       database.exec('ROLLBACK; PRAGMA busy_timeout = 0')
-      return new SqliteFile(path, database, log)
+      return new SqliteFile(path, database, log, onBroken)
     } catch (thrown) {
       database?.close()
-      throw storeError(`open ${path}`, thrown)
+      throw openingError('open the database', thrown, path)
     }
   }
 
@@ -116,24 +135,28 @@ export class SqliteFile {
       await turn()
       this.#turnedMs = systemClock.monotonicMs()
     }
+    // Of a transaction that could not be taken back this connection would see what nobody committed.
+    if (this.#broken) throw this.#unavailable(doing, this.#broken)
     try {
       return await whenFree(task)
     } catch (thrown) {
-      throw storeError(doing, thrown)
+      throw storeError(doing, thrown, this.#path)
     }
   }
 
-  /** @throws CodedError `store_unavailable`, `overloaded`, and what `task` throws */
+  /** @throws CodedError `store_unavailable`, `store_refused`, `overloaded`, and what `task` throws */
   write<T>(doing: string, task: () => T, bytes?: number): Promise<T> {
     return new Promise((resolve, reject) => {
-      if (this.#refuse) return reject(unavailable(doing, this.#refuse))
+      if (this.#refuse) return reject(this.#unavailable(doing, this.#refuse))
       const run = () => {
         const value = task()
         return () => resolve(value)
       }
       const isTaken = this.#queue.push({ doing, bytes: bytes ?? TASK_BYTES, run, reject })
       if (!isTaken) return reject(new CodedError('overloaded', doing))
-      this.#drained ??= this.#drain()
+      this.#drained ??= this.#drain().catch((thrown: unknown) =>
+        this.#break('its writes ended in a bug', thrown),
+      )
     })
   }
 
@@ -167,32 +190,73 @@ export class SqliteFile {
     this.#drained = undefined
   }
 
+  /** Settles every task of the group; the ones that the group can't hold because of what they wrote, before the others. */
   async #commit(group: readonly WriteTask[]): Promise<void> {
-    let settle: readonly (() => void)[]
+    let tasks = group
+    let settle: readonly (() => void)[] | undefined
     const writtenBefore = this.#rowsWritten
-    try {
-      if (this.#failed) throw this.#failed
-      await whenFree(() => this.#prepared('BEGIN IMMEDIATE').run())
-      settle = this.#runAll(group)
-      this.#prepared('COMMIT').run()
-    } catch (thrown) {
-      if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
-      for (const task of group) task.reject(unavailable(task.doing, thrown))
-      return
+    while (settle === undefined) {
+      try {
+        if (this.#broken) throw this.#broken
+        await whenFree(() => this.#prepared('BEGIN IMMEDIATE').run())
+        const run = this.#runAll(tasks)
+        if (run.spoilt === undefined) {
+          this.#prepared('COMMIT').run()
+          settle = run.settle
+        } else {
+          this.#rollBack()
+          this.#rowsWritten = writtenBefore
+          tasks = tasks.filter((task) => task !== run.spoilt)
+        }
+      } catch (thrown) {
+        this.#rollBack()
+        for (const task of tasks) task.reject(this.#unavailable(task.doing, thrown))
+        return
+      }
     }
     const wrote = this.#rowsWritten !== writtenBefore
     try {
       if (wrote) await this.#log.sync()
       if (wrote && this.#scrubDue) this.#scrub()
     } catch (thrown) {
-      // The kernel may have dropped the pages that it could not write, so that a second sync would succeed over a hole:
-      // nothing that this process says about its writes can be trusted until it has opened the file anew.
-      this.#failed = this.#refuse = new Error('the disk failed to sync', { cause: thrown })
-      for (const task of group) task.reject(unavailable(task.doing, thrown))
-      return
+      // The kernel may have dropped the pages that it could not write, so that a second sync would succeed over a hole.
+      for (const task of tasks) task.reject(this.#unavailable(task.doing, thrown))
+      return this.#break('the disk failed to sync', thrown)
     }
     for (const done of settle) done()
     if (wrote) this.onCommit()
+  }
+
+  /** Trouble that comes with it, but for a transaction that stays open all the same, has been met by what came before it. */
+  #rollBack(): void {
+    try {
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
+    } catch (thrown) {
+      if (this.#database.isTransaction) this.#break('a transaction could not be taken back', thrown)
+    }
+  }
+
+  #break(what: string, thrown: unknown): void {
+    if (this.#broken) return
+    const message = `${this.#path}: ${what}; nothing more is read or written here`
+    const error = new CodedError('store_unavailable', message, { cause: toError(thrown), hint: BROKEN_HINT })
+    this.#broken = this.#refuse = error
+    while (this.#queue.length > 0) {
+      for (const task of this.#queue.nextGroup()) task.reject(this.#unavailable(task.doing, error))
+    }
+    this.#onBroken(error)
+  }
+
+  /** Not now, whatever was thrown: with what the disk says, or the error that broke it, where one is known. */
+  #unavailable(doing: string, thrown: unknown): CodedError {
+    const error = storeError(doing, thrown, this.#path)
+    if (error === this.#broken)
+      return new CodedError('store_unavailable', `${doing}: ${error.message}`, {
+        cause: error,
+        hint: BROKEN_HINT,
+      })
+    if (hasCode(error, 'store_unavailable')) return error
+    return new CodedError('store_unavailable', doing, { cause: thrown })
   }
 
   #scrub(): void {
@@ -209,23 +273,38 @@ export class SqliteFile {
     }
   }
 
-  #runAll(group: readonly WriteTask[]): (() => void)[] {
-    return group.map((task) => {
+  /**
+   * Runs the tasks up to one that spoils the group: it threw after it wrote, so what it wrote must be taken back, and all else
+   * with it. It is rejected here. @throws the trouble of the machine, which is no task's own
+   */
+  #runAll(tasks: readonly WriteTask[]): { settle: readonly (() => void)[]; spoilt?: WriteTask } {
+    const settle: (() => void)[] = []
+    for (const task of tasks) {
       const writtenBefore = this.#rowsWritten
       try {
-        return task.run()
+        settle.push(task.run())
       } catch (thrown) {
-        const error = storeError(task.doing, thrown)
-        if (this.#database.isTransaction && this.#rowsWritten === writtenBefore)
-          return () => task.reject(error)
-        task.reject(error)
-        throw thrown
+        const error = storeError(task.doing, thrown, this.#path)
+        // SQLite itself takes a transaction back when the disk is full or fails.
+        if (!this.#database.isTransaction || hasCode(error, 'store_unavailable')) throw thrown
+        if (this.#rowsWritten === writtenBefore) {
+          settle.push(() => task.reject(error))
+        } else {
+          task.reject(error)
+          return { settle, spoilt: task }
+        }
       }
-    })
+    }
+    return { settle }
   }
 }
 
-const unavailable = (doing: string, cause: unknown) => new CodedError('store_unavailable', doing, { cause })
+/** What nobody was told how to handle ends the process (`uncaughtException`). */
+const throwPastHandlers = (error: Error): void => {
+  setImmediate(() => {
+    throw error
+  })
+}
 
 /** Repeats what SQLite refused because another process is at it, without blocking the event loop. */
 async function whenFree<T>(action: () => T): Promise<T> {

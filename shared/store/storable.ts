@@ -107,7 +107,9 @@ function bytesOf(value: unknown, place: string, depth: number): number {
       return SCALAR_BYTES
     case 'object':
       return value === null ? 1 : bytesIn(value, place, depth)
-    default:
+    case 'bigint':
+    case 'function':
+    case 'symbol':
       throw new Unstorable(place, `is a ${typeof value}`)
   }
 }

@@ -24,7 +24,10 @@ async function behind(...refuses: Parameters<typeof startRefusingFirestore>) {
     firestoreEmulatorHost: firestore.host,
     callTimeoutMs: 4000,
   })
-  toClose.push(firestore.close, () => stores.close())
+  toClose.push(
+    () => firestore.close(),
+    () => stores.close(),
+  )
   return stores
 }
 
@@ -44,7 +47,7 @@ test.for(ANSWERS)('a write that Firestore answers with %i (%s) is %s', async ([s
 
 test('a value that the client itself does not take is refused for good, before anything is sent', async () => {
   const stores = await behind(0, '')
-  const odd = { ...message(1), error: new (class Odd {})() } as never
+  const odd = { ...message(1), error: new URL('https://example.com') } as never
   await expect(stores.outbox.enqueue(KEY, odd)).rejects.toMatchObject({ code: 'store_refused' })
 })
 

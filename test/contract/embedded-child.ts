@@ -2,13 +2,24 @@
  * A process of its own on an embedded data folder, for what only a real process can show. Started with a task, the
  * folder and a name; it tells what it did on stdout, one line each, and goes on until it is killed or its stdin ends.
  */
-import { runner as runnerId, entry, keyOf, lease } from './samples.ts'
-import { openAt } from './embedded-subject.ts'
+import { DatabaseSync } from 'node:sqlite'
+import { systemClock } from '#shared/clock.ts'
+import { openEmbeddedStores } from '#shared/embedded/open.ts'
+import { createLog } from '#shared/log.ts'
+import { endBroken } from '#shared/process.ts'
+import { systemRandom } from '#shared/random.ts'
+import { feedItem, runner as runnerId, entry, keyOf, lease } from './samples.ts'
 
 const [task, dataDir = '', name = ''] = process.argv.slice(2)
 const say = (line: string | number) => process.stdout.write(`${line}\n`)
 
-const stores = await openAt(dataDir)
+const log = createLog({ level: 'info', pretty: false, service: 'child', version: '1' })
+const stores = await openEmbeddedStores({
+  dataDir,
+  clock: systemClock,
+  random: systemRandom,
+  ...(name === 'wired' && { onBroken: endBroken(log) }),
+})
 say('open')
 
 const tasks: Record<string, () => Promise<void>> = {
@@ -21,6 +32,15 @@ const tasks: Record<string, () => Promise<void>> = {
       }
     })
     await Promise.all(writers)
+  },
+
+  /** Breaks its database: a group can't be taken back. Whoever handles that is said by the name. */
+  break: async () => {
+    DatabaseSync.prototype.exec = () => {
+      throw Object.assign(new Error('disk I/O error'), { code: 'ERR_SQLITE_ERROR', errcode: 10 })
+    }
+    const items = [feedItem(1), feedItem(2, { id: {} as never })]
+    await stores.feed.add(keyOf('t', 's'), items, 1).catch(() => say('refused'))
   },
 
   renew: async () => {

@@ -16,7 +16,9 @@ afterEach(async () => {
 })
 
 function start(task: string, dataDir: string, name = ''): { process: ChildProcess; lines: string[] } {
-  const child = spawn(process.execPath, [CHILD, task, dataDir, name], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [CHILD, task, dataDir, name], {
+    stdio: ['pipe', 'pipe', task === 'break' ? 'ignore' : 'inherit'],
+  })
   children.add(child)
   const lines: string[] = []
   createInterface({ input: child.stdout }).on('line', (line) => lines.push(line))
@@ -90,6 +92,18 @@ test('finds every entry that was acknowledged before a kill -9', async () => {
     }
     await stores.close()
   }
+})
+
+test.for([
+  ['wired', 74],
+  ['by default', 1],
+] as const)('a database that breaks ends the process, %s with code %i, and says so', async ([how, code]) => {
+  await using folder = await temporaryFolder()
+  const { process: child, lines } = start('break', folder.path, how)
+  const [ended] = (await once(child, 'close')) as [number | null]
+  children.delete(child)
+  expect(ended).toBe(code)
+  expect(lines.join()).toContain(how === 'wired' ? 'the stores broke' : 'refused')
 })
 
 test('gives each epoch to exactly one of three processes that claim at once', async () => {
