@@ -1,4 +1,4 @@
-import { CodedError, hasCode, toError, type ErrorCode } from '#shared/errors.ts'
+import { CodedError, ERRORS, hasCode, toError, type ErrorCode } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
 import type { Job } from '#shared/store/job-store.ts'
