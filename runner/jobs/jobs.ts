@@ -37,9 +37,7 @@ export async function runJob(
       throw new CodedError('lease_lost', `do the job ${job.kind}`, { cause: error })
     const code: ErrorCode | 'internal' = error instanceof CodedError ? error.code : 'internal'
     const detail =
-      error instanceof CodedError
-        ? `${error.message}. ${error.hint}`
-        : 'the runner met a bug; see its log'
+      error instanceof CodedError ? `${error.message}. ${error.hint}` : 'the runner met a bug; see its log'
     // What a tenant asked wrongly, or sent, is for the tenant to mend: the operator is not called, and sees none of it.
     if (code !== 'internal' && ERRORS[code].http < 500)
       log.info({ sessionId: key, job: job.kind, code }, 'job refused')

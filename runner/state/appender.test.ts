@@ -79,7 +79,7 @@ describe('appending', () => {
     // While one entry is in flight the next is only due; nobody would cut it after the break.
     const due = [set(bench, 'b'), bench.journal.durable()]
     bench.journal.abandon(new CodedError('lease_lost', 'lost'))
-    const after = [bench.journal.durable(), bench.journal.flush(), bench.journal.mark('barrier')]
+    const after = [bench.journal.durable(), bench.journal.flush(), bench.journal.append('barrier')]
     for (const result of await Promise.allSettled([...inFlight, ...due, ...after]))
       expect(result).toEqual({ status: 'rejected', reason: code('lease_lost') })
   })
@@ -87,7 +87,7 @@ describe('appending', () => {
   test('a mark is refused when its journal breaks, even where the store never answers', async () => {
     const bench = begin()
     bench.holdNext()
-    const mark = bench.journal.mark('barrier')
+    const mark = bench.journal.append('barrier')
     await turn()
     bench.journal.abandon(new CodedError('lease_lost', 'lost'))
     await expect(mark).rejects.toEqual(code('lease_lost'))
