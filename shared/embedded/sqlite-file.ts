@@ -1,19 +1,14 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import { systemClock } from '../clock.ts'
 import { CodedError, hasCode, toError } from '../errors.ts'
-import { migrate } from './migrations.ts'
-import { makePrivateFile } from './private-files.ts'
-import { isBusy, openingError, storeError } from './sqlite-error.ts'
+import { openDatabaseFile, whenFree, type DatabaseFile } from './database-file.ts'
+import { storeError } from './sqlite-error.ts'
 import { WriteQueue, type WriteTask } from './write-queue.ts'
-import { openWriteAheadLog, type WriteAheadLog } from './write-ahead-log.ts'
+import type { WriteAheadLog } from './write-ahead-log.ts'
 
 /** What a task without a stated size is taken for. */
 const TASK_BYTES = 1_024
-/** How long a call waits for other processes that write: far below `renewWithinMs` (docs/design/ownership.md §4.1). */
-const BUSY_FOR_MS = 2_000
-/** A transaction of another process takes some 0.1 ms; waking more often than this would only burn CPU. */
-const BUSY_STEP_MS = 1
 /** What a person is told of a database that this process can't use any more. */
 const BROKEN_HINT =
   'The process ends, and the next one opens the database anew; if it comes again, look at the disk.'
@@ -64,39 +59,14 @@ export class SqliteFile {
 
   /**
    * Opens or creates the database at `path` and brings its schema up to date. Blocks; one process at a time may be in
-   * here (the caller holds a lock). `logBytes` is the size the write-ahead log is grown to at once. `onBroken` is told when
-   * it can't be used any more, and by default throws past every handler.
+   * here (the caller holds a lock). `onBroken` is told when it can't be used any more, and by default throws past every
+   * handler.
    * @throws CodedError `config` when a newer version of Mooring wrote the file or the file or its disk needs a person,
    *   `store_unavailable`
    */
-  static open(options: {
-    path: string
-    migrations: readonly string[]
-    logBytes: number
-    secureDelete?: boolean
-    onBroken?: (error: Error) => void
-  }): SqliteFile {
-    const { path, migrations, logBytes, secureDelete = false, onBroken = throwPastHandlers } = options
-    let database: DatabaseSync | undefined
-    try {
-      makePrivateFile(path)
-      database = new DatabaseSync(path, { timeout: BUSY_FOR_MS })
-      database.exec(
-        `PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 1000`,
-      )
-      if (secureDelete) database.exec('PRAGMA secure_delete = ON')
-      database.exec('BEGIN IMMEDIATE')
-      migrate(database, path, migrations)
-      database.exec('COMMIT; BEGIN IMMEDIATE')
-      const log = openWriteAheadLog(path, logBytes)
-      log.grow()
-      // From here on waiting is ours: SQLite would wait by blocking the thread.
-      database.exec('ROLLBACK; PRAGMA busy_timeout = 0')
-      return new SqliteFile(path, database, log, onBroken)
-    } catch (thrown) {
-      database?.close()
-      throw openingError('open the database', thrown, path)
-    }
+  static open(options: DatabaseFile & { onBroken?: (error: Error) => void }): SqliteFile {
+    const { database, log } = openDatabaseFile(options)
+    return new SqliteFile(options.path, database, log, options.onBroken ?? throwPastHandlers)
   }
 
   all<Row>(sql: string, ...values: SQLInputValue[]): Row[] {
@@ -304,17 +274,4 @@ const throwPastHandlers = (error: Error): void => {
   setImmediate(() => {
     throw error
   })
-}
-
-/** Repeats what SQLite refused because another process is at it, without blocking the event loop. */
-async function whenFree<T>(action: () => T): Promise<T> {
-  const sinceMs = systemClock.monotonicMs()
-  for (;;) {
-    try {
-      return action()
-    } catch (thrown) {
-      if (!isBusy(thrown) || systemClock.monotonicMs() - sinceMs > BUSY_FOR_MS) throw thrown
-      await systemClock.sleep(BUSY_STEP_MS)
-    }
-  }
 }
