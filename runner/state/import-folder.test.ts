@@ -18,9 +18,9 @@ import { recordOfFile } from './folder-names.ts'
 import { importFolder } from './import-folder.ts'
 import { CREDS_KEY, decodeValue } from './record.ts'
 import type { RecordMap } from './record-map.ts'
-import { bytes, testClock } from './testing.ts'
+import { bytes } from './testing.ts'
 
-const NOW = testClock().nowMs()
+const NOW = 1_790_000_000_000
 const CLEAN = { cleanlyStopped: true }
 const ME = '491701234567:5@s.whatsapp.net'
 const random = (length: number): Buffer => Buffer.from(crypto.getRandomValues(new Uint8Array(length)))
