@@ -2,6 +2,7 @@ import type { Bucket } from '@google-cloud/storage'
 import type { Clock } from '../clock.ts'
 import { CodedError } from '../errors.ts'
 import type { Random } from '../random.ts'
+import { withDeadline } from '../within.ts'
 import type { Meter } from './meter.ts'
 import { codeOf } from './vendor-error.ts'
 
@@ -59,23 +60,9 @@ export async function withRetries<T>(
 }
 
 /** Rejects after `ms` and runs `abandon`, so that what was given up does not go on in the background. */
-export async function timeLimited<T>(
-  clock: Clock,
-  ms: number,
-  work: Promise<T>,
-  abandon: () => void,
-): Promise<T> {
-  let cancel = (): void => {}
-  const late = new Promise<never>((_, reject) => {
-    cancel = clock.after(ms, () => {
-      abandon()
-      reject(new Error(`no answer within ${ms} ms`))
-    })
+export function timeLimited<T>(clock: Clock, ms: number, work: Promise<T>, abandon: () => void): Promise<T> {
+  return withDeadline(clock, ms, work, () => {
+    abandon()
+    throw new Error(`no answer within ${ms} ms`)
   })
-  work.catch(() => {})
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    cancel()
-  }
 }
