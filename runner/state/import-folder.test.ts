@@ -10,7 +10,6 @@ import {
   type SignalDataSet,
   type SignalDataTypeMap,
 } from '@whiskeysockets/baileys'
-import { SenderKeyRecord } from '@whiskeysockets/baileys/lib/Signal/Group/sender-key-record.js'
 import { describe, expect, test } from 'vitest'
 import { parseBufferJson } from './buffer-json.ts'
 import { checkState } from './check.ts'
@@ -18,6 +17,7 @@ import { recordOfFile } from './folder-names.ts'
 import { importFolder } from './import-folder.ts'
 import { CREDS_KEY, decodeValue } from './record.ts'
 import type { RecordMap } from './record-map.ts'
+import { SenderKeyRecord } from '../whatsapp/library/library.fixture.ts'
 import { bytes } from './testing.ts'
 
 const NOW = 1_790_000_000_000
