@@ -65,7 +65,7 @@ export const unlinkRequest = (jid: string): BinaryNode => ({
   content: [{ tag: 'remove-companion-device', attrs: { jid, reason: 'user_initiated' } }],
 })
 
-/** The only file that makes Baileys sockets, but for the last one of a superseded device (`unlink-device.ts`). */
+/** Makes every connection of a session but one: the last one of a superseded device (`unlink-device.ts`). */
 export function baileysSockets(deps: {
   settings: BaileysSettings
   clock: Clock

@@ -28,7 +28,10 @@ export interface RetryOptions {
   tryTimeoutMs: number
 }
 
-/** 5 tries take at most 4 × 20 s and waits of 0.25 + 0.5 + 1 + 2 s; a snapshot can wait that long, a journal need not. */
+/**
+ * 5 tries of 20 s and, between them, waits of up to 0.25, 0.5, 1 and 2 s: 104 s at the most, for one request. A snapshot can
+ * wait that long; the journal does not lie here.
+ */
 export const STORAGE_RETRY: RetryOptions = { tries: 5, firstMs: 250, tryTimeoutMs: 20_000 }
 
 /** Cloud Storage asks to try these again (cloud.google.com/storage/docs/retry-strategy). */
