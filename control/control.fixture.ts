@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import pino from 'pino'
-import type { Clock } from '#shared/clock.ts'
 import { openEmbeddedStores } from '#shared/embedded/open.ts'
 import { sessionKey } from '#shared/ids.ts'
 import type { RunnerId, SessionId, SessionKey, TenantId } from '#shared/ids.ts'
@@ -12,6 +11,7 @@ import { unseenStatus } from '#shared/session.ts'
 import type { Status } from '#shared/session.ts'
 import type { Scope } from '#shared/store/api-key-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
+import { fakeClock, type FakeClock } from '#test/fake-clock.ts'
 import { createControl } from './http/app.ts'
 import { sha256Hex } from './http/auth.ts'
 import type { ControlApp, ControlDeps } from './http/context.ts'
@@ -31,7 +31,7 @@ export interface ControlWorld extends AsyncDisposable {
   app: ControlApp
   stores: Stores
   /** Time moves only when a test says so. */
-  clock: Clock & { advance(ms: number): void }
+  clock: FakeClock
   /** Everything that was logged, as text. */
   logged(): string
   /** Sends a request as the operator unless `key` says otherwise; `''` sends none. */
@@ -52,7 +52,12 @@ export interface ControlWorld extends AsyncDisposable {
 /** A control API over real embedded stores in a folder of its own, with the tenants `acme` and `rival`. */
 export async function controlWorld(more: Partial<ControlDeps> = {}): Promise<ControlWorld> {
   const dataDir = await mkdtemp(join(tmpdir(), 'mooring-control-'))
-  const clock = steppedClock()
+  const clock = fakeClock()
+  // Waiting takes no time here, and time passes by waiting.
+  clock.sleep = async (ms, signal) => {
+    await clock.advance(ms)
+    signal?.throwIfAborted()
+  }
   const random = seededRandom(7)
   const stores = await openEmbeddedStores({
     dataDir,
@@ -111,7 +116,7 @@ export async function controlWorld(more: Partial<ControlDeps> = {}): Promise<Con
       version: '1.2.3',
       startedAt: clock.nowMs(),
     })
-    clock.advance(600) // the view of the fleet may be half a second old
+    await clock.advance(600) // the view of the fleet may be half a second old
   }
 
   const world: ControlWorld = {
@@ -154,22 +159,4 @@ export async function controlWorld(more: Partial<ControlDeps> = {}): Promise<Con
   }
   for (const id of ['acme', 'rival']) await ask('POST', '/v1/tenants', { body: { id } })
   return world
-}
-
-function steppedClock(): ControlWorld['clock'] {
-  let nowMs = 1_780_000_000_000
-  return {
-    nowMs: () => nowMs,
-    monotonicMs: () => nowMs,
-    // Waiting takes no time here, and time passes by waiting.
-    sleep: async (ms, signal) => {
-      await new Promise((resolve) => setImmediate(resolve))
-      signal?.throwIfAborted()
-      nowMs += ms
-    },
-    after: () => () => undefined,
-    advance: (ms) => {
-      nowMs += ms
-    },
-  }
 }

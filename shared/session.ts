@@ -126,7 +126,7 @@ export interface Session {
   updatedAt: number
 }
 
-/** Who may open a session's socket. Never deleted: a release clears the runner and keeps the epoch. */
+/** Who may open a session's socket. A release clears the runner and keeps the epoch; the record goes with its session. */
 export interface Owner {
   runnerId?: RunnerId
   epoch: number

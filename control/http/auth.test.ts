@@ -129,7 +129,7 @@ test('notes the use of a key at most once a minute, and answers although the not
     throw new Error('the store is away')
   }
   for (const waitMs of [0, 30_000, 31_000, 0]) {
-    world.clock.advance(waitMs)
+    await world.clock.advance(waitMs)
     expect((await world.ask('GET', '/v1/sessions', { key })).status).toBe(200)
   }
   expect(notes).toBe(2)
@@ -143,7 +143,7 @@ test('refuses a hasty key with 429 and Retry-After, and nobody else', async () =
   expect(answers.map(({ status }) => status)).toEqual([...Array.from({ length: 8 }, () => 200), 429])
   expect(answers.at(-1)?.headers.get('retry-after')).toBe('1')
   expect((await world.ask('GET', '/v1/sessions', { key: calm })).status).toBe(200)
-  world.clock.advance(1000)
+  await world.clock.advance(1000)
   expect((await world.ask('GET', '/v1/sessions', { key: hasty })).status).toBe(200)
 })
 

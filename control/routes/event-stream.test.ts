@@ -59,10 +59,10 @@ test('tells what happens, as it happens, of one tenant', async () => {
   const key = await world.keyOf('acme', 'read')
   const stream = await listen(world, '', { key })
   for (const tenant of ['rival', 'acme']) {
-    world.clock.advance(1)
+    await world.clock.advance(1)
     await world.ask('POST', `/v1/sessions?tenant=${tenant}`, { body: { id: 'main' } })
   }
-  world.clock.advance(1)
+  await world.clock.advance(1)
   await world.ask('POST', '/v1/sessions/main/stop?tenant=acme')
   expect(await stream.next(2)).toMatchObject([
     { event: 'want', data: { tenant: 'acme', session: 'main', why: 'create' } },
@@ -74,7 +74,7 @@ test('tells what happens, as it happens, of one tenant', async () => {
 test('goes on after Last-Event-ID, and tells each event once', async () => {
   await using world = await controlWorld()
   for (const id of ['a', 'b', 'c']) {
-    world.clock.advance(1)
+    await world.clock.advance(1)
     await world.ask('POST', '/v1/sessions?tenant=acme', { body: { id } })
   }
   const all = await world.stores.events.since({ afterId: '', limit: 9 })
@@ -101,7 +101,7 @@ test('tells of one session when asked for one', async () => {
   await using world = await controlWorld()
   const stream = await listen(world, '?tenant=acme&session=b')
   for (const id of ['a', 'b']) {
-    world.clock.advance(1)
+    await world.clock.advance(1)
     await world.ask('POST', '/v1/sessions?tenant=acme', { body: { id } })
   }
   expect((await stream.next(1))[0]?.data.session).toBe('b')

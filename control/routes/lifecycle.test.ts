@@ -104,7 +104,7 @@ test('C5 writes every change to the audit trail, with the beginning of the key t
   await using world = await withSession()
   const key = await world.keyOf('acme', 'control')
   for (const verb of ['stop', 'stop', 'reset']) {
-    world.clock.advance(1)
+    await world.clock.advance(1)
     await world.ask('POST', `${main}/${verb}`, { key })
   }
   const { items } = (await world.ask('GET', `${main}/events?tenant=acme`)).body

@@ -27,7 +27,7 @@ test('/health/ready answers 200 while the stores do, 503 when they do not, and t
   })
   world.stores.check = () => Promise.reject(new Error('password 1234 refused by db.internal'))
   expect((await ready()).status).toBe(200)
-  world.clock.advance(2_000)
+  await world.clock.advance(2_000)
   const down = await ready()
   expect(down.status).toBe(503)
   expect(down.body).toEqual({ status: 'unavailable', stores: 'internal', version: '1.2.3' })
@@ -58,7 +58,7 @@ test('C1 tells whether credentials are valid and complete, without a QR', async 
 test('B3 calls no session healthy whose runner is dead', async () => {
   await using world = await withSessions('main')
   await world.report('main', { phase: 'connected', authenticatedAt: 1 })
-  world.clock.advance(10_000)
+  await world.clock.advance(10_000)
   expect((await world.ask('GET', '/v1/sessions/main/health?tenant=acme')).body).toMatchObject({
     healthy: false,
     phase: 'pending',
@@ -122,7 +122,7 @@ test('lists runners, and has one drain', async () => {
     { id: RUNNER, alive: true, draining: false, held: 1 },
   ])
   expect((await world.ask('POST', `/v1/runners/${RUNNER}/drain`)).status).toBe(202)
-  world.clock.advance(600)
+  await world.clock.advance(600)
   expect((await world.ask('GET', '/v1/runners')).body.items).toMatchObject([{ id: RUNNER, draining: true }])
   expect((await world.ask('POST', '/v1/runners/nobody/drain')).status).toBe(404)
 })
@@ -147,7 +147,7 @@ test('C3 sweeps what was stopped or logged out for 30 days, after a dry run that
   await world.report('gone', { phase: 'logged_out' })
   await world.report('resting', { phase: 'stopped' })
   await world.report('running', { phase: 'connected' })
-  world.clock.advance(31 * DAY_MS)
+  await world.clock.advance(31 * DAY_MS)
   await world.report('fresh', { phase: 'logged_out' })
   const sweep = (body?: object) => world.ask('POST', '/v1/maintenance/sweep', body ? { body } : {})
   const dry = (await sweep()).body

@@ -126,7 +126,7 @@ test('says no_qr while there is none, and once it ran out', async () => {
   expect((await qr(world)).body).toMatchObject({ status: 404, code: 'no_qr' })
   await showQr(world)
   expect((await qr(world)).status).toBe(200)
-  world.clock.advance(20_000)
+  await world.clock.advance(20_000)
   await world.renew()
   expect((await qr(world)).body.code).toBe('no_qr')
 })
@@ -134,7 +134,7 @@ test('says no_qr while there is none, and once it ran out', async () => {
 test('shows no QR of an earlier window, and none whose runner is dead', async () => {
   await using world = await withSession()
   await showQr(world)
-  world.clock.advance(11_000)
+  await world.clock.advance(11_000)
   expect((await qr(world)).body.code).toBe('no_qr')
   await showQr(world, { qr: QR, windowId: 'an-earlier-one' })
   expect((await qr(world)).body.code).toBe('no_qr')
@@ -151,7 +151,7 @@ test('explains where a pairing is, step by step', async () => {
     phase: 'unpaired',
     reason: 'The QR was scanned, but the phone refused to link.',
   })
-  world.clock.advance(180_000)
+  await world.clock.advance(180_000)
   expect((await look(world)).body).toMatchObject({
     state: 'expired',
     explanation: expect.stringContaining('scanned, but the phone refused'),

@@ -59,7 +59,7 @@ test('C4 exports with a single GET that waits for the runner', async () => {
   await using world = await withPaired()
   // The runner works while control waits.
   world.clock.sleep = async (ms) => {
-    world.clock.advance(ms)
+    await world.clock.advance(ms)
     for (const job of await world.stores.jobs.open(world.key('main'))) {
       await world.stores.blobs.create('exports/acme/main/y', [Buffer.from('bundle')])
       await finish(world, job.id, { result: { object: 'exports/acme/main/y' } })

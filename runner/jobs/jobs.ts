@@ -64,7 +64,6 @@ const JOBS: Record<Job['kind'], (work: Work) => Promise<Result>> = {
   },
   export: exportState,
   import: importState,
-  delete: async () => ({}),
 }
 
 const labelOf = (job: Job): { label?: string } => {

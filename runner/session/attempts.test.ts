@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
+import { fakeClock } from '#test/fake-clock.ts'
 import { BACKOFF } from '../pacing/backoff.ts'
 import { silent, socketOf } from '../runner.fixture.ts'
-import { KEY, openWorld, testClock } from '../state/testing.ts'
+import { KEY, openWorld } from '../state/testing.ts'
 import type { SocketEvents } from '../whatsapp/socket.ts'
 import { LateLogins } from './late-logins.ts'
 import { LiveSession } from './live-session.ts'
@@ -9,7 +10,7 @@ import { LiveSession } from './live-session.ts'
 /** A session that failed three times in a row, and whose next connection is on its way. */
 async function begin(world: Awaited<ReturnType<typeof openWorld>>) {
   const { stores, deps } = world
-  const clock = testClock()
+  const clock = fakeClock()
   const connections: SocketEvents[] = []
   let woken = 0
   const live = new LiveSession(
@@ -42,10 +43,10 @@ test('E2 failed attempts are forgiven once a connection has lasted, and a pass i
   await using world = await openWorld()
   const { live, clock, open, woken } = await begin(world)
   open()
-  clock.advance(BACKOFF.stableAfterMs - 1)
+  await clock.advance(BACKOFF.stableAfterMs - 1)
   expect(live.attempts).toBe(3)
   const before = woken()
-  clock.advance(1)
+  await clock.advance(1)
   expect(live.attempts).toBe(0)
   expect(woken()).toBe(before + 1)
 })
@@ -54,9 +55,9 @@ test('E2 a connection that is lost sooner forgives nothing, but a refusal begins
   await using world = await openWorld()
   const { live, clock, open, lose } = await begin(world)
   open()
-  clock.advance(BACKOFF.stableAfterMs - 1)
+  await clock.advance(BACKOFF.stableAfterMs - 1)
   lose()
-  clock.advance(BACKOFF.stableAfterMs)
+  await clock.advance(BACKOFF.stableAfterMs)
   expect(live.attempts).toBe(3)
   expect(live.backOff('unavailable')).toBe(1)
   expect(live.attempts).toBe(4)

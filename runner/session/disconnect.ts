@@ -1,4 +1,5 @@
 import type { Phase } from '#shared/session.ts'
+import { QR_ENDED } from '../whatsapp/library/sentences.ts'
 import type { CloseReport } from '../whatsapp/socket.ts'
 
 /** What a close means. The reason decides, not the code that retries. */
@@ -76,7 +77,7 @@ export const CLOSE_TABLE: Readonly<Record<string, Row>> = {
     verdict: { why: 'restart_required', credentials: 'keep', next: { do: 'reconnect' }, alert: false },
   },
   qr_ended: {
-    when: (close) => close.status === 408 && close.message.includes('QR refs attempts ended'),
+    when: (close) => close.status === 408 && close.message.includes(QR_ENDED),
     verdict: { why: 'qr_ended', credentials: 'none', next: { do: 'unpaired' }, alert: false },
   },
   timed_out: { when: status(408), verdict: backOff('timed_out', { loginMayBeLate: true }) },

@@ -8,7 +8,7 @@ describe('appending', () => {
     const bench = begin()
     bench.loseNext()
     const done = set(bench, 'a')
-    while (!(await isSettled(done))) bench.clock.advance(1_000)
+    while (!(await isSettled(done))) await bench.clock.advance(1_000)
     await done
     expect(bench.appends).toEqual([1, 1])
     expect(bench.broken).toEqual([])
@@ -24,7 +24,7 @@ describe('appending', () => {
     bench.store.read = (...ask) =>
       failures-- > 0 ? Promise.reject(new CodedError('store_unavailable', 'read')) : read(...ask)
     const done = set(bench, 'a')
-    while (!(await isSettled(done))) bench.clock.advance(1_000)
+    while (!(await isSettled(done))) await bench.clock.advance(1_000)
     await done
     await set(bench, 'b')
     expect(replayed(bench).changed).toEqual(['a', 'b'])
@@ -100,15 +100,16 @@ describe('appending', () => {
       const bench = begin()
       if (how === 'does not answer at all') bench.holdNext()
       else bench.failNext('store_unavailable', 1_000)
+      const startMs = bench.clock.monotonicMs()
       const done = set(bench, 'a')
       done.catch(() => undefined)
       await turn()
-      while (!(await isSettled(done))) bench.clock.advance(1_000)
+      while (!(await isSettled(done))) await bench.clock.advance(1_000)
       await expect(done).rejects.toEqual(code('store_unavailable'))
-      expect(bench.clock.monotonicMs() - 1_790_000_000_000).toBeGreaterThanOrEqual(60_000)
+      expect(bench.clock.monotonicMs() - startMs).toBeGreaterThanOrEqual(60_000)
       expect(bench.broken).toEqual([code('store_unavailable')])
       const tries = bench.appends.length
-      bench.clock.advance(60_000)
+      await bench.clock.advance(60_000)
       await turn()
       expect(bench.appends.length).toBe(tries)
     },

@@ -25,9 +25,8 @@ export interface EntryBody {
 /** The record's value before this entry, by key. */
 export type Before = (key: string) => Uint8Array | undefined
 
+/** Version 1 was never released: nobody has an entry of it. */
 const VERSION = 2
-/** Entries that were written before 2026-11-25: without trims, and always compressed. */
-const VERSION_OF_WHOLE_VALUES = 1
 /**
  * What is new in a value may still be much like what it replaces (it changed in several places): those pieces are compressed
  * against each other. Both sides know them, since entries are applied in order.
@@ -80,7 +79,7 @@ export function encodeEntry(body: EntryBody, before: Before): Uint8Array {
  */
 export function decodeEntry(bytes: Uint8Array, before: Before): EntryBody {
   const version = bytes[0]
-  if (version === undefined || version < VERSION_OF_WHOLE_VALUES) throw bad('not an entry')
+  if (version === undefined || version < VERSION) throw bad('not an entry')
   if (version > VERSION) throw new CodedError('newer_format', `decode entry: version ${version} is not known`)
   const outer = (decodeCbor(bytes.subarray(1)) ?? {}) as Record<string, unknown>
   const { k: kind, n: names, s: snapshot, c: clean } = outer
@@ -94,7 +93,7 @@ export function decodeEntry(bytes: Uint8Array, before: Before): EntryBody {
     if (piece === null || !trim || !isTrimmed(trim)) return piece
     return untrim(piece, olds[at] ?? NOTHING, trim)
   })
-  if (version === VERSION && outer['x'] !== checksum(values)) throw bad('it was written over another state')
+  if (outer['x'] !== checksum(values)) throw bad('it was written over another state')
   return {
     kind,
     changes: names.map((name, at) => [name, values[at] ?? null] as const),

@@ -10,7 +10,6 @@ import {
   type SignalDataSet,
   type SignalDataTypeMap,
 } from '@whiskeysockets/baileys'
-import { SenderKeyRecord } from '@whiskeysockets/baileys/lib/Signal/Group/sender-key-record.js'
 import { describe, expect, test } from 'vitest'
 import { parseBufferJson } from './buffer-json.ts'
 import { checkState } from './check.ts'
@@ -18,9 +17,10 @@ import { recordOfFile } from './folder-names.ts'
 import { importFolder } from './import-folder.ts'
 import { CREDS_KEY, decodeValue } from './record.ts'
 import type { RecordMap } from './record-map.ts'
-import { bytes, testClock } from './testing.ts'
+import { SenderKeyRecord } from '../whatsapp/library/library.fixture.ts'
+import { bytes } from './testing.ts'
 
-const NOW = testClock().nowMs()
+const NOW = 1_790_000_000_000
 const CLEAN = { cleanlyStopped: true }
 const ME = '491701234567:5@s.whatsapp.net'
 const random = (length: number): Buffer => Buffer.from(crypto.getRandomValues(new Uint8Array(length)))

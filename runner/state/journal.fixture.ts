@@ -1,8 +1,9 @@
 import { expect } from 'vitest'
 import { seededRandom } from '#shared/random.ts'
+import { fakeClock } from '#test/fake-clock.ts'
 import { openEntry, SessionJournal, type JournalDeps } from './journal.ts'
 import { RecordMap } from './record-map.ts'
-import { bytes, contentOf, KEY, KEY_A, ringOf, scriptedJournal, testClock, turn } from './testing.ts'
+import { bytes, contentOf, KEY, KEY_A, ringOf, scriptedJournal, turn } from './testing.ts'
 
 /** For the tests of a journal: one over a scripted store, and what it left there. */
 
@@ -10,7 +11,7 @@ export const ring = ringOf(KEY_A)
 
 export function begin(more: Partial<JournalDeps> = {}) {
   const journal = scriptedJournal()
-  const clock = testClock()
+  const clock = fakeClock()
   const records = new RecordMap()
   const broken: Error[] = []
   const appended: number[] = []

@@ -86,7 +86,7 @@ describe('a journal', () => {
   test('lazy changes that nothing took along are written a little later by themselves', async () => {
     const bench = begin()
     await bench.journal.set([['device-list/1', bytes('d')]], { lazy: true })
-    bench.clock.advance(5_000)
+    await bench.clock.advance(5_000)
     await turn()
     await bench.journal.durable()
     expect(replayed(bench).content).toEqual({ 'device-list/1': 'd' })

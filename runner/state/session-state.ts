@@ -143,7 +143,7 @@ export class SessionState {
     return bytes && decodeValue(bytes)
   }
 
-  /** The live credentials; they ride with every entry once this is set. */
+  /** Where the live credentials are, for the entry after `journal.credsChanged()`; entries in between do without them. */
   followCreds(encode: (() => CredsChange | undefined) | undefined): void {
     this.#creds = encode
   }

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pino from 'pino'
-import { systemClock, type Clock } from '#shared/clock.ts'
+import { systemClock } from '#shared/clock.ts'
 import { openEmbeddedStores } from '#shared/embedded/open.ts'
 import type { OpenKey } from '#shared/envelope.ts'
 import { CodedError, type ErrorCode } from '#shared/errors.ts'
@@ -39,34 +39,6 @@ export const contentOf = (records: RecordMap): Record<string, string> =>
   Object.fromEntries(
     [...records.entries()].map(([key, value]) => [key, Buffer.from(value).toString('latin1')]),
   )
-
-/** Time that stands still until it is moved. */
-export function testClock(): Clock & { advance(ms: number): void } {
-  let now = 1_790_000_000_000
-  const timers = new Set<{ at: number; task: () => void }>()
-  const after = (ms: number, task: () => void) => {
-    const timer = { at: now + ms, task }
-    timers.add(timer)
-    return () => void timers.delete(timer)
-  }
-  return {
-    nowMs: () => now,
-    monotonicMs: () => now,
-    after,
-    sleep: (ms) => new Promise((resolve) => after(ms, resolve)),
-    advance(ms) {
-      const until = now + ms
-      for (;;) {
-        const [next] = [...timers].filter(({ at }) => at <= until).toSorted((a, b) => a.at - b.at)
-        if (!next) break
-        timers.delete(next)
-        now = Math.max(now, next.at)
-        next.task()
-      }
-      now = until
-    },
-  }
-}
 
 /** A journal in memory whose appends wait, fail or lose their answers when a test says so. */
 export function scriptedJournal() {

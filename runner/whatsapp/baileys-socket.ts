@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import {
   Browsers,
-  isJidGroup,
   makeWASocket,
   type BinaryNode,
   type WASocket,
@@ -14,13 +13,19 @@ import { within } from '#shared/within.ts'
 import { Arrivals } from './arrivals.ts'
 import { connectionAuth, type ConnectionAuth } from './auth-state.ts'
 import { closeReport } from './close-report.ts'
-import { makeFailedTriesHarmless } from './library/harmless-tries.ts'
-import { baileysLog } from './library/quiet.ts'
-import { callOffers, deviceLists, placeholderResends, retryCounters } from './library/shared-cache.ts'
-import { TRANSACTION, writeAheadRepository } from './signal-repository.ts'
+import { inOrderOfArrival } from './library/arrival-order.ts'
+import { baileysLog } from './library/baileys-log.ts'
+import { decryptWithoutSideEffects } from './library/decrypt-without-side-effects.ts'
+import { rawSocket } from './library/raw-socket.ts'
+import { forgetWhoHasKey } from './library/sender-key-memory.ts'
+import { MESSAGE_GIVEN_UP } from './library/sentences.ts'
+import { cachesOf, deviceLists } from './library/shared-cache.ts'
 import { keepPreKeyReady } from './library/spare-pre-key.ts'
+import { Unavailable } from './library/unavailable.ts'
 import { verifySignatures } from './library/verified-curve.ts'
-import { guardWire } from './wire-guard.ts'
+import { betweenMessages, throughAllWork } from './library/work-in-hand.ts'
+import { TRANSACTION, writeAheadRepository } from './signal-repository.ts'
+import { guardDurableWire } from './wire-guard.ts'
 import type { OpenSocket, OpenSocketAsk, SocketHealth, WhatsAppSocket } from './socket.ts'
 
 export interface BaileysSettings {
@@ -39,10 +44,6 @@ export const LOGOUT_WITHIN_MS = 10_000
 /** The first QR lives a minute, each following one 20 s (docs/facts/baileys.md §4.1). */
 const FIRST_QR_MS = 60_000
 const NEXT_QR_MS = 20_000
-/** What rc14 logs, and nothing else, when it refuses a message stanza before or after its decryption (`handleMessage`). */
-const GIVEN_UP = 'error in handling message'
-/** rc14 marks the account online after every change of the credentials (docs/facts/baileys.md §2.6); this takes it back. */
-const UNAVAILABLE_AFTER_MS = 1_000
 
 /** What every connection to WhatsApp has in common. */
 export const commonOptions = (settings: BaileysSettings) => ({
@@ -64,14 +65,14 @@ export const unlinkRequest = (jid: string): BinaryNode => ({
   content: [{ tag: 'remove-companion-device', attrs: { jid, reason: 'user_initiated' } }],
 })
 
-/** The only file that makes Baileys sockets, but for the last one of a superseded device (`unlink-device.ts`). */
+/** Makes every connection of a session but one: the last one of a superseded device (`unlink-device.ts`). */
 export function baileysSockets(deps: {
   settings: BaileysSettings
   clock: Clock
   log: Log | undefined
 }): OpenSocket {
   verifySignatures()
-  makeFailedTriesHarmless()
+  decryptWithoutSideEffects()
   return (ask) => new BaileysSocket(deps, ask)
 }
 
@@ -91,7 +92,7 @@ class BaileysSocket implements WhatsAppSocket {
   #openedAtMs: number | undefined
   #loggedInAtMs: number | undefined
   readonly #arrivals: Arrivals
-  #cancelUnavailable: (() => void) | undefined
+  readonly #unavailable: Unavailable
 
   constructor(deps: { settings: BaileysSettings; clock: Clock; log: Log | undefined }, ask: OpenSocketAsk) {
     const { settings, clock, log } = deps
@@ -103,24 +104,22 @@ class BaileysSocket implements WhatsAppSocket {
     this.#sock = makeWASocket({
       auth: this.#auth,
       logger: baileysLog(log, (text) => {
-        if (text === GIVEN_UP) this.#arrivals.givenUp()
+        if (text === MESSAGE_GIVEN_UP) this.#arrivals.givenUp()
       }),
       ...commonOptions(settings),
       makeSignalRepository: writeAheadRepository(this.#auth.keys, ask.inbox, {
         kept: () => ask.events.received(),
         tried: (ciphertext) => this.#arrivals.tried(ciphertext),
       }),
-      msgRetryCounterCache: retryCounters.of(ask.state.key),
-      userDevicesCache: deviceLists.of(ask.state.key),
-      callOfferCache: callOffers.of(ask.state.key),
-      placeholderResendCache: placeholderResends.of(ask.state.key),
+      ...cachesOf(ask.state.key),
       getMessage: async (key) => {
         const text = key.id ? await ask.sentText(key.id) : undefined
         return text === undefined ? undefined : { conversation: text }
       },
     })
-    this.#raw = (this.#sock.ws as unknown as { socket: WebSocket | null }).socket ?? undefined
-    if (this.#raw) guardWire(this.#raw, ask.state.journal, ask.mayWrite)
+    this.#unavailable = new Unavailable(this.#sock, clock)
+    this.#raw = rawSocket(this.#sock)
+    if (this.#raw) guardDurableWire(this.#raw, ask.state.journal, ask.mayWrite)
     this.#raw?.prependOnceListener('close', () => this.#auth.close())
     this.#listen()
   }
@@ -130,7 +129,7 @@ class BaileysSocket implements WhatsAppSocket {
   }
 
   async send(message: { id: string; to: string; text: string; again?: boolean }): Promise<void> {
-    if (message.again) await this.#forgetWhoHasKey(message.to)
+    if (message.again) await forgetWhoHasKey(this.#auth.keys, message.to)
     try {
       await this.#sock.sendMessage(message.to, { text: message.text }, { messageId: message.id })
     } catch (error) {
@@ -161,7 +160,7 @@ class BaileysSocket implements WhatsAppSocket {
       this.#raw?.terminate()
       await within(this.#clock, END_WITHIN_MS, ended)
     }
-    await within(this.#clock, MUTEX_WITHIN_MS, this.#sock.messageMutex.mutex(end))
+    await within(this.#clock, MUTEX_WITHIN_MS, betweenMessages(this.#sock, end))
     if (!this.#closed) await end()
     this.#closedWith({ message: 'handed over' })
   }
@@ -185,16 +184,8 @@ class BaileysSocket implements WhatsAppSocket {
   }
 
   async probe(withinMs: number): Promise<boolean> {
-    const sock = this.#sock
-    const pass = async (): Promise<void> => undefined
-    const keys = sock.authState.keys
-    const paths = [
-      sock.messageMutex.mutex(pass),
-      sock.receiptMutex.mutex(pass),
-      sock.notificationMutex.mutex(pass),
-      keys.transaction(pass, this.#auth.creds.me?.id ?? 'probe'),
-    ]
-    return within(this.#clock, withinMs, Promise.all(paths))
+    const work = throughAllWork(this.#sock, this.#auth.creds.me?.id ?? 'probe')
+    return within(this.#clock, withinMs, work)
   }
 
   #listen(): void {
@@ -202,7 +193,7 @@ class BaileysSocket implements WhatsAppSocket {
     const { ev, ws } = this.#sock
     ev.on('creds.update', () => {
       state.journal.credsChanged()
-      this.#staysUnavailable()
+      if (this.#openedAtMs !== undefined) this.#unavailable.credsChanged()
       this.#keepPreKeyReady()
     })
     ev.on('connection.update', (update) => {
@@ -220,16 +211,14 @@ class BaileysSocket implements WhatsAppSocket {
       if (frame instanceof Uint8Array || frame.tag !== 'message') return
       this.#arrivals.came(frame)
       inbox.note(frame)
-      // rc14 works through what is marked so in the order of arrival, and lets everything else overtake it: a message that
-      // comes while the backlog is in work would be tried before the one that brings its key, and asked for once more.
-      frame.attrs['offline'] ??= '0'
+      inOrderOfArrival(frame)
     })
     ws.on('CB:success', () => {
       this.#loggedInAtMs = this.#clock.monotonicMs()
     })
     ws.on('CB:ack,class:message', (node: BinaryNode) => {
       const { id, from, error } = node.attrs
-      if (from && error !== undefined) void this.#forgetWhoHasKey(from).catch(() => undefined)
+      if (from && error !== undefined) void forgetWhoHasKey(this.#auth.keys, from).catch(() => undefined)
       if (id) events.acknowledged(id, error === undefined ? undefined : Number(error))
     })
     ws.on('CB:receipt', (node: BinaryNode) => this.#receipt(node))
@@ -245,14 +234,6 @@ class BaileysSocket implements WhatsAppSocket {
     this.#auth.creds.advSecretKey = randomBytes(32).toString('base64')
     this.#ask.state.journal.credsChanged()
     this.#ask.events.paired()
-  }
-
-  /**
-   * rc14 takes the members of a group for having our sender key as soon as the message that brings it is on the wire. When
-   * that did not arrive, nobody could read what follows; whoever gets the key twice does not mind.
-   */
-  async #forgetWhoHasKey(group: string): Promise<void> {
-    if (isJidGroup(group)) await this.#auth.keys.set({ 'sender-key-memory': { [group]: null } })
   }
 
   #opened(): void {
@@ -275,19 +256,11 @@ class BaileysSocket implements WhatsAppSocket {
     this.#ask.events.receipt([id, ...items], type === 'read' ? 'read' : 'delivered')
   }
 
-  #staysUnavailable(): void {
-    if (this.#openedAtMs === undefined || this.#cancelUnavailable || this.#closed) return
-    this.#cancelUnavailable = this.#clock.after(UNAVAILABLE_AFTER_MS, () => {
-      this.#cancelUnavailable = undefined
-      if (!this.#closed) void this.#sock.sendPresenceUpdate('unavailable').catch(() => undefined)
-    })
-  }
-
   #closedWith(report: Parameters<OpenSocketAsk['events']['closed']>[0]): void {
     if (this.#closed) return
     this.#closed = true
     this.#auth.close()
-    this.#cancelUnavailable?.()
+    this.#unavailable.close()
     this.#ask.events.closed(this.#http === undefined ? report : { ...report, http: this.#http })
   }
 }

@@ -100,7 +100,10 @@ export class Inbox implements PlaintextKeeper {
     return id === undefined ? undefined : this.#read(id)?.bytes
   }
 
-  /** What the application does not have yet and is durable, in the order of arrival. */
+  /**
+   * What the application does not have yet, in the order of arrival. The last of it may not be durable yet: after a crash
+   * the server delivers that again, and the feed takes each message once.
+   */
   waiting(creds: unknown, limit: number): { id: string; item: FeedItem | undefined }[] {
     // A record that is not there belongs to a decryption that failed, or to one that has not been committed yet.
     const found: { id: string; item: FeedItem | undefined }[] = []

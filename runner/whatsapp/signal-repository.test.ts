@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { silent } from '../runner.fixture.ts'
 import { INBOX_TYPE } from './auth-state.ts'
-import { silenceConsole } from './library/quiet.ts'
+import { silenceConsole } from './library/silent-console.ts'
 import type { PlaintextKeeper } from './signal-repository.ts'
 import {
   A,

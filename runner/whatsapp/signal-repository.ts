@@ -8,8 +8,8 @@ import {
   type SignalRepositoryWithLIDStore,
   type SocketConfig,
 } from '@whiskeysockets/baileys'
-import { makeKeyedMutex } from '@whiskeysockets/baileys/lib/Utils/make-mutex.js'
 import { INBOX_TYPE } from './auth-state.ts'
+import { makeKeyedMutex } from './library/keyed-mutex.ts'
 import { withoutUnused } from './library/unused-sessions.ts'
 
 /**

@@ -9,7 +9,7 @@ import {
   type SignalKeyStore,
   type SignalRepositoryWithLIDStore,
 } from '@whiskeysockets/baileys'
-import { baileysLog } from './library/quiet.ts'
+import { baileysLog } from './library/baileys-log.ts'
 import { TRANSACTION, writeAheadRepository, type PlaintextKeeper } from './signal-repository.ts'
 
 /** Linked devices whose Signal sessions are libsignal's own, and whose keys lie in memory. For tests. */

@@ -1,15 +1,15 @@
 import { makeWASocket, type BinaryNode } from '@whiskeysockets/baileys'
-import type { WebSocket } from 'ws'
 import type { Clock } from '#shared/clock.ts'
-import { CodedError } from '#shared/errors.ts'
 import type { Log } from '#shared/log.ts'
 import { CREDS_KEY, decodeValue } from '../state/record.ts'
 import { connectionAuth, type AuthSource } from './auth-state.ts'
 import { commonOptions, LOGOUT_WITHIN_MS, unlinkRequest, type BaileysSettings } from './baileys-socket.ts'
 import { closeReport } from './close-report.ts'
-import { baileysLog } from './library/quiet.ts'
-import { callOffers, deviceLists, placeholderResends, retryCounters } from './library/shared-cache.ts'
+import { baileysLog } from './library/baileys-log.ts'
+import { rawSocket } from './library/raw-socket.ts'
+import { cachesOf } from './library/shared-cache.ts'
 import type { UnlinkOutcome, UnlinkAsk, UnlinkDevice } from './socket.ts'
+import { guardWire } from './wire-guard.ts'
 
 /** From the start to the answer: the watchdog's time for a connection that comes to nothing, with time for the answer. */
 const FAREWELL_WITHIN_MS = 55_000
@@ -26,7 +26,6 @@ export function deviceUnlinker(deps: {
   const { settings, clock, log } = deps
   return async (ask) => {
     const auth = connectionAuth(inMemory(ask))
-    const cache = `${ask.key} superseded`
     const sock = makeWASocket({
       auth,
       logger: baileysLog(log),
@@ -34,18 +33,16 @@ export function deviceUnlinker(deps: {
       fireInitQueries: false,
       shouldIgnoreJid: () => true,
       shouldSyncHistoryMessage: () => false,
-      msgRetryCounterCache: retryCounters.of(cache),
-      userDevicesCache: deviceLists.of(cache),
-      callOfferCache: callOffers.of(cache),
-      placeholderResendCache: placeholderResends.of(cache),
+      ...cachesOf(`${ask.key} superseded`),
     })
-    const raw = (sock.ws as unknown as { socket: WebSocket | null }).socket
+    const raw = rawSocket(sock)
     const told = Promise.withResolvers<UnlinkOutcome>()
     let http: number | undefined
     let asked = false
     const closedWith = (error: Error | undefined): void =>
       told.resolve({ ended: 'closed', asked, report: closeReport(error, http) })
-    if (raw) guardWire(raw, ask)
+    // Not a byte leaves once the session is somebody else's, or nobody needs this any more.
+    if (raw) guardWire(raw, () => !ask.signal.aborted && ask.mayWrite())
     sock.ws.on('unexpected-response', (_request: unknown, response: { statusCode?: number }) => {
       http = response.statusCode
       closedWith(undefined)
@@ -94,15 +91,5 @@ function inMemory({ records }: UnlinkAsk): AuthSource {
         for (const [key, value] of changes) records.set(key, value)
       },
     },
-  }
-}
-
-/** Not a byte leaves once the session is somebody else's, or nobody needs this any more. */
-function guardWire(raw: WebSocket, { mayWrite, signal }: UnlinkAsk): void {
-  const send = raw.send.bind(raw) as (data: Uint8Array, done?: (error?: Error) => void) => void
-  raw.send = (data: unknown, ...rest: unknown[]): void => {
-    const done = rest.at(-1) as ((error?: Error) => void) | undefined
-    if (!signal.aborted && mayWrite()) send(data as Uint8Array, done)
-    else done?.(new CodedError('lease_lost', 'write to WhatsApp'))
   }
 }

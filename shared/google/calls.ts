@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts'
 import { CodedError } from '../errors.ts'
+import { withDeadline, within } from '../within.ts'
 
 /**
  * A deadline on every call. The clients of Google keep trying for up to ten minutes (docs/facts/google-cloud.md §2.4),
@@ -28,12 +29,7 @@ export function createCalls(clock: Clock, defaultMs = CALL_TIMEOUT_MS): Calls {
   return {
     async close(waitMs) {
       closed = true
-      let cancel = (): void => {}
-      const late = new Promise<boolean>((resolve) => {
-        cancel = clock.after(waitMs, () => resolve(false))
-      })
-      const done = Promise.allSettled(unfinished).then(() => true)
-      return Promise.race([done, late]).finally(() => cancel())
+      return within(clock, waitMs, Promise.allSettled(unfinished))
     },
     async within(what, work, timeoutMs = defaultMs) {
       if (closed) throw new CodedError('store_unavailable', `${what}: the stores are closed`)
@@ -42,20 +38,11 @@ export function createCalls(clock: Clock, defaultMs = CALL_TIMEOUT_MS): Calls {
       }
       const running = work()
       unfinished.add(running)
-      // A late failure has nobody left to hear it; without a handler it would end the process.
       const forget = (): void => void unfinished.delete(running)
       running.then(forget, forget)
-      let cancel = (): void => {}
-      const deadline = new Promise<never>((_, reject) => {
-        cancel = clock.after(timeoutMs, () =>
-          reject(new CodedError('store_unavailable', `${what}: no answer within ${timeoutMs} ms`)),
-        )
+      return withDeadline(clock, timeoutMs, running, () => {
+        throw new CodedError('store_unavailable', `${what}: no answer within ${timeoutMs} ms`)
       })
-      try {
-        return await Promise.race([running, deadline])
-      } finally {
-        cancel()
-      }
     },
   }
 }

@@ -42,6 +42,8 @@ export function kmsKeyWrapper(options: KmsOptions): KeyWrapper & { close(): Prom
 
   async function encrypt(what: string, plaintext: Uint8Array, aad: string) {
     const additionalAuthenticatedData = Buffer.from(aad)
+    const plaintextCrc32c = { value: await crc32c(plaintext) }
+    const additionalAuthenticatedDataCrc32c = { value: await crc32c(additionalAuthenticatedData) }
     for (let tries = 0; tries < TRIES_MAX; tries++) {
       const [answer] = await ask(what, async () => {
         const kms = await client()
@@ -49,15 +51,15 @@ export function kmsKeyWrapper(options: KmsOptions): KeyWrapper & { close(): Prom
           name: key,
           plaintext,
           additionalAuthenticatedData,
-          plaintextCrc32c: { value: crc32c(plaintext) },
-          additionalAuthenticatedDataCrc32c: { value: crc32c(additionalAuthenticatedData) },
+          plaintextCrc32c,
+          additionalAuthenticatedDataCrc32c,
         })
       })
       const wrapped = bytes(answer.ciphertext)
       const whole =
         answer.verifiedPlaintextCrc32c === true &&
         answer.verifiedAdditionalAuthenticatedDataCrc32c === true &&
-        Number(answer.ciphertextCrc32c?.value) === crc32c(wrapped)
+        Number(answer.ciphertextCrc32c?.value) === (await crc32c(wrapped))
       if (whole) return { wrapped, keyVersion: answer.name ?? '' }
     }
     throw new CodedError('store_unavailable', `${what}: bytes were damaged on the way, ${TRIES_MAX} times`)
@@ -70,8 +72,8 @@ export function kmsKeyWrapper(options: KmsOptions): KeyWrapper & { close(): Prom
       name: key,
       ciphertext: wrapped,
       additionalAuthenticatedData,
-      ciphertextCrc32c: { value: crc32c(wrapped) },
-      additionalAuthenticatedDataCrc32c: { value: crc32c(additionalAuthenticatedData) },
+      ciphertextCrc32c: { value: await crc32c(wrapped) },
+      additionalAuthenticatedDataCrc32c: { value: await crc32c(additionalAuthenticatedData) },
     }
     for (let tries = 0; tries < TRIES_MAX; tries++) {
       const [answer] = await ask(what, async () => {
@@ -84,7 +86,7 @@ export function kmsKeyWrapper(options: KmsOptions): KeyWrapper & { close(): Prom
         }
       })
       const plaintext = bytes(answer.plaintext)
-      if (Number(answer.plaintextCrc32c?.value ?? 0) === crc32c(plaintext)) return plaintext
+      if (Number(answer.plaintextCrc32c?.value ?? 0) === (await crc32c(plaintext))) return plaintext
     }
     throw new CodedError('store_unavailable', `${what}: bytes were damaged on the way, ${TRIES_MAX} times`)
   }

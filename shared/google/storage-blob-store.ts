@@ -4,7 +4,7 @@ import type { Bucket, File } from '@google-cloud/storage'
 import type { Clock } from '../clock.ts'
 import { CodedError } from '../errors.ts'
 import type { BlobStore } from '../store/blob-store.ts'
-import { crc32c, crc32cText } from './crc32c.ts'
+import { asBuffer } from './crc32c.ts'
 import { readObject } from './storage-read.ts'
 import {
   STORAGE_RETRY,
@@ -45,7 +45,7 @@ export function storageBlobStore(deps: StorageDeps): BlobStore {
   return {
     async create(name, parts) {
       const what = `create object ${name}`
-      const sent = summary(parts)
+      const sent = summary(await bucket(), parts)
       await withRetries(deps, what, async () => {
         meter.count('objectWrites', 1, 'create an object')
         try {
@@ -102,13 +102,15 @@ export function storageBlobStore(deps: StorageDeps): BlobStore {
   }
 }
 
-function summary(parts: readonly Uint8Array[]): { crc32c: string; size: number } {
-  let [sum, size] = [0, 0]
+/** What an object of these parts has to be, in the words of Cloud Storage. */
+function summary(bucket: Bucket, parts: readonly Uint8Array[]): { crc32c: string; size: number } {
+  const sum = bucket.crc32cGenerator()
+  let size = 0
   for (const part of parts) {
-    sum = crc32c(part, sum)
+    sum.update(asBuffer(part))
     size += part.byteLength
   }
-  return { crc32c: crc32cText(sum), size }
+  return { crc32c: sum.toString(), size }
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { CodedError } from '../errors.ts'
-import { crc32c, crc32cText } from './crc32c.ts'
+import { asBuffer } from './crc32c.ts'
 import { timeLimited, withRetries, type StorageDeps } from './storage-retry.ts'
 import { codeOf } from './vendor-error.ts'
 
@@ -16,7 +16,8 @@ const HANDLERS_MAX = 20
  */
 export async function* readObject(deps: StorageDeps, name: string): AsyncGenerator<Uint8Array> {
   const what = `read object ${name}`
-  let [offset, sum] = [0, 0]
+  const sum = (await deps.bucket()).crc32cGenerator()
+  let offset = 0
   let expected: string | undefined
   for (let failures = 0; ;) {
     // Only what comes before the first byte is retried inside; a stream that broke later begins anew from `offset`.
@@ -26,7 +27,7 @@ export async function* readObject(deps: StorageDeps, name: string): AsyncGenerat
     try {
       for await (const piece of opened.pieces) {
         offset += piece.byteLength
-        sum = crc32c(piece, sum)
+        sum.update(asBuffer(piece))
         yield piece
       }
       break
@@ -34,7 +35,7 @@ export async function* readObject(deps: StorageDeps, name: string): AsyncGenerat
       if (++failures >= deps.retry.tries) throw new CodedError('store_unavailable', what, { cause: error })
     }
   }
-  if (expected !== undefined && expected !== crc32cText(sum)) {
+  if (expected !== undefined && expected !== sum.toString()) {
     throw new CodedError('bad_bytes', `object ${name} does not have the checksum it was stored with`)
   }
 }

@@ -2,6 +2,7 @@ import type { Bucket } from '@google-cloud/storage'
 import type { Clock } from '../clock.ts'
 import { CodedError } from '../errors.ts'
 import type { Random } from '../random.ts'
+import { withDeadline } from '../within.ts'
 import type { Meter } from './meter.ts'
 import { codeOf } from './vendor-error.ts'
 
@@ -27,7 +28,10 @@ export interface RetryOptions {
   tryTimeoutMs: number
 }
 
-/** 5 tries take at most 4 × 20 s and waits of 0.25 + 0.5 + 1 + 2 s; a snapshot can wait that long, a journal need not. */
+/**
+ * 5 tries of 20 s and, between them, waits of up to 0.25, 0.5, 1 and 2 s: 104 s at the most, for one request. A snapshot can
+ * wait that long; the journal does not lie here.
+ */
 export const STORAGE_RETRY: RetryOptions = { tries: 5, firstMs: 250, tryTimeoutMs: 20_000 }
 
 /** Cloud Storage asks to try these again (cloud.google.com/storage/docs/retry-strategy). */
@@ -59,23 +63,9 @@ export async function withRetries<T>(
 }
 
 /** Rejects after `ms` and runs `abandon`, so that what was given up does not go on in the background. */
-export async function timeLimited<T>(
-  clock: Clock,
-  ms: number,
-  work: Promise<T>,
-  abandon: () => void,
-): Promise<T> {
-  let cancel = (): void => {}
-  const late = new Promise<never>((_, reject) => {
-    cancel = clock.after(ms, () => {
-      abandon()
-      reject(new Error(`no answer within ${ms} ms`))
-    })
+export function timeLimited<T>(clock: Clock, ms: number, work: Promise<T>, abandon: () => void): Promise<T> {
+  return withDeadline(clock, ms, work, () => {
+    abandon()
+    throw new Error(`no answer within ${ms} ms`)
   })
-  work.catch(() => {})
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    cancel()
-  }
 }

@@ -1,16 +1,7 @@
 import type { SessionKey } from '../ids.ts'
 import type { Watch } from './watch.ts'
 
-export const JOB_KINDS = [
-  'logout',
-  'reset',
-  'snapshot',
-  'restore',
-  'export',
-  'import',
-  'rotate',
-  'delete',
-] as const
+export const JOB_KINDS = ['logout', 'reset', 'snapshot', 'restore', 'export', 'import', 'rotate'] as const
 export type JobKind = (typeof JOB_KINDS)[number]
 
 /**

@@ -14,7 +14,7 @@ import { decodeValue } from '#runner/state/record.ts'
 import { openChunk, RecordMap } from '#runner/state/record-map.ts'
 import { readSnapshot } from '#runner/state/snapshot-file.ts'
 import { fileWorkingCopies } from '#runner/state/working-copy.ts'
-import { golden } from './make-v1.ts'
+import { golden } from './golden.ts'
 
 const { place, dataKey, state, passphrase } = golden
 const find = (id: string) => (id === dataKey.id ? dataKey : undefined)
@@ -33,14 +33,14 @@ const DECODERS: readonly {
 }[] = [
   {
     name: 'an envelope',
-    good: golden.read('entry-v1.bin'),
+    good: golden.read('entry-v2.bin'),
     guarded: true,
     code: 'bad_bytes',
     decode: (sealed) => open(find, sealed, entryAad(place.key, place.epoch, place.seq)),
   },
   {
     name: 'a sealed entry',
-    good: golden.read('entry-v1.bin'),
+    good: golden.read('entry-v2.bin'),
     guarded: true,
     code: 'bad_bytes',
     decode: (sealed) =>

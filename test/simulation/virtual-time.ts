@@ -45,7 +45,8 @@ export class VirtualTime {
       await settled()
       if (isOver()) return
     }
-    this.nowMs = atMs
+    // Who else let time pass meanwhile may have come further.
+    this.nowMs = Math.max(this.nowMs, atMs)
   }
 
   #push(timer: Timer): void {

@@ -4,7 +4,7 @@ import {
   type SignalDataTypeMap,
   type SignalKeyStoreWithTransaction,
 } from '@whiskeysockets/baileys'
-import { makeFailedTriesHarmless } from '#runner/whatsapp/library/harmless-tries.ts'
+import { decryptWithoutSideEffects } from '#runner/whatsapp/library/decrypt-without-side-effects.ts'
 import { newKeyPair, sign, type KeyPair } from './curve.ts'
 import { KEY_TYPE } from './prekeys.ts'
 import type { KeyShelf, PreKey } from './world.ts'
@@ -39,7 +39,7 @@ const quiet = {
 /** Makes the keys of a device that has just been set up. */
 export function signalMemory(identity: KeyPair): SignalMemory {
   // Phones try a message on copies of their sessions; libsignal for Node does not, and would blame the sender for it.
-  makeFailedTriesHarmless()
+  decryptWithoutSideEffects()
   const keys = keyStore()
   const signed = signedKeyOf(identity, SIGNED_PRE_KEY_ID)
   const registrationId = 1 + Math.floor(Math.random() * REGISTRATION_ID_MAX)

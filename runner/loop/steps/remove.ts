@@ -7,7 +7,7 @@ import { release } from './ownership.ts'
 
 /**
  * Deletes a session: unlink it, then destroy everything (purge), or keep one labelled backup and the record that can open
- * it until the sweep takes both. Repeating it after a crash goes on where it stopped.
+ * it until somebody purges both. Repeating it after a crash goes on where it stopped.
  */
 export async function remove(context: RunnerContext, key: SessionKey, session: Session): Promise<void> {
   const { stores, log } = context

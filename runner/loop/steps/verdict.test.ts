@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { fakeClock } from '#test/fake-clock.ts'
 import { FleetBreaker } from '../../pacing/breaker.ts'
 import type { RunnerContext } from '../context.ts'
 import { Pacer } from '../../pacing/pacer.ts'
@@ -6,7 +7,7 @@ import { sessionOf, silent, socketOf } from '../../runner.fixture.ts'
 import { LateLogins } from '../../session/late-logins.ts'
 import { LiveSession } from '../../session/live-session.ts'
 import type { LiveSessionDeps } from '../../session/live-session-deps.ts'
-import { KEY, openWorld, testClock } from '../../state/testing.ts'
+import { KEY, openWorld } from '../../state/testing.ts'
 import type { CloseReport, SocketEvents } from '../../whatsapp/socket.ts'
 import { settleVerdict } from './verdict.ts'
 
@@ -15,7 +16,7 @@ const ME = { jid: '491701234567:5@s.whatsapp.net' }
 
 /** A paired session that this runner owns, not connected. */
 async function begin(world: Awaited<ReturnType<typeof openWorld>>) {
-  const clock = testClock()
+  const clock = fakeClock()
   const lateLogins = new LateLogins()
   const events: SocketEvents[] = []
   const latest = (): SocketEvents => {
@@ -61,7 +62,7 @@ async function begin(world: Awaited<ReturnType<typeof openWorld>>) {
   const replaced = async (): Promise<void> => {
     live.connect(1)
     latest().open(ME)
-    clock.advance(1_000)
+    await clock.advance(1_000)
     latest().closed(REPLACED)
     await settle()
   }

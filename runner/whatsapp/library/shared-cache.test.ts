@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { eventually } from '#test/contract/eventually.ts'
-import { SharedCache } from './shared-cache.ts'
+import { allSources } from './library.fixture.ts'
+import { cachesOf, SharedCache } from './shared-cache.ts'
 
 const HOUR_MS = 3_600_000
 
@@ -33,6 +34,13 @@ test('its size is bounded for all sessions together, and the oldest goes first',
   const cache = new SharedCache({ max: 3, ttlMs: HOUR_MS })
   for (let number = 0; number < 4; number++) void cache.of(`t~${number}`).set('x', number)
   expect([0, 1, 2, 3].map((number) => cache.of(`t~${number}`).get('x'))).toEqual([undefined, 1, 2, 3])
+})
+
+test('every cache that rc14 can be given is given', () => {
+  const caches = allSources().flatMap((text) => [
+    ...text.matchAll(/config\.(\w+Cache) \|\|\s+new NodeCache\(/g),
+  ])
+  expect(new Set(caches.map(([, option]) => option))).toEqual(new Set(Object.keys(cachesOf('t~a'))))
 })
 
 test('what is empty or nothing is remembered as that', () => {

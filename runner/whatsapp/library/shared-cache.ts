@@ -1,4 +1,4 @@
-import type { CacheStore } from '@whiskeysockets/baileys'
+import type { CacheStore, UserFacingSocketConfig } from '@whiskeysockets/baileys'
 import { LRUCache } from 'lru-cache'
 
 /**
@@ -37,9 +37,22 @@ const HOUR_MS = 3_600_000
  * How often we answered a peer's retry receipts (docs/facts/baileys.md §7; it limits re-sending, so it must outlive a
  * reconnect).
  */
-export const retryCounters = new SharedCache({ max: 20_000, ttlMs: HOUR_MS })
+const retryCounters = new SharedCache({ max: 20_000, ttlMs: HOUR_MS })
 /** Device lists: every miss costs a look-up and a new Signal session with the peer's phone, so longer than rc14's 5 min. */
 export const deviceLists = new SharedCache({ max: 50_000, ttlMs: HOUR_MS })
 /** Calls that ring, and messages asked for again from the own phone: as long as in rc14, 5 min and an hour. */
-export const callOffers = new SharedCache({ max: 5_000, ttlMs: 5 * 60_000 })
-export const placeholderResends = new SharedCache({ max: 5_000, ttlMs: HOUR_MS })
+const callOffers = new SharedCache({ max: 5_000, ttlMs: 5 * 60_000 })
+const placeholderResends = new SharedCache({ max: 5_000, ttlMs: HOUR_MS })
+
+type Caches = Pick<
+  UserFacingSocketConfig,
+  'msgRetryCounterCache' | 'userDevicesCache' | 'callOfferCache' | 'placeholderResendCache'
+>
+
+/** All caches that rc14 can be given, as its options: the parts of one session. */
+export const cachesOf = (session: string): Caches => ({
+  msgRetryCounterCache: retryCounters.of(session),
+  userDevicesCache: deviceLists.of(session),
+  callOfferCache: callOffers.of(session),
+  placeholderResendCache: placeholderResends.of(session),
+})

@@ -2,8 +2,9 @@ import { addTransactionCapability, getNextPreKeys } from '@whiskeysockets/bailey
 import { expect, test } from 'vitest'
 import { openWorld } from '../../state/testing.ts'
 import { connectionAuth } from '../auth-state.ts'
-import { baileysLog } from './quiet.ts'
+import { baileysLog } from './baileys-log.ts'
 import { TRANSACTION } from '../signal-repository.ts'
+import { saysBaileys } from './library.fixture.ts'
 import { keepPreKeyReady } from './spare-pre-key.ts'
 
 /** What rc14 does for a retry receipt, under its own mutex. */
@@ -27,6 +28,12 @@ test('a key lies ready and durable, is the one that is offered next, and is repl
     expect(await offer(auth)).toEqual(ready)
     expect(auth.creds).toMatchObject({ nextPreKeyId: id + 1, firstUnuploadedPreKeyId: id + 1 })
   }
+})
+
+test('rc14 makes the key of a retry receipt just before it sends that, under the mutex of the own account', () => {
+  const made =
+    /getNextPreKeys\(authState, 1\)[^]{0,1500}await sendNode\(receipt\)[^]{0,200}}, authState\?\.creds\?\.me\?\.id \|\|/
+  expect(saysBaileys('Socket/messages-recv.js', made)).toBe(1)
 })
 
 test('where the key can’t be stored the counter stays', async () => {

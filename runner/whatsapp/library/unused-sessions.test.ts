@@ -1,14 +1,14 @@
 import { beforeAll, expect, test } from 'vitest'
 import { silent } from '../../runner.fixture.ts'
-import { makeFailedTriesHarmless } from './harmless-tries.ts'
-import { silenceConsole } from './quiet.ts'
+import { decryptWithoutSideEffects } from './decrypt-without-side-effects.ts'
+import { silenceConsole } from './silent-console.ts'
 import { A, account, decrypt, encrypt, meet, PEER, type Account } from '../signal.fixture.ts'
 import { withoutUnused } from './unused-sessions.ts'
 
 beforeAll(() => {
   // libsignal prints the sessions that it closes, keys included.
   silenceConsole(silent)
-  makeFailedTriesHarmless()
+  decryptWithoutSideEffects()
 })
 
 /** libsignal keeps forty. */

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { Curve } from '@whiskeysockets/baileys'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { saysBaileys } from './library.fixture.ts'
 import { verifySignatures } from './verified-curve.ts'
 
 const stock = Curve.verify
@@ -19,6 +20,14 @@ test('a valid signature holds, whether its key has a type byte or not', () => {
   const { key, signature } = signed()
   expect(Curve.verify(key, message, signature)).toBe(true)
   expect(Curve.verify(Buffer.concat([Buffer.of(5), key]), message, signature)).toBe(true)
+})
+
+test('rc14 as it is takes any 64 bytes for a signature', () => {
+  expect(stock(signed().key, message, randomBytes(64))).toBe(true)
+})
+
+test('rc14 checks the server’s certificate with what is replaced here', () => {
+  expect(saysBaileys('Utils/noise-handler.js', ' Curve.verify(')).toBe(2)
 })
 
 test('64 random bytes are no signature', () => {

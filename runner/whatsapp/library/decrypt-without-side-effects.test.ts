@@ -1,7 +1,9 @@
+import { SessionCipher } from 'libsignal'
 import { beforeAll, expect, test } from 'vitest'
 import { silent } from '../../runner.fixture.ts'
-import { makeFailedTriesHarmless } from './harmless-tries.ts'
-import { silenceConsole } from './quiet.ts'
+import { decryptWithoutSideEffects } from './decrypt-without-side-effects.ts'
+import { saysLibsignal } from './library.fixture.ts'
+import { silenceConsole } from './silent-console.ts'
 import { A, account, decrypt, encrypt, meet, PEER, slowly, type Account } from '../signal.fixture.ts'
 
 // libsignal prints the sessions that it tries, keys included.
@@ -35,8 +37,14 @@ test('libsignal as it is spoils a session on which it tried a message of another
   await expect(says(us, peer, 'lost')).rejects.toThrow()
 })
 
+test('libsignal tries each session by the method that is replaced here, with a message and a session', () => {
+  const { doDecryptWhisperMessage: method } = SessionCipher.prototype as unknown as Record<string, () => void>
+  expect(method).toHaveLength(2)
+  expect(saysLibsignal('session_cipher.js', 'await this.doDecryptWhisperMessage(data, session)')).toBe(1)
+})
+
 test('a failed try leaves a session as it was, and both sides go on on it', async () => {
-  makeFailedTriesHarmless()
+  decryptWithoutSideEffects()
   const { us, peer } = await answersOnTheOlderSession()
   for (const text of ['read', 'and read again']) expect(await says(us, peer, text)).toBe(text)
   for (const text of ['one', 'two']) expect(await says(peer, us, text)).toBe(text)
@@ -44,8 +52,8 @@ test('a failed try leaves a session as it was, and both sides go on on it', asyn
 })
 
 test('what no session can read changes none, and asking twice for the change is harmless', async () => {
-  makeFailedTriesHarmless()
-  makeFailedTriesHarmless()
+  decryptWithoutSideEffects()
+  decryptWithoutSideEffects()
   const { us, peer } = await answersOnTheOlderSession()
   const { type, ciphertext } = await encrypt(peer, us, 'torn on the way')
   const torn = Uint8Array.from(ciphertext, (byte, at) => (at === ciphertext.length - 1 ? byte ^ 1 : byte))

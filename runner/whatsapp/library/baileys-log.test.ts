@@ -1,32 +1,7 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { recordedLog } from '../../runner.fixture.ts'
-import { baileysLog, silenceConsole } from './quiet.ts'
-
-const METHODS = ['log', 'info', 'warn', 'error', 'debug', 'trace', 'dir'] as const
-
-describe('the console', () => {
-  const stock = { ...console }
-  const written: unknown[] = []
-  const write = process.stdout.write.bind(process.stdout)
-  beforeEach(() => {
-    process.stdout.write = (chunk: unknown) => written.push(chunk) > 0
-  })
-  afterEach(() => {
-    process.stdout.write = write
-    Object.assign(console, stock)
-    written.length = 0
-  })
-
-  test('prints nothing any more, least of all keys', () => {
-    const { log, lines } = recordedLog()
-    silenceConsole(log)
-    silenceConsole(log)
-    for (const method of METHODS) console[method]('Closing session:', { privKey: 'secret' })
-    expect(written).toEqual([])
-    expect(lines).toMatchObject(METHODS.map((method) => ({ method, words: 2 })))
-    expect(JSON.stringify(lines)).not.toContain('secret')
-  })
-})
+import { baileysLog } from './baileys-log.ts'
+import { allSources } from './library.fixture.ts'
 
 describe('what Baileys logs', () => {
   test('is its text, without the objects that hold stanzas and keys, and without numbers', () => {
@@ -67,5 +42,11 @@ describe('what Baileys logs', () => {
     const baileys = baileysLog(undefined)
     baileys.error('nobody reads this')
     expect(baileys.child({}).level).toBe('silent')
+  })
+
+  test('comes from no method of a logger but these', () => {
+    const asked = allSources().flatMap((text) => [...text.matchAll(/\blogger\??\.(?!js)(\w+)/g)])
+    const methods = new Set(asked.map(([, method]) => method))
+    expect(methods).toEqual(new Set(Object.keys(baileysLog(undefined))))
   })
 })

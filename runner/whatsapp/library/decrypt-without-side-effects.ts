@@ -23,7 +23,7 @@ const done = new WeakSet<Decrypt>()
  * that with the one that fits: from then on neither side can read what the other writes on it. Calling it twice is
  * harmless.
  */
-export function makeFailedTriesHarmless(): void {
+export function decryptWithoutSideEffects(): void {
   const cipher = SessionCipher.prototype as unknown as { doDecryptWhisperMessage: Decrypt }
   const stock = cipher.doDecryptWhisperMessage
   if (done.has(stock)) return

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { seal, type OpenKey } from '#shared/envelope.ts'
 import type { SessionKey } from '#shared/ids.ts'
@@ -10,8 +10,9 @@ import { RecordMap } from '#runner/state/record-map.ts'
 import { snapshotParts } from '#runner/state/snapshot-file.ts'
 
 /**
- * What the golden files of version 1 hold. They were made once, by `node test/golden/make-v1.ts`, and are never made
- * again: this refuses to overwrite one. A new version of a format gets a `make-v2.ts` and files of its own beside these.
+ * What the golden files hold: bytes as some version of Mooring wrote them, each named after the version of its format. They
+ * load for ever. `node test/golden/golden.ts` makes those that are missing, as a new version of a format needs them, and
+ * never touches one that is there.
  */
 const DIR = import.meta.dirname
 
@@ -60,20 +61,16 @@ export const golden = {
 async function make(): Promise<void> {
   const records = new RecordMap()
   for (const [key, value] of Object.entries(STATE)) records.set(key, value)
-  const put = (name: string, parts: string | readonly Uint8Array[]): void =>
+  const put = (name: string, parts: string | readonly Uint8Array[]): void => {
+    if (existsSync(join(DIR, name))) return
     writeFileSync(join(DIR, name), typeof parts === 'string' ? parts : Buffer.concat(parts), { flag: 'wx' })
-  const sealed = (body: EntryBody): readonly Uint8Array[] => {
-    const place = entryAad(PLACE.key, PLACE.epoch, PLACE.seq)
-    return [
-      seal(
-        DATA_KEY,
-        encodeEntry(body, (key) => records.get(key)),
-        place,
-      ),
-    ]
   }
-  put('entry-v1.bin', sealed(CHANGE))
-  put('jump-v1.bin', sealed(JUMP))
+  const sealed = (body: EntryBody): readonly Uint8Array[] => {
+    const entry = encodeEntry(body, (key) => records.get(key))
+    return [seal(DATA_KEY, entry, entryAad(PLACE.key, PLACE.epoch, PLACE.seq))]
+  }
+  put('entry-v2.bin', sealed(CHANGE))
+  put('jump-v2.bin', sealed(JUMP))
   put('snapshot-v1.bin', [...snapshotParts(PLACE, records.repack(), DATA_KEY)])
   const cost = { logN: 4, r: 8, p: 1 }
   put('bundle-v1.bin', await exportBundle({ records, meta: META, passphrase: PASSPHRASE, cost }))
