@@ -136,7 +136,7 @@ export class Runner {
           settings.reconcile && !this.#isDraining && lease.isGood && live.size < settings.capacity,
         expected: () => expectedOf(view.sessions, view.owners, runners.leaving, runners.candidates(), id),
         ownerOf: (key) => view.owners.get(key),
-        prepare: (key) => prepareState({ stores, dataKeys: keys }, key),
+        prepare: (key) => prepareState({ stores, dataKeys: keys, log }, key),
       }),
       live,
       dataKeys: keys,

@@ -14,6 +14,8 @@ const ID_BYTES = 8
 /** 96-bit random nonces: safe for 2^32 messages under one key (NIST SP 800-38D §8.3); data keys rotate long before. */
 const IV_BYTES = 12
 const TAG_BYTES = 16
+/** What `macOf` is of, in bytes. */
+export const MAC_BYTES = TAG_BYTES
 const HEAD_BYTES = 1 + ID_BYTES + IV_BYTES
 /** What sealing adds to a plaintext. */
 export const ENVELOPE_BYTES = HEAD_BYTES + TAG_BYTES
@@ -55,6 +57,17 @@ export function sealedWith(sealed: Uint8Array): string {
   if (sealed[0] !== VERSION)
     throw new CodedError('bad_bytes', `open sealed bytes: version ${sealed[0]} is not known`)
   return Buffer.from(sealed.buffer, sealed.byteOffset + 1, ID_BYTES).toString('latin1')
+}
+
+/**
+ * The MAC of sealed bytes, in hex: their GCM tag, the last thing in them. Whoever lacks the data key can't make other bytes
+ * with the same one, for it covers the nonce, the text and the additional data (NIST SP 800-38D §7.1); and it is there
+ * already, where a digest would cost another pass over every entry. It tells two texts of one key apart and no more: GCM does
+ * not commit to a key, so it says nothing to somebody who holds two of them.
+ */
+export function macOf(sealed: Uint8Array): string {
+  const at = sealed.byteOffset + sealed.length - TAG_BYTES
+  return Buffer.from(sealed.buffer, at, TAG_BYTES).toString('hex')
 }
 
 /** @throws CodedError `bad_bytes` for anything but the untouched bytes in their own place under their own key */

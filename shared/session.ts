@@ -100,6 +100,8 @@ export interface Status {
   /** For `restricted`: when the ban ends. */
   until?: number
   snapshot?: { seq: number; at: number; bytes: number }
+  /** The head of the journal when this was written. It rides along: by itself it is no reason to write. */
+  witness?: Witness
   /** What this session was before, and whether the phone still lists it; oldest first. */
   superseded?: readonly SupersededDevice[]
   uptime: { connectedMs: number; wantedMs: number; connects: number; disconnects: number }
@@ -126,6 +128,15 @@ export interface Session {
   updatedAt: number
 }
 
+/**
+ * A place in a session's journal that was seen to be durable: the seq of an entry, and its MAC (`macOf`), which through the
+ * chain of the journal stands for everything before it as well.
+ */
+export interface Witness {
+  seq: number
+  mac: string
+}
+
 /** Who may open a session's socket. A release clears the runner and keeps the epoch; the record goes with its session. */
 export interface Owner {
   runnerId?: RunnerId
@@ -133,6 +144,8 @@ export interface Owner {
   since: number
   /** Tells one's own write from another's when an answer was lost. */
   nonce: string
+  /** The head of the journal when the session was last released; every claim keeps it. */
+  witness?: Witness
 }
 
 /** A runner's proof of life. */

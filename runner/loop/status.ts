@@ -43,6 +43,7 @@ export function statusOf(live: LiveSession, session: Session, facts: StatusFacts
   // Whose phone it was is told also where the credentials themselves are lost.
   const named = known || phase === 'failed'
   const snapshot = live.state?.lastSnapshot
+  const witness = live.state?.journal.head ?? before.witness
   const lastActivityAt = live.lastActivityAt ?? before.lastActivityAt
   const lastDisconnect = live.lastDisconnect ?? before.lastDisconnect
   const ended = live.endedWindowId ?? before.endedWindowId
@@ -74,6 +75,7 @@ export function statusOf(live: LiveSession, session: Session, facts: StatusFacts
       : before.snapshot
         ? { snapshot: before.snapshot }
         : {}),
+    ...(witness ? { witness } : {}),
     ...(superseded.length > 0 ? { superseded } : {}),
     uptime: uptimeOf(before, phase, facts, session),
   }
@@ -99,12 +101,14 @@ function uptimeOf(before: Status, phase: Phase, facts: StatusFacts, session: Ses
   }
 }
 
-/** Whether two statuses say the same, times of activity within a minute aside. Pure. */
+/** Whether two statuses say the same, the witness and times of activity within a minute aside. Pure. */
 export function saysTheSame(a: Status | undefined, b: Status): boolean {
   if (!a) return false
   const strip = (status: Status): unknown => {
     const lastActivityAt = Math.floor((status.lastActivityAt ?? 0) / 60_000)
-    return JSON.parse(JSON.stringify({ ...status, at: undefined, uptime: undefined, lastActivityAt }))
+    return JSON.parse(
+      JSON.stringify({ ...status, at: undefined, uptime: undefined, witness: undefined, lastActivityAt }),
+    )
   }
   // Whatever the order of the fields: a store may give them back in its own, and an idle session must not write.
   return isDeepStrictEqual(strip(a), strip(b))

@@ -31,7 +31,7 @@ async function begin(world: Awaited<ReturnType<typeof openWorld>>) {
     },
     KEY,
   )
-  await live.rehydrate(await world.session(), 1)
+  await live.rehydrate(await world.session(), { epoch: 1 })
   for (let tries = 1; tries <= 3; tries++) expect(live.backOff('unavailable')).toBe(tries)
   live.connect(1)
   const open = (): void => connections.at(-1)?.open({ jid: '491701234567:5@s.whatsapp.net' })

@@ -1,6 +1,6 @@
 import { CodedError, toError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
-import type { PairingWindow, Session, Status, SupersededDevice } from '#shared/session.ts'
+import type { Owner, PairingWindow, Session, Status, SupersededDevice } from '#shared/session.ts'
 import { backoffMs, BACKOFF } from '../pacing/backoff.ts'
 import { judgeClose, type Verdict } from './disconnect.ts'
 import type { PreparedState } from '../state/prepared.ts'
@@ -67,10 +67,14 @@ export class LiveSession {
     this.key = key
   }
 
-  /** Rebuilds the state under this epoch. @throws CodedError what `SessionState.open` throws */
-  async rehydrate(session: Session, epoch: number, prepared?: PreparedState): Promise<SessionState> {
+  /** Rebuilds the state as its owner. @throws CodedError what `SessionState.open` throws */
+  async rehydrate(
+    session: Session,
+    owner: Pick<Owner, 'epoch' | 'witness'>,
+    prepared?: PreparedState,
+  ): Promise<SessionState> {
     const { clock, log, stores, background } = this.#deps
-    const state = await SessionState.open(this.#deps.state, session, this.key, epoch, prepared)
+    const state = await SessionState.open(this.#deps.state, session, this.key, owner, prepared)
     this.state = state
     this.paired = isPaired(state.storedCreds())
     this.superseded = supersededBy(state.rebuilt.snapshots, session.status?.superseded ?? [])

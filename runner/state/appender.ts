@@ -1,12 +1,12 @@
+import assert from 'node:assert/strict'
 import type { Clock } from '#shared/clock.ts'
-import { seal } from '#shared/envelope.ts'
 import { CodedError, hasCode } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Random } from '#shared/random.ts'
 import type { JournalEntry, JournalStore } from '#shared/store/journal-store.ts'
 import type { KeyRing } from './data-keys.ts'
-import { encodeEntry, type Before, type EntryBody } from './entry.ts'
-import { entryAad } from './aad.ts'
+import type { Before, EntryBody } from './entry.ts'
+import { sealEntry } from './sealed-entry.ts'
 
 /** How long one entry may stay undurable before the session gives up its socket; the store is away, not slow, by then. */
 export const APPEND_WITHIN_MS = 60_000
@@ -36,20 +36,28 @@ interface AppendingJournal {
 export class Appender {
   readonly #deps: AppenderDeps
   readonly #journal: AppendingJournal
+  #isAppending = false
 
   constructor(deps: AppenderDeps, journal: AppendingJournal) {
     this.#deps = deps
     this.#journal = journal
   }
 
+  /** An entry, ready to be stored. `follows` is the MAC of the one before, none where the chain begins. */
+  seal(seq: number, body: EntryBody, before: Before, follows: string | undefined): JournalEntry {
+    const { key, epoch, ring, random } = this.#deps
+    const sealed = sealEntry({ key, epoch, seq, follows }, ring(), body, before)
+    return { seq, epoch, nonce: random.id(), sealed }
+  }
+
   /**
-   * Durable when it resolves. It is tried for as long as the store is away and the journal is not broken; a lost answer is
+   * One at a time: each entry says which one it follows, so the one before has to be there. Durable when it resolves. It is tried for as long as the store is away and the journal is not broken; a lost answer is
    * told from a lost entry by its nonce. @throws CodedError `fenced`, `seq_taken`, and what broke the journal
    */
-  async append(seq: number, body: EntryBody, before: Before): Promise<void> {
-    const { key, epoch, ring, clock, random, store } = this.#deps
-    const sealed = seal(ring().current, encodeEntry(body, before), entryAad(key, epoch, seq))
-    const entry: JournalEntry = { seq, epoch, nonce: random.id(), sealed }
+  async append(entry: JournalEntry): Promise<void> {
+    assert(!this.#isAppending, 'one append of a session is under way at a time')
+    this.#isAppending = true
+    const { key, clock, random, store } = this.#deps
     const stopWatch = clock.after(this.#deps.appendWithinMs, () =>
       this.#journal.giveUp(new CodedError('store_unavailable', 'append entry: the store was away too long')),
     )
@@ -67,8 +75,9 @@ export class Appender {
       }
     } finally {
       stopWatch()
+      this.#isAppending = false
     }
-    this.#deps.appended({ seq, bytes: sealed.length, entry })
+    this.#deps.appended({ seq: entry.seq, bytes: entry.sealed.length, entry })
   }
 
   /** Told apart by reading back: our own entry whose answer was lost, a newer owner's, or a bug. */

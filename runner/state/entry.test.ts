@@ -40,7 +40,7 @@ describe('an entry', () => {
   })
 
   test('of a newer version is not taken for a damaged one', () => {
-    const newer = Buffer.from([3, ...encodeEntry(growth, () => LONG).subarray(1)])
+    const newer = Buffer.from([4, ...encodeEntry(growth, () => LONG).subarray(1)])
     expect(() => decodeEntry(newer, () => LONG)).toThrow(expect.objectContaining({ code: 'newer_format' }))
   })
 

@@ -20,13 +20,17 @@ export interface EntryBody {
   snapshot?: string
   /** No write of the session's socket can follow this entry; set by a hand-over in order. */
   clean?: boolean
+  /** Only of what was read: it was written before journals were chains, and does not say what it follows. */
+  unchained?: boolean
 }
 
 /** The record's value before this entry, by key. */
 export type Before = (key: string) => Uint8Array | undefined
 
 /** Version 1 was never released: nobody has an entry of it. */
-const VERSION = 2
+const VERSION = 3
+/** The same layout, of entries that were written before journals were chains (2026-11-28; `sealed-entry.ts`). */
+const VERSION_UNCHAINED = 2
 /**
  * What is new in a value may still be much like what it replaces (it changed in several places): those pieces are compressed
  * against each other. Both sides know them, since entries are applied in order.
@@ -79,7 +83,7 @@ export function encodeEntry(body: EntryBody, before: Before): Uint8Array {
  */
 export function decodeEntry(bytes: Uint8Array, before: Before): EntryBody {
   const version = bytes[0]
-  if (version === undefined || version < VERSION) throw bad('not an entry')
+  if (version === undefined || version < VERSION_UNCHAINED) throw bad('not an entry')
   if (version > VERSION) throw new CodedError('newer_format', `decode entry: version ${version} is not known`)
   const outer = (decodeCbor(bytes.subarray(1)) ?? {}) as Record<string, unknown>
   const { k: kind, n: names, s: snapshot, c: clean } = outer
@@ -99,6 +103,7 @@ export function decodeEntry(bytes: Uint8Array, before: Before): EntryBody {
     changes: names.map((name, at) => [name, values[at] ?? null] as const),
     ...(typeof snapshot === 'string' ? { snapshot } : {}),
     ...(clean === true ? { clean: true } : {}),
+    ...(version === VERSION_UNCHAINED ? { unchained: true } : {}),
   }
 }
 

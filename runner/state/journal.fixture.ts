@@ -1,7 +1,8 @@
 import { expect } from 'vitest'
 import { seededRandom } from '#shared/random.ts'
 import { fakeClock } from '#test/fake-clock.ts'
-import { openEntry, SessionJournal, type JournalDeps } from './journal.ts'
+import { SessionJournal, type JournalDeps } from './journal.ts'
+import { openEntry } from './sealed-entry.ts'
 import { RecordMap } from './record-map.ts'
 import { bytes, contentOf, KEY, KEY_A, ringOf, scriptedJournal, turn } from './testing.ts'
 
@@ -20,6 +21,7 @@ export function begin(more: Partial<JournalDeps> = {}) {
     key: KEY,
     epoch: 3,
     headSeq: 0,
+    headMac: undefined,
     records,
     store: journal.store,
     ring: () => ring,

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import { macOf } from '#shared/envelope.ts'
 import { CodedError } from '#shared/errors.ts'
+import type { Witness } from '#shared/session.ts'
 import { begin, code, isSettled, replayed, ring, set } from './journal.fixture.ts'
-import { openEntry } from './journal.ts'
+import { openEntry } from './sealed-entry.ts'
 import { RecordMap } from './record-map.ts'
 import { bytes, contentOf, KEY, turn } from './testing.ts'
 
@@ -204,13 +206,15 @@ describe('a journal', () => {
     const other = new RecordMap()
     other.set('new', bytes('n'))
     const refused: unknown[] = []
-    await bench.journal.replace(other, async (seq) => {
-      expect(seq).toBe(2)
+    let kept: Witness | undefined
+    const idOf = (seq: number): string => `id-of-snapshot-${seq}`
+    await bench.journal.replace(other, idOf, async (id, at) => {
+      expect(id).toBe('id-of-snapshot-2')
+      kept = at
       expect(contentOf(bench.records)).toEqual({ old: 'old' })
       bench.journal.credsChanged()
       await set(bench, 'late').catch((error: unknown) => refused.push(error))
       await turn()
-      return 'id-of-snapshot'
     })
     expect(refused).toEqual([code('conflict')])
     expect(contentOf(bench.records)).toEqual({ new: 'n' })
@@ -219,8 +223,10 @@ describe('a journal', () => {
     expect(openEntry(KEY, jump, ring, new RecordMap())).toEqual({
       kind: 'jump',
       changes: [],
-      snapshot: 'id-of-snapshot',
+      snapshot: 'id-of-snapshot-2',
     })
+    // The snapshot was told the MAC of the very entry that names it.
+    expect(kept).toEqual({ seq: 2, mac: macOf(jump.sealed) })
     await set(bench, 'after')
     expect(bench.appends).toEqual([1, 2, 3])
   })
@@ -229,7 +235,12 @@ describe('a journal', () => {
     const bench = begin()
     await set(bench, 'old')
     const failure = new CodedError('store_unavailable', 'create')
-    await expect(bench.journal.replace(new RecordMap(), () => Promise.reject(failure))).rejects.toBe(failure)
+    const replacing = bench.journal.replace(
+      new RecordMap(),
+      () => 'id',
+      () => Promise.reject(failure),
+    )
+    await expect(replacing).rejects.toBe(failure)
     await set(bench, 'more')
     expect(replayed(bench).content).toEqual({ old: 'old', more: 'more' })
   })

@@ -1,12 +1,10 @@
-import { open } from '#shared/envelope.ts'
+import { macOf } from '#shared/envelope.ts'
 import { CodedError, toError } from '#shared/errors.ts'
-import type { SessionKey } from '#shared/ids.ts'
+import type { Witness } from '#shared/session.ts'
 import type { JournalEntry } from '#shared/store/journal-store.ts'
 import { Appender, type AppenderDeps } from './appender.ts'
-import type { KeyRing } from './data-keys.ts'
-import { decodeEntry, type Before, type EntryBody, type EntryKind } from './entry.ts'
+import type { Before, EntryBody, EntryKind } from './entry.ts'
 import { PendingChanges, type Change } from './pending-changes.ts'
-import { entryAad } from './aad.ts'
 import type { Chunk, RecordMap } from './record-map.ts'
 
 /** Changes that only ride along are written after this time at the latest, when nothing else took them. */
@@ -28,7 +26,10 @@ interface Waiter {
  */
 export class SessionJournal {
   readonly #deps: JournalDeps
-  #seq: number
+  /** The last entry that was cut: what the next one follows. */
+  #cutAt: { seq: number; mac: string | undefined }
+  /** The last entry that is durable. */
+  #head: Witness | undefined
   readonly #appender: Appender
   readonly #pending = new PendingChanges()
   #waiting: Waiter[] = []
@@ -45,7 +46,7 @@ export class SessionJournal {
 
   constructor(deps: JournalDeps) {
     this.#deps = deps
-    this.#seq = deps.headSeq
+    this.#cutAt = { seq: deps.headSeq, mac: deps.headMac }
     this.#appender = new Appender(deps, {
       broken: () => this.#broken,
       giveUp: (error) => this.#break(error),
@@ -54,7 +55,12 @@ export class SessionJournal {
 
   /** The seq of the last entry that was cut. */
   get seq(): number {
-    return this.#seq
+    return this.#cutAt.seq
+  }
+
+  /** The last entry of this journal that is durable; none before the first that it wrote. */
+  get head(): Witness | undefined {
+    return this.#head
   }
 
   /** True while nothing that the protocol relies on waits to become durable. */
@@ -112,25 +118,40 @@ export class SessionJournal {
 
   /** An entry of its own, of another kind than what `set` writes; durable when it resolves. */
   append(kind: Exclude<EntryKind, 'change'>, changes: readonly Change[] = []): Promise<void> {
-    return this.#alone({ kind, changes }, () => {
+    const seal = (): JournalEntry => this.#seal({ kind, changes })
+    return this.#alone(seal, () => {
       if (kind === 'reset') this.#deps.records.clear()
       for (const [key, value] of changes) this.#deps.records.set(key, value)
     })
   }
 
   /**
-   * Puts another state in the place of this one. `keep` stores it for the seq it is given and answers the id of its
-   * snapshot; then one entry names that snapshot, and this entry decides: before it the old state holds, from it on the new
-   * one. Nothing can be set meanwhile. When `keep` fails nothing has changed. Durable when it resolves.
+   * Puts another state in the place of this one: `keep` stores it as the snapshot `idOf` its seq, then one entry names that
+   * snapshot, and this entry decides: before it the old state holds, from it on the new one. The entry is sealed before
+   * anything is stored, since the snapshot holds its MAC. Nothing can be set meanwhile. When `keep` fails nothing has
+   * changed. Durable when it resolves.
    */
-  async replace(records: RecordMap, keep: (seq: number) => Promise<string>): Promise<void> {
+  async replace(
+    records: RecordMap,
+    idOf: (seq: number) => string,
+    keep: (id: string, at: Witness) => Promise<void>,
+  ): Promise<void> {
     const refusal = this.#refusal()
     if (refusal) throw refusal
     this.#replacing = true
     try {
       while (this.#isBusy) await this.flush()
-      const snapshot = await keep(this.#seq + 1)
-      await this.#alone({ kind: 'jump', changes: [], snapshot }, () => this.#deps.records.become(records))
+      const snapshot = idOf(this.#cutAt.seq + 1)
+      const entry = this.#seal({ kind: 'jump', changes: [], snapshot })
+      await keep(snapshot, placeOf(entry))
+      const jump = (): JournalEntry => {
+        if (entry.seq === this.#cutAt.seq + 1) return entry
+        throw new CodedError(
+          'conflict',
+          'another entry took the place of the one that was to replace the state',
+        )
+      }
+      await this.#alone(jump, () => this.#deps.records.become(records))
     } finally {
       this.#replacing = false
     }
@@ -149,7 +170,9 @@ export class SessionJournal {
         this.#schedule()
       })
     }
-    const capture = { seq: this.#seq, chunks: this.#deps.records.repack() }
+    const { seq, mac } = this.#cutAt
+    if (mac === undefined) return Promise.reject(new Error('a chain begins with its first entry'))
+    const capture = { seq, mac, chunks: this.#deps.records.repack() }
     return this.durable().then(() => capture)
   }
 
@@ -202,12 +225,12 @@ export class SessionJournal {
       return
     }
     const { changes, before } = this.#pending.take()
-    const appended = this.#append({ kind: 'change', changes }, before)
+    const entry = this.#seal({ kind: 'change', changes }, before)
+    const appended = this.#appender.append(entry)
     const chunks = captures.length > 0 ? this.#deps.records.repack() : []
-    const seq = this.#seq
     this.#flying = waiters
-    this.#fly(appended, () => {
-      for (const give of captures) give({ seq, chunks })
+    this.#fly(entry, appended, () => {
+      for (const give of captures) give({ ...placeOf(entry), chunks })
     })
   }
 
@@ -215,12 +238,13 @@ export class SessionJournal {
     return !this.#pending.isEmpty || this.#credsDirty || this.#scheduled || this.#inFlight !== undefined
   }
 
-  async #alone(body: EntryBody, apply: () => void): Promise<void> {
+  async #alone(cut: () => JournalEntry, apply: () => void): Promise<void> {
     // Checked and done without a turn in between: what is set from here on comes after this entry.
     while (this.#isBusy) await this.flush()
     this.#refuseBroken()
+    const entry = cut()
     apply()
-    this.#fly(this.#append(body, () => undefined))
+    this.#fly(entry, this.#appender.append(entry))
     await this.#landing()
   }
 
@@ -228,11 +252,15 @@ export class SessionJournal {
     if (this.#broken) throw this.#broken
   }
 
-  #fly(appended: Promise<void>, landed?: () => void): void {
+  /** The entry is on its way: it is the only one, and the next will follow it. */
+  #fly(entry: JournalEntry, appended: Promise<void>, landed?: () => void): void {
+    const place = placeOf(entry)
+    this.#cutAt = place
     this.#inFlight = appended.then(
       () => {
         // What lands after a break was given up: those who waited have been refused.
         if (this.#state === 'broken') return
+        this.#head = place
         for (const waiter of this.#flying) waiter.resolve()
         landed?.()
         this.#next()
@@ -258,8 +286,9 @@ export class SessionJournal {
     this.#pending.apply(this.#deps.records, change)
   }
 
-  #append(body: EntryBody, before: Before): Promise<void> {
-    return this.#appender.append(++this.#seq, body, before)
+  #seal(body: EntryBody, before: Before = nothingBefore): JournalEntry {
+    const { seq, mac } = this.#cutAt
+    return this.#appender.seal(seq + 1, body, before, mac)
   }
 
   #break(error: Error): void {
@@ -278,30 +307,24 @@ export class SessionJournal {
   }
 }
 
-/** The state after the entry with this seq. */
-export interface Capture {
-  seq: number
+const nothingBefore: Before = () => undefined
+
+const placeOf = ({ seq, sealed }: JournalEntry): Witness => ({ seq, mac: macOf(sealed) })
+
+/** The state after the entry with this seq and this MAC. */
+export interface Capture extends Witness {
   chunks: readonly Chunk[]
 }
 
 export interface JournalDeps extends AppenderDeps {
   /** The seq of the newest entry there is; the next one gets the following. */
   headSeq: number
+  /** The MAC that the next entry follows; none where the chain begins with it. */
+  headMac: string | undefined
   records: RecordMap
   /** The credentials as a record, when there are any. */
   creds: () => readonly [key: string, value: Uint8Array] | undefined
   broken: (error: Error) => void
   /** Runs a task at the end of this turn of the event loop: `setImmediate`, but for simulations. */
   soon: (task: () => void) => void
-}
-
-/** Opens one stored entry over the state before it. @throws CodedError `bad_bytes`, `newer_format` */
-export function openEntry(
-  key: SessionKey,
-  entry: JournalEntry,
-  ring: KeyRing,
-  records: RecordMap,
-): EntryBody {
-  const bytes = open((keyId) => ring.find(keyId), entry.sealed, entryAad(key, entry.epoch, entry.seq))
-  return decodeEntry(bytes, (name) => records.get(name))
 }

@@ -64,7 +64,7 @@ describe('a prepared state', () => {
       { ...successor(world), stores: { ...stores, journal: world.stores.journal } },
       await world.session(),
       KEY,
-      2,
+      { epoch: 2 },
       ahead,
     )
     expect(contentOf(state.records)).toEqual(contentOf(owner.records))
@@ -92,10 +92,10 @@ describe('a prepared state', () => {
     const owner = await owned(world)
     const ahead = await prepared(world)
     const deps = successor(world)
-    await SessionState.open(deps, await world.session(), KEY, 2, ahead)
+    await SessionState.open(deps, await world.session(), KEY, { epoch: 2 }, ahead)
     await deps.workingCopies.settle()
     expect(await readdir(join(world.folder, 'successor'))).toHaveLength(2)
-    const again = await SessionState.open(deps, await world.session(), KEY, 3)
+    const again = await SessionState.open(deps, await world.session(), KEY, { epoch: 3 })
     expect(again.rebuilt).toMatchObject({ from: 'local', complete: true })
     expect(contentOf(again.records)).toEqual(contentOf(owner.records))
   })
@@ -124,7 +124,7 @@ describe('a prepared state', () => {
     const owner = await owned(world)
     const ahead = await prepared(world)
     await happen(owner, world)
-    const state = await SessionState.open(successor(world), await world.session(), KEY, 2, ahead)
+    const state = await SessionState.open(successor(world), await world.session(), KEY, { epoch: 2 }, ahead)
     expect(contentOf(state.records)).toEqual(contentOf(owner.records))
     expect(state.rebuilt).toMatchObject({ from: 'snapshot', complete: true, troubles: [] })
   })
@@ -135,7 +135,7 @@ describe('a prepared state', () => {
     const ahead = await prepared(world)
     await owner.rotate(await world.session())
     await write(owner, { d: 'under the new key' })
-    const state = await SessionState.open(successor(world), await world.session(), KEY, 2, ahead)
+    const state = await SessionState.open(successor(world), await world.session(), KEY, { epoch: 2 }, ahead)
     expect(contentOf(state.records)).toEqual(contentOf(owner.records))
     expect(state.rebuilt).toMatchObject({ from: 'prepared', complete: true, tail: 1 })
     expect(state.ring.ids).toHaveLength(2)
@@ -146,7 +146,7 @@ describe('a prepared state', () => {
     const owner = await owned(world)
     const ahead = await prepared(world)
     await owner.reset([['new', bytes('identity')]])
-    const state = await SessionState.open(successor(world), await world.session(), KEY, 2, ahead)
+    const state = await SessionState.open(successor(world), await world.session(), KEY, { epoch: 2 }, ahead)
     expect(contentOf(state.records)).toEqual({ new: 'identity' })
     expect(state.rebuilt).toMatchObject({ from: 'prepared', complete: true })
   })
@@ -156,10 +156,13 @@ describe('a prepared state', () => {
     await owned(world)
     const ahead = await prepared(world)
     await world.stores.journal.truncate(KEY, 99)
-    for (const { id } of await world.stores.snapshots.list(KEY)) await world.stores.snapshots.remove(KEY, id)
+    for (const { id, object } of await world.stores.snapshots.list(KEY)) {
+      await world.stores.blobs.remove(object)
+      await world.stores.snapshots.remove(KEY, id)
+    }
     const other = await world.open(2)
     await write(other, { x: 'X', y: 'Y', z: 'Z', u: 'U' })
-    const state = await SessionState.open(successor(world), await world.session(), KEY, 3, ahead)
+    const state = await SessionState.open(successor(world), await world.session(), KEY, { epoch: 3 }, ahead)
     expect(contentOf(state.records)).toEqual({ x: 'X', y: 'Y', z: 'Z', u: 'U' })
     expect(state.rebuilt.from).toBe('empty')
   })

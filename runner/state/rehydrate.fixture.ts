@@ -13,7 +13,7 @@ export async function fresh(
 ): Promise<Rehydrated> {
   const workingCopies = fileWorkingCopies(more.dir ?? join(world.folder, 'none'), silent)
   const stores = { ...world.stores, ...more.stores }
-  const rebuilt = await rehydrate({ stores, log: silent, workingCopies }, KEY, await world.ring())
+  const rebuilt = await rehydrate({ stores, log: silent, workingCopies }, KEY, await world.ring(), [])
   await workingCopies.settle()
   return rebuilt
 }

@@ -1,16 +1,19 @@
 import { hasCode, toError } from '#shared/errors.ts'
 import type { Log } from '#shared/log.ts'
 import type { SessionKey } from '#shared/ids.ts'
+import type { Witness } from '#shared/session.ts'
 import type { JournalEntry } from '#shared/store/journal-store.ts'
 import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import { logFallback } from '../loop/log-lines.ts'
 import type { KeyRing } from './data-keys.ts'
+import { highestSeen, missingTail } from './missing-tail.ts'
 import { RecordMap } from './record-map.ts'
 import { resume, type PreparedState } from './prepared.ts'
 import { loadObject, readOn, Replay } from './replay.ts'
 import { furthest, planRestore, type Reach, type RestoreAttempt } from './restore-plan.ts'
-import { readSnapshot } from './snapshot-file.ts'
+import { readSnapshot, type SnapshotContent } from './snapshot-file.ts'
+import { chainedAbove, objectIds } from './snapshots.ts'
 import type { LocalCopy, WorkingCopies } from './working-copy.ts'
 
 /** A session's state, rebuilt. */
@@ -18,6 +21,8 @@ export interface Rehydrated {
   records: RecordMap
   /** Of the newest entry there is; the next one gets the following. */
   headSeq: number
+  /** The MAC of the newest entry that is in the state, for the next one to follow; none while the chain has not begun. */
+  headMac: string | undefined
   /** The epoch of the newest entry. */
   headEpoch: number
   /** True when the state is exactly that of the head. When false it must be fenced before a socket opens. */
@@ -44,7 +49,8 @@ interface Deps {
 
 /**
  * Rebuilds a session's state from what is stored: the best base that opens, then the journal up to its head. A damaged or
- * missing object is quarantined and the next older one is tried. Never throws for damage; answers how far it came.
+ * missing object is quarantined and the next older one is tried. Never throws for damage; answers how far it came. It is not
+ * complete when anything that was seen of the journal is not there any more (docs/design/state.md §6.9).
  * A prepared state is used up by this, or thrown away when the journal is not the one that it was made from.
  * @throws CodedError `store_unavailable` when the store can't be asked, `newer_format` when a newer version wrote the journal
  */
@@ -52,13 +58,15 @@ export async function rehydrate(
   deps: Deps,
   key: SessionKey,
   ring: KeyRing,
+  witnesses: readonly Witness[],
   ahead?: PreparedState,
 ): Promise<Rehydrated> {
   const { stores, log } = deps
-  const [snapshots, head, [known, ...since]] = await Promise.all([
+  const [snapshots, head, [known, ...since], objects] = await Promise.all([
     stores.snapshots.list(key),
     stores.journal.head(key),
     ahead ? stores.journal.read(key, ahead.last.seq) : [],
+    ahead?.objects ?? objectIds(stores.blobs, key, log),
   ])
   const prepared = ahead && known && isSame(known, ahead.last) ? ahead : undefined
   const local = prepared ? undefined : await checkedLocalCopy(deps, key)
@@ -68,7 +76,7 @@ export async function rehydrate(
   const reaches: (Reach & { replay: Replay })[] = []
   for (const attempt of planRestore({ snapshots, journalHead, prepared: prepared?.last, local })) {
     const goesOn = attempt.base.from === 'prepared' && prepared
-    const replay = goesOn ? resume(prepared, ring) : new Replay(deps.stores, key, ring)
+    const replay = goesOn ? resume(prepared, ring) : new Replay(stores, key, ring, chainedAbove(snapshots))
     await applyAttempt(deps, replay, attempt, { snapshots, local, since, journalHead, quarantined })
     const { seq, stopped } = replay
     reaches.push({ attempt, seq, stopped, replay })
@@ -77,12 +85,22 @@ export async function rehydrate(
     logFallback(log, { key, base: attempt.base.from, seq, why: stopped })
   }
   const best = furthest(reaches) as (Reach & { replay: Replay }) | undefined
+  const evidence = { witnesses, snapshots, objects }
+  const missing = missingTail({ headSeq: journalHead, macAt: (seq) => best?.replay.macAt(seq) }, evidence)
+  if (missing !== undefined) {
+    troubles.push(missing)
+    logFallback(log, { key, base: best?.attempt.base.from ?? 'empty', seq: best?.seq ?? 0, why: missing })
+  }
   refreshLocalCopy(deps, key, best)
+  const headSeq = Math.max(journalHead, ...snapshots.map((snapshot) => snapshot.seq), 0)
   return {
     records: best?.replay.records ?? new RecordMap(),
-    headSeq: Math.max(journalHead, ...snapshots.map((snapshot) => snapshot.seq), 0),
+    headSeq: missing === undefined ? headSeq : highestSeen(headSeq, evidence),
+    headMac: best?.replay.mac,
     headEpoch: Math.max(head?.epoch ?? 0, ...snapshots.map((snapshot) => snapshot.epoch), 0),
-    complete: best === undefined ? journalHead === 0 && snapshots.length === 0 : best.stopped === undefined,
+    complete:
+      missing === undefined &&
+      (best ? best.stopped === undefined : journalHead === 0 && snapshots.length === 0),
     clean: best?.replay.clean ?? false,
     from: best && best.seq >= 0 ? best.attempt.base.from : 'nothing',
     troubles,
@@ -145,15 +163,11 @@ const isStillListed = async ({ stores }: Deps, key: SessionKey, id: string): Pro
 async function loadLocal(replay: Replay, local: LocalCopy | undefined): Promise<void> {
   if (!local) return
   const { head, pieces, tail } = local
-  if (pieces) {
-    const chunks = await readSnapshot({ key: replay.key, ...head }, pieces, (id) => replay.ring.find(id))
-    replay.records = new RecordMap(chunks)
-  }
-  replay.seq = head.seq
-  await replay.apply(tail)
+  const content: SnapshotContent = pieces
+    ? await readSnapshot({ key: replay.key, ...head }, pieces, (id) => replay.ring.find(id))
+    : { chunks: [], mac: undefined }
+  await replay.loadLocal(head, content, tail)
   if (replay.stopped) throw new Error(replay.stopped)
-  // These are on the disk already; what is replayed from here on is not.
-  replay.fresh = []
 }
 
 /**

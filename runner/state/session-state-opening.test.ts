@@ -142,7 +142,7 @@ describe('opening a state', () => {
     await first.rotate(await world.session())
     await write(first, { b: 'B' })
     const deps = world.deps({ copiesDir: `${world.folder}/none` })
-    const state = await SessionState.open(deps, stale, KEY, 2)
+    const state = await SessionState.open(deps, stale, KEY, { epoch: 2 })
     expect(state.rebuilt).toMatchObject({ complete: true, troubles: [] })
     expect(contentOf(state.records)).toEqual({ a: 'A', b: 'B' })
   })

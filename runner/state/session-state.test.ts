@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { CodedError } from '#shared/errors.ts'
 import type { Stores } from '#shared/store/stores.ts'
-import { openEntry } from './journal.ts'
+import { openEntry } from './sealed-entry.ts'
 import { dataKeyAad } from './aad.ts'
 import { CREDS_KEY } from './record.ts'
 import { RecordMap } from './record-map.ts'

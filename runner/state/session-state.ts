@@ -3,7 +3,7 @@ import { CodedError, hasCode, toError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { Random } from '#shared/random.ts'
-import type { Session } from '#shared/session.ts'
+import type { Owner, Session } from '#shared/session.ts'
 import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import type { DataKeys, KeyRing } from './data-keys.ts'
@@ -18,6 +18,7 @@ import { rehydrate, type Rehydrated } from './rehydrate.ts'
 import {
   recordSnapshot,
   SNAPSHOT_AFTER,
+  snapshotId,
   storeSnapshot,
   writeSnapshot,
   type StoredSnapshot,
@@ -76,6 +77,7 @@ export class SessionState {
       key,
       epoch,
       headSeq: rebuilt.headSeq,
+      headMac: rebuilt.headMac,
       records: this.records,
       store: deps.stores.journal,
       ring: () => this.#ring,
@@ -106,15 +108,17 @@ export class SessionState {
     deps: StateDeps,
     session: Session,
     key: SessionKey,
-    epoch: number,
+    owner: Pick<Owner, 'epoch' | 'witness'>,
     prepared?: PreparedState,
   ): Promise<SessionState> {
+    const { epoch } = owner
     // Read anew: a ring that lacks the newest data key would take good snapshots for damaged ones.
     const now = (await deps.stores.sessions.get(key)) ?? session
     const ring = await deps.dataKeys.ring(key, now, prepared?.replay.ring)
+    const witnesses = [owner.witness, now.status?.witness].filter((witness) => witness !== undefined)
     // A prepared state is good for one try.
     for (let ahead = prepared; ; ahead = undefined) {
-      const rebuilt = await rehydrate(deps, key, ring, ahead)
+      const rebuilt = await rehydrate(deps, key, ring, witnesses, ahead)
       if (rebuilt.headEpoch > epoch)
         throw new CodedError('fenced', 'open state: a newer owner wrote this journal')
       const state = new SessionState(deps, key, epoch, ring, rebuilt)
@@ -240,10 +244,10 @@ export class SessionState {
     return this.#inTurn(() =>
       this.#counted(async () => {
         let stored: StoredSnapshot | undefined
-        await this.journal.replace(records, async (seq) => {
-          const capture = { seq, chunks: records.repack() }
-          stored = await storeSnapshot(this.#deps, this.#at(), capture, { reason, clean: false })
-          return stored.record.id
+        const idOf = (seq: number): string => snapshotId(this.epoch, seq, this.#deps.random, 'jump')
+        await this.journal.replace(records, idOf, async (id, at) => {
+          const capture = { ...at, chunks: records.repack() }
+          stored = await storeSnapshot(this.#deps, this.#at(), capture, { id, reason, clean: false })
         })
         this.#creds = undefined
         if (!stored) throw new Error('the journal was replaced without a snapshot')

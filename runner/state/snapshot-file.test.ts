@@ -5,16 +5,17 @@ import { readSnapshot, snapshotParts, verifyChunks, type SnapshotHead } from './
 import { contentOf, KEY, KEY_A, KEY_B, OTHER_KEY, ringOf } from './testing.ts'
 
 const HEAD: SnapshotHead = { key: KEY, epoch: 3, seq: 14 }
+const MAC = '00112233445566778899aabbccddeeff'
 const ring = ringOf(KEY_A)
 const bad = { code: 'bad_bytes' }
 
 const records = new RecordMap()
 for (let at = 0; at < 300; at++) records.set(`pre-key/${at}`, Buffer.alloc(400, `${at}`))
-const parts = [...snapshotParts(HEAD, records.repack(), KEY_A)]
+const parts = [...snapshotParts({ ...HEAD, mac: MAC }, records.repack(), KEY_A)]
 const whole = Buffer.concat(parts)
 
 const read = async (pieces: Iterable<Uint8Array>, head = HEAD) =>
-  contentOf(new RecordMap(await readSnapshot(head, pieces, ring.find)))
+  contentOf(new RecordMap((await readSnapshot(head, pieces, ring.find)).chunks))
 
 function* cut(bytes: Buffer, sizes: readonly number[]): Generator<Uint8Array> {
   let at = 0
@@ -46,12 +47,12 @@ describe('a snapshot object', () => {
   })
 
   test('of an empty state is read back as one', async () => {
-    const empty = [...snapshotParts(HEAD, [], KEY_A)]
-    expect(await readSnapshot(HEAD, empty, ring.find)).toEqual([])
+    const empty = [...snapshotParts({ ...HEAD, mac: MAC }, [], KEY_A)]
+    expect(await readSnapshot(HEAD, empty, ring.find)).toEqual({ chunks: [], mac: MAC })
   })
 
   test('every record can be opened once it is verified', async () => {
-    expect(verifyChunks(await readSnapshot(HEAD, parts, ring.find))).toBe(300)
+    expect(verifyChunks((await readSnapshot(HEAD, parts, ring.find)).chunks)).toBe(300)
   })
 
   test('that ends after any part of it is refused', async () => {
@@ -108,13 +109,13 @@ describe('a snapshot object', () => {
     const head = { ...HEAD, ...(other as Partial<SnapshotHead>) }
     await expect(read(parts, head)).rejects.toMatchObject(bad)
     // Even when the plain head is made to fit.
-    const forged = [...snapshotParts(head, [], KEY_A)][0] as Uint8Array
+    const forged = [...snapshotParts({ ...head, mac: MAC }, [], KEY_A)][0] as Uint8Array
     await expect(read([forged, ...parts.slice(1)], head)).rejects.toMatchObject(bad)
   })
 
   test('C7 needs the data key that it was sealed with', async () => {
     await expect(readSnapshot(HEAD, parts, ringOf(KEY_B).find)).rejects.toMatchObject(bad)
     const rotated = await readSnapshot(HEAD, parts, ringOf(KEY_A, KEY_B).find)
-    expect(verifyChunks(rotated)).toBe(300)
+    expect(verifyChunks(rotated.chunks)).toBe(300)
   })
 })

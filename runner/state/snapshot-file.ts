@@ -1,5 +1,5 @@
 import { decodeCbor, encodeCbor } from '#shared/cbor.ts'
-import { open, seal, type OpenKey } from '#shared/envelope.ts'
+import { MAC_BYTES, open, seal, type OpenKey } from '#shared/envelope.ts'
 import { CodedError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import { chunkAad } from './aad.ts'
@@ -12,10 +12,20 @@ export interface SnapshotHead {
   seq: number
 }
 
+/** What a snapshot object holds. */
+export interface SnapshotContent {
+  chunks: readonly Chunk[]
+  /** Of the entry at its seq; an object of version 1 has none. */
+  mac: string | undefined
+}
+
 const MAGIC = Buffer.from('MOOR')
-const VERSION = 1
-/** Magic, version, then epoch and seq as 64-bit numbers: enough to know what to open it with. */
-const HEAD_BYTES = MAGIC.length + 1 + 16
+const VERSION = 2
+/** Without a MAC: of the time before journals were chains (2026-11-28). */
+const VERSION_UNCHAINED = 1
+/** Magic, version, then epoch and seq as 64-bit numbers, then the MAC: enough to know what to open it with. */
+const UNCHAINED_HEAD_BYTES = MAGIC.length + 1 + 16
+const HEAD_BYTES = UNCHAINED_HEAD_BYTES + MAC_BYTES
 /** A frame is one sealed chunk; this bounds what a damaged length field may ask for. */
 const FRAME_BYTES_MAX = 64 * 1024 * 1024
 
@@ -24,7 +34,7 @@ const FRAME_BYTES_MAX = 64 * 1024 * 1024
  * whether it is the last, so that none can be dropped, doubled or reordered. It is written and read in a stream.
  */
 export function* snapshotParts(
-  head: SnapshotHead,
+  head: SnapshotHead & { mac: string },
   chunks: readonly Chunk[],
   key: OpenKey,
 ): Generator<Uint8Array> {
@@ -33,10 +43,11 @@ export function* snapshotParts(
   bytes[MAGIC.length] = VERSION
   bytes.writeBigUInt64BE(BigInt(head.epoch), MAGIC.length + 1)
   bytes.writeBigUInt64BE(BigInt(head.seq), MAGIC.length + 9)
+  bytes.write(head.mac, UNCHAINED_HEAD_BYTES, MAC_BYTES, 'hex')
   yield bytes
   const list: readonly (Chunk | undefined)[] = chunks.length > 0 ? chunks : [undefined]
   for (const [index, chunk] of list.entries()) {
-    const aad = chunkAad(head.key, head.epoch, head.seq, index, index === list.length - 1)
+    const aad = chunkAad(head, index, index === list.length - 1)
     const sealed = seal(key, encodeCbor(chunk ? [chunk.firstKey, chunk.packed] : []), aad)
     const length = Buffer.alloc(4)
     length.writeUInt32BE(sealed.length)
@@ -46,37 +57,37 @@ export function* snapshotParts(
 }
 
 /**
- * The chunks of a snapshot object, whatever the sizes of the pieces it comes in.
+ * The content of a snapshot object, whatever the sizes of the pieces it comes in.
  * @throws CodedError `bad_bytes` for anything but the whole, untouched object of this session at this epoch and seq
  */
 export async function readSnapshot(
   head: SnapshotHead,
   pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   find: (keyId: string) => OpenKey | undefined,
-): Promise<readonly Chunk[]> {
-  const frames = await readFrames(head, pieces)
-  return frames.flatMap((sealed, index) => {
-    const aad = chunkAad(head.key, head.epoch, head.seq, index, index === frames.length - 1)
+): Promise<SnapshotContent> {
+  const { frames, mac } = await readFrames(head, pieces)
+  const chunks = frames.flatMap((sealed, index) => {
+    const aad = chunkAad({ ...head, mac }, index, index === frames.length - 1)
     const chunk = toChunk(decodeCbor(open(find, sealed, aad)))
     return chunk ? [chunk] : []
   })
+  return { chunks, mac }
 }
 
 async function readFrames(
   head: SnapshotHead,
   pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-): Promise<Uint8Array[]> {
+): Promise<{ frames: Uint8Array[]; mac: string | undefined }> {
   let waiting = Buffer.alloc(0)
-  let headRead = false
+  let headRead: { bytes: number; mac: string | undefined } | undefined
   const frames: Uint8Array[] = []
   for await (const piece of pieces) {
     waiting = waiting.length === 0 ? Buffer.from(piece) : Buffer.concat([waiting, piece])
-    if (!headRead && waiting.length >= HEAD_BYTES) {
-      checkHead(head, waiting)
-      waiting = waiting.subarray(HEAD_BYTES)
-      headRead = true
+    if (!headRead) {
+      headRead = readHead(head, waiting)
+      if (!headRead) continue
+      waiting = waiting.subarray(headRead.bytes)
     }
-    if (!headRead) continue
     while (waiting.length >= 4) {
       const length = waiting.readUInt32BE(0)
       if (length > FRAME_BYTES_MAX) throw new CodedError('bad_bytes', 'read snapshot: a frame is too long')
@@ -87,18 +98,24 @@ async function readFrames(
   }
   if (!headRead || waiting.length > 0 || frames.length === 0)
     throw new CodedError('bad_bytes', 'read snapshot: it is cut off')
-  return frames
+  return { frames, mac: headRead.mac }
 }
 
-function checkHead(head: SnapshotHead, bytes: Buffer): void {
+/** `undefined` while not all of it is there. */
+function readHead(head: SnapshotHead, bytes: Buffer): { bytes: number; mac: string | undefined } | undefined {
+  if (bytes.length < UNCHAINED_HEAD_BYTES) return undefined
   if (!bytes.subarray(0, MAGIC.length).equals(MAGIC))
     throw new CodedError('bad_bytes', 'read snapshot: this is no snapshot')
-  if (bytes[MAGIC.length] !== VERSION)
-    throw new CodedError('bad_bytes', `read snapshot: version ${bytes[MAGIC.length]} is not known`)
+  const version = bytes[MAGIC.length]
+  if (version !== VERSION && version !== VERSION_UNCHAINED)
+    throw new CodedError('bad_bytes', `read snapshot: version ${version} is not known`)
   const epoch = bytes.readBigUInt64BE(MAGIC.length + 1)
   const seq = bytes.readBigUInt64BE(MAGIC.length + 9)
   if (epoch !== BigInt(head.epoch) || seq !== BigInt(head.seq))
     throw new CodedError('bad_bytes', 'read snapshot: it is another one')
+  if (version === VERSION_UNCHAINED) return { bytes: UNCHAINED_HEAD_BYTES, mac: undefined }
+  if (bytes.length < HEAD_BYTES) return undefined
+  return { bytes: HEAD_BYTES, mac: bytes.toString('hex', UNCHAINED_HEAD_BYTES, HEAD_BYTES) }
 }
 
 function toChunk(value: unknown): Chunk | undefined {

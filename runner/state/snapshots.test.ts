@@ -28,7 +28,7 @@ const ids = (records: readonly SnapshotRecord[]) => records.map(({ id }) => id)
 const fresh = async (world: World) => {
   const workingCopies = fileWorkingCopies(`${world.folder}/none`, silent)
   const { stores } = world
-  const rebuilt = await rehydrate({ stores, log: silent, workingCopies }, KEY, await world.ring())
+  const rebuilt = await rehydrate({ stores, log: silent, workingCopies }, KEY, await world.ring(), [])
   await workingCopies.settle()
   return rebuilt
 }

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '#shared/clock.ts'
-import { hasCode } from '#shared/errors.ts'
+import { hasCode, toError } from '#shared/errors.ts'
 import { splitKey, type SessionKey } from '#shared/ids.ts'
+import type { Log } from '#shared/log.ts'
 import type { Random } from '#shared/random.ts'
+import type { BlobStore } from '#shared/store/blob-store.ts'
 import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import type { KeyRing } from './data-keys.ts'
@@ -33,7 +35,8 @@ export async function writeSnapshot(
   capture: Capture,
   note: { reason: string; label?: string; clean: boolean },
 ): Promise<SnapshotRecord> {
-  const stored = await storeSnapshot(deps, at, capture, note)
+  const id = snapshotId(at.epoch, capture.seq, deps.random)
+  const stored = await storeSnapshot(deps, at, capture, { id, ...note })
   await recordSnapshot(deps, at.key, stored)
   return stored.record
 }
@@ -43,6 +46,34 @@ export interface StoredSnapshot {
   record: SnapshotRecord
   parts: readonly Uint8Array[]
 }
+
+/**
+ * The id of a snapshot. The object of a jump is stored before its entry, so a crash may leave one that lies above the head
+ * and is no sign of anything lost; it can be told by its id.
+ */
+export const snapshotId = (epoch: number, seq: number, random: Random, kind: 'plain' | 'jump' = 'plain') =>
+  `${epoch}-${seq}-${kind === 'jump' ? 'jump-' : ''}${random.id()}`
+
+/** What the id of a snapshot says. */
+export function readSnapshotId(id: string): { seq: number; isJump: boolean } | undefined {
+  const parts = /^\d+-(\d+)-(jump-)?[a-z2-7]+$/.exec(id)
+  return parts ? { seq: Number(parts[1]), isJump: parts[2] !== undefined } : undefined
+}
+
+/** The ids of the objects that the blob store has of a session. What can't be asked now says nothing; nothing needs it. */
+export async function objectIds(blobs: BlobStore, key: SessionKey, log: Log): Promise<readonly string[]> {
+  const prefix = snapshotObject(key, '')
+  try {
+    return (await blobs.list(prefix)).map((name) => name.slice(prefix.length))
+  } catch (error) {
+    log.debug({ error: toError(error), sessionId: key }, 'the objects of a session could not be listed')
+    return []
+  }
+}
+
+/** The lowest seq at which a snapshot of the chain stands: above it every entry is one of the chain. Pure. */
+export const chainedAbove = (snapshots: readonly Pick<SnapshotRecord, 'seq' | 'mac'>[]): number =>
+  Math.min(...snapshots.flatMap(({ seq, mac }) => (mac === undefined ? [] : [seq])))
 
 export const snapshotObject = (key: SessionKey, id: string): string => {
   const { tenant, session } = splitKey(key)
@@ -54,16 +85,16 @@ export async function storeSnapshot(
   deps: Deps,
   at: { key: SessionKey; epoch: number; ring: KeyRing },
   capture: Capture,
-  note: { reason: string; label?: string; clean: boolean },
+  note: { id: string; reason: string; label?: string; clean: boolean },
 ): Promise<StoredSnapshot> {
-  const { stores, clock, random } = deps
+  const { stores, clock } = deps
   const { key, epoch, ring } = at
-  const id = `${epoch}-${capture.seq}-${random.id()}`
-  const parts = [...snapshotParts({ key, epoch, seq: capture.seq }, capture.chunks, ring.current)]
+  const { seq, mac, chunks } = capture
+  const parts = [...snapshotParts({ key, epoch, seq, mac }, chunks, ring.current)]
   const record: SnapshotRecord = {
-    id,
-    object: snapshotObject(key, id),
-    seq: capture.seq,
+    object: snapshotObject(key, note.id),
+    seq,
+    mac,
     epoch,
     bytes: parts.reduce((sum, part) => sum + part.length, 0),
     sha256: parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest('hex'),
@@ -91,13 +122,16 @@ export async function recordSnapshot(
   }
 }
 
-/** Truncates and retires. A repeat is harmless. */
+/**
+ * Truncates and retires. The entry that the newest snapshot stands at stays, so that a journal is never shorter than its
+ * snapshots where nothing was lost. A repeat is harmless.
+ */
 async function forget(deps: Deps, key: SessionKey): Promise<void> {
   const { stores, clock } = deps
   const snapshots = await stores.snapshots.list(key)
   const usable = snapshots.filter((snapshot) => snapshot.quarantined === undefined)
-  const before = usable[1]
-  if (before) await stores.journal.truncate(key, before.seq)
+  const [newest, before] = usable
+  if (newest && before) await stores.journal.truncate(key, Math.min(before.seq, newest.seq - 1))
   for (const snapshot of retired(snapshots, clock.nowMs())) {
     await stores.blobs.remove(snapshot.object)
     await stores.snapshots.remove(key, snapshot.id)

@@ -135,7 +135,7 @@ export async function openWorld() {
     session,
     /** A new start: the state as this epoch finds it. Without a working copy unless `deps` are given. */
     open: async (epoch: number, given: StateDeps = deps({ copiesDir: join(folder, `none-${epoch}`) })) =>
-      SessionState.open(given, await session(), KEY, epoch),
+      SessionState.open(given, await session(), KEY, { epoch }),
     ring: async () => dataKeys({ stores, clock, random }).ring(KEY, await session()),
     async [Symbol.asyncDispose]() {
       for (const one of copies) await one.settle()

@@ -74,6 +74,8 @@ export const RECORD_MIGRATIONS: readonly string[] = [
   -- What the watches of all processes read; only the newest rows are kept.
   CREATE TABLE changes (rev INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, key TEXT NOT NULL);
   `,
+  // The head of the journal at the last release, as JSON.
+  'ALTER TABLE owners ADD COLUMN witness TEXT',
 ]
 
 export const JOURNAL_MIGRATIONS: readonly string[] = [

@@ -1,6 +1,6 @@
 import { CodedError } from '../errors.ts'
 import type { RunnerId, SessionKey } from '../ids.ts'
-import type { Owner } from '../session.ts'
+import type { Owner, Witness } from '../session.ts'
 import type { OwnerStore } from '../store/owner-store.ts'
 import type { Changes } from './changes.ts'
 import type { SqliteFile } from './sqlite-file.ts'
@@ -14,6 +14,7 @@ interface Row {
   epoch: number
   since: number
   nonce: string
+  witness: string | null
 }
 
 const toOwner = (row: Row): Owner => ({
@@ -21,6 +22,7 @@ const toOwner = (row: Row): Owner => ({
   epoch: row.epoch,
   since: row.since,
   nonce: row.nonce,
+  ...(row.witness !== null && { witness: JSON.parse(row.witness) as Witness }),
 })
 
 /** Who may open which socket, in the table `owners`. */
@@ -29,12 +31,13 @@ export function sqliteOwnerStore(file: SqliteFile, changes: Changes): OwnerStore
 
   const put = (key: SessionKey, owner: Owner): void => {
     file.run(
-      'INSERT OR REPLACE INTO owners (key, runner_id, epoch, since, nonce) VALUES (?, ?, ?, ?, ?)',
+      'INSERT OR REPLACE INTO owners (key, runner_id, epoch, since, nonce, witness) VALUES (?, ?, ?, ?, ?, ?)',
       key,
       owner.runnerId ?? null,
       owner.epoch,
       owner.since,
       owner.nonce,
+      owner.witness ? JSON.stringify(owner.witness) : null,
     )
     changes.note('owner', key)
   }
@@ -60,7 +63,14 @@ export function sqliteOwnerStore(file: SqliteFile, changes: Changes): OwnerStore
     claim: ({ key, runnerId, expectEpoch, nonce, nowMs }) =>
       file.write('claim a session', () => {
         const stored = find(key)
-        const claimed: Owner = { runnerId, epoch: expectEpoch + 1, since: nowMs, nonce }
+        const { witness } = stored ? toOwner(stored) : {}
+        const claimed: Owner = {
+          runnerId,
+          epoch: expectEpoch + 1,
+          since: nowMs,
+          nonce,
+          ...(witness && { witness }),
+        }
         const isOurs =
           stored?.nonce === nonce && stored.runner_id === runnerId && stored.epoch === claimed.epoch
         if (isOurs) return toOwner(stored)
@@ -71,7 +81,7 @@ export function sqliteOwnerStore(file: SqliteFile, changes: Changes): OwnerStore
         return claimed
       }),
 
-    release: ({ key, runnerId, epoch, nonce, nowMs }) =>
+    release: ({ key, runnerId, epoch, nonce, nowMs, witness }) =>
       file.write('release a session', () => {
         const stored = find(key)
         // Nothing is left to release when the session was deleted, or when this is the repeat of a lost answer.
@@ -79,7 +89,8 @@ export function sqliteOwnerStore(file: SqliteFile, changes: Changes): OwnerStore
         if (stored.epoch !== epoch || stored.runner_id !== runnerId) {
           throw new CodedError('fenced', `${key} is owned under epoch ${stored.epoch}`)
         }
-        put(key, { epoch, since: nowMs, nonce })
+        const noted = witness ?? toOwner(stored).witness
+        put(key, { epoch, since: nowMs, nonce, ...(noted && { witness: noted }) })
       }),
 
     remove: (key) =>

@@ -2,7 +2,7 @@ import { FieldPath, FieldValue, type DocumentSnapshot } from '@google-cloud/fire
 import { LRUCache } from 'lru-cache'
 import { CodedError } from '../errors.ts'
 import type { SessionKey } from '../ids.ts'
-import type { Owner } from '../session.ts'
+import type { Owner, Witness } from '../session.ts'
 import type { OwnerStore } from '../store/owner-store.ts'
 import { change, type Seen } from './change.ts'
 import { dataOf, type Database } from './database.ts'
@@ -31,11 +31,12 @@ export function firestoreOwnerStore(db: Database, signals: Signals): OwnerStore 
     else known.delete(key)
     return data
   }
-  const plain = ({ runnerId, epoch, since, nonce }: OwnerDocument): Owner => ({
+  const plain = ({ runnerId, epoch, since, nonce, witness }: OwnerDocument): Owner => ({
     ...(runnerId !== undefined && { runnerId }),
     epoch,
     since,
     nonce,
+    ...(witness && { witness }),
   })
 
   return {
@@ -57,7 +58,8 @@ export function firestoreOwnerStore(db: Database, signals: Signals): OwnerStore 
 
     async claim({ key, runnerId, expectEpoch, nonce, nowMs }) {
       const ours: Owner = { runnerId, epoch: expectEpoch + 1, since: nowMs, nonce }
-      const signal = (writes: Writes) => signals.raise(writes, 'owner', key, ours)
+      const signal = (writes: Writes, witness?: Witness) =>
+        signals.raise(writes, 'owner', key, { ...ours, ...(witness && { witness }) })
       if (expectEpoch === 0) {
         const outcome = await db.commit('claim a session', (writes) => {
           writes.create(refOf(key), { key, ...ours })
@@ -74,7 +76,8 @@ export function firestoreOwnerStore(db: Database, signals: Signals): OwnerStore 
         if (!stored || stored.epoch !== expectEpoch) {
           throw new CodedError('owner_changed', `${key} has epoch ${stored?.epoch ?? 0}, not ${expectEpoch}`)
         }
-        return { fields: { ...ours }, also: signal }
+        const { witness } = stored
+        return { fields: { ...ours }, also: (writes: Writes) => signal(writes, witness) }
       }
       const seen = await change(db, 'claim a session', refOf(key), decide, known.get(key))
       if (!seen) throw new CodedError('owner_changed', `${key} has no owner record`)
@@ -82,7 +85,7 @@ export function firestoreOwnerStore(db: Database, signals: Signals): OwnerStore 
       return plain(seen.data)
     },
 
-    async release({ key, runnerId, epoch, nonce, nowMs }) {
+    async release({ key, runnerId, epoch, nonce, nowMs, witness }) {
       const decide = (stored: OwnerDocument | undefined) => {
         // Nothing is left to release when the session was deleted.
         if (!stored) return undefined
@@ -90,9 +93,11 @@ export function firestoreOwnerStore(db: Database, signals: Signals): OwnerStore 
           throw new CodedError('fenced', `${key} is owned by ${stored.runnerId ?? 'nobody'} of another epoch`)
         }
         if (stored.runnerId === undefined) return undefined
+        const noted = witness ?? stored.witness
+        const left = { since: nowMs, nonce, ...(noted && { witness: noted }) }
         return {
-          fields: { runnerId: FieldValue.delete(), since: nowMs, nonce },
-          also: (writes: Writes) => signals.raise(writes, 'owner', key, { epoch, since: nowMs, nonce }),
+          fields: { runnerId: FieldValue.delete(), ...left },
+          also: (writes: Writes) => signals.raise(writes, 'owner', key, { epoch, ...left }),
         }
       }
       await change(db, 'release a session', refOf(key), decide, known.get(key))

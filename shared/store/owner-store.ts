@@ -1,5 +1,5 @@
 import type { RunnerId, SessionKey } from '../ids.ts'
-import type { Owner } from '../session.ts'
+import type { Owner, Witness } from '../session.ts'
 import type { Watch } from './watch.ts'
 
 /**
@@ -14,7 +14,7 @@ export interface OwnerStore {
   scan(): AsyncIterable<readonly [SessionKey, Owner]>
 
   /**
-   * Makes `runnerId` the owner with `expectEpoch + 1`, only while the stored epoch is `expectEpoch` (0: no record yet).
+   * Makes `runnerId` the owner with `expectEpoch + 1` and keeps the witness, only while the stored epoch is `expectEpoch` (0: no record yet).
    * Durable when it resolves. When an answer is lost the adapter reads back and compares the nonce, so that one's own
    * claim is never taken for another's; repeating with the same nonce is harmless.
    * @throws CodedError `owner_changed`
@@ -28,7 +28,8 @@ export interface OwnerStore {
   }): Promise<Owner>
 
   /**
-   * Clears the runner and keeps the epoch. A repeat is harmless.
+   * Clears the runner, keeps the epoch, and notes the witness in the same write; without one the stored one stays. Durable
+   * when it resolves. A repeat is harmless and changes nothing.
    * @throws CodedError `fenced` when the epoch or the runner is another
    */
   release(ask: {
@@ -37,6 +38,7 @@ export interface OwnerStore {
     epoch: number
     nonce: string
     nowMs: number
+    witness?: Witness | undefined
   }): Promise<void>
 
   /** Forgets the record of a session that was deleted. Harmless when there is none. */

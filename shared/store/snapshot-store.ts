@@ -2,11 +2,13 @@ import type { SessionKey } from '../ids.ts'
 
 /** The record of one immutable, encrypted object that holds a session's whole state at one seq. */
 export interface SnapshotRecord {
-  /** `{epoch}-{seq}-{nonce}`, unique in the session; sorts by nothing, use `seq` and `at`. */
+  /** `{epoch}-{seq}-{nonce}`, or `{epoch}-{seq}-jump-{nonce}`; unique in the session. Sorts by nothing, use `seq` and `at`. */
   id: string
   /** The blob's name. */
   object: string
   seq: number
+  /** Of the entry at this seq (`macOf`): a witness of the journal. Absent where the object is of version 1. */
+  mac?: string
   epoch: number
   bytes: number
   /** Of the object, hex. */

@@ -66,7 +66,7 @@ export async function prepareStores(
       { stores, dataKeys: keys, workingCopies, clock, random, log, soon },
       session,
       key,
-      owner.epoch,
+      owner,
     )
     const { creds, keys: values } = revive(one)
     const changes: Change[] = [[CREDS_KEY, encodeValue(creds)]]

@@ -115,7 +115,10 @@ async function openState(
     log,
     soon,
   }
-  return { state: await SessionState.open(deps, session, key, 1), settle: () => workingCopies.settle() }
+  return {
+    state: await SessionState.open(deps, session, key, { epoch: 1 }),
+    settle: () => workingCopies.settle(),
+  }
 }
 
 async function measureFiles(contacts: readonly Records[]): Promise<Measured & { files: number }> {
@@ -226,7 +229,7 @@ export async function benchRehydrate(mebibytes: number): Promise<readonly Figure
         log,
         soon: (task: () => void): void => void setImmediate(task),
       }
-      await SessionState.open(deps, session, state.key, 2)
+      await SessionState.open(deps, session, state.key, { epoch: 2 })
       const rehydrateMs = performance.now() - startMs
       await deps.workingCopies.settle()
       await settle()

@@ -38,7 +38,7 @@ export async function secretsOf(dataDir: string, key: SessionKey): Promise<Secre
     const log = pino({ level: 'silent' })
     const ring = await dataKeys({ stores, clock: systemClock, random: systemRandom }).ring(key, session)
     const workingCopies = fileWorkingCopies(scratch, log)
-    const { records } = await rehydrate({ stores, workingCopies, log }, key, ring)
+    const { records } = await rehydrate({ stores, workingCopies, log }, key, ring, [])
     await workingCopies.settle()
     const secrets: Secret[] = [{ name: 'data key', bytes: Buffer.from(ring.current.bytes) }]
     let preKeys = 0

@@ -1,7 +1,7 @@
 import type { AuthenticationCreds } from '@whiskeysockets/baileys'
 import { expect, test } from 'vitest'
 import { dataKeys } from '#runner/state/data-keys.ts'
-import { openEntry } from '#runner/state/journal.ts'
+import { openEntry } from '#runner/state/sealed-entry.ts'
 import { CREDS_KEY, decodeValue, encodeValue } from '#runner/state/record.ts'
 import { RecordMap } from '#runner/state/record-map.ts'
 import { systemClock } from '#shared/clock.ts'

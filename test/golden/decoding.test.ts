@@ -8,7 +8,7 @@ import { open } from '#shared/envelope.ts'
 import { CodedError, type ErrorCode } from '#shared/errors.ts'
 import { openBundle } from '#runner/state/bundle.ts'
 import { decodeEntry, encodeEntry } from '#runner/state/entry.ts'
-import { openEntry } from '#runner/state/journal.ts'
+import { openEntry } from '#runner/state/sealed-entry.ts'
 import { entryAad } from '#runner/state/aad.ts'
 import { decodeValue } from '#runner/state/record.ts'
 import { openChunk, RecordMap } from '#runner/state/record-map.ts'
@@ -19,7 +19,7 @@ import { golden } from './golden.ts'
 const { place, dataKey, state, passphrase } = golden
 const find = (id: string) => (id === dataKey.id ? dataKey : undefined)
 const ring = { current: dataKey, find, ids: [dataKey.id] }
-const records = new RecordMap(await readSnapshot(place, [golden.read('snapshot-v1.bin')], find))
+const records = new RecordMap((await readSnapshot(place, [golden.read('snapshot-v2.bin')], find)).chunks)
 const [chunk] = records.repack()
 if (!chunk) throw new Error('the golden state has records')
 
@@ -39,8 +39,16 @@ const DECODERS: readonly {
     decode: (sealed) => open(find, sealed, entryAad(place.key, place.epoch, place.seq)),
   },
   {
-    name: 'a sealed entry',
+    name: 'an entry of the time before the chain',
     good: golden.read('entry-v2.bin'),
+    guarded: true,
+    code: 'bad_bytes',
+    decode: (sealed) =>
+      openEntry(place.key, { seq: place.seq, epoch: place.epoch, nonce: 'n', sealed }, ring, records),
+  },
+  {
+    name: 'a sealed entry',
+    good: golden.read('entry-v3.bin'),
     guarded: true,
     code: 'bad_bytes',
     decode: (sealed) =>
@@ -54,8 +62,15 @@ const DECODERS: readonly {
     decode: (bytes) => decodeEntry(bytes, (key) => records.get(key)),
   },
   {
-    name: 'a snapshot',
+    name: 'a snapshot of the time before the chain',
     good: golden.read('snapshot-v1.bin'),
+    guarded: true,
+    code: 'bad_bytes',
+    decode: (bytes) => readSnapshot(place, [bytes], find),
+  },
+  {
+    name: 'a snapshot',
+    good: golden.read('snapshot-v2.bin'),
     guarded: true,
     code: 'bad_bytes',
     decode: (bytes) => readSnapshot(place, [bytes], find),

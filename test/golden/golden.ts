@@ -1,12 +1,12 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { seal, type OpenKey } from '#shared/envelope.ts'
+import type { OpenKey } from '#shared/envelope.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import { exportBundle } from '#runner/state/bundle.ts'
-import { encodeEntry, type EntryBody } from '#runner/state/entry.ts'
-import { entryAad } from '#runner/state/aad.ts'
+import type { EntryBody } from '#runner/state/entry.ts'
 import { encodeValue } from '#runner/state/record.ts'
 import { RecordMap } from '#runner/state/record-map.ts'
+import { sealEntry } from '#runner/state/sealed-entry.ts'
 import { snapshotParts } from '#runner/state/snapshot-file.ts'
 
 /**
@@ -19,6 +19,9 @@ const DIR = import.meta.dirname
 const PLACE = { key: 'acme~golden' as SessionKey, epoch: 3, seq: 14 }
 const DATA_KEY: OpenKey = { id: 'golden01', bytes: Buffer.alloc(32, 'a fixed data key') }
 const PASSPHRASE = 'correct horse battery staple'
+/** Of the entry before that of the golden files, and of the entry at their seq. */
+const FOLLOWS = '00112233445566778899aabbccddeeff'
+const MAC = 'ffeeddccbbaa99887766554433221100'
 const META = { session: 'golden', exportedAt: 1_790_000_000_000 }
 
 const chains = (count: number): object => ({
@@ -49,6 +52,8 @@ const JUMP: EntryBody = { kind: 'jump', changes: [], snapshot: '3-14-abcdefghijk
 /** The files as they were made, with what they must load to. */
 export const golden = {
   place: PLACE,
+  follows: FOLLOWS,
+  mac: MAC,
   dataKey: DATA_KEY,
   passphrase: PASSPHRASE,
   meta: META,
@@ -65,13 +70,15 @@ async function make(): Promise<void> {
     if (existsSync(join(DIR, name))) return
     writeFileSync(join(DIR, name), typeof parts === 'string' ? parts : Buffer.concat(parts), { flag: 'wx' })
   }
-  const sealed = (body: EntryBody): readonly Uint8Array[] => {
-    const entry = encodeEntry(body, (key) => records.get(key))
-    return [seal(DATA_KEY, entry, entryAad(PLACE.key, PLACE.epoch, PLACE.seq))]
-  }
-  put('entry-v2.bin', sealed(CHANGE))
-  put('jump-v2.bin', sealed(JUMP))
-  put('snapshot-v1.bin', [...snapshotParts(PLACE, records.repack(), DATA_KEY)])
+  const ring = { current: DATA_KEY, find: () => DATA_KEY, ids: [DATA_KEY.id] }
+  const sealed = (body: EntryBody, follows: string | undefined): readonly Uint8Array[] => [
+    sealEntry({ ...PLACE, follows }, ring, body, (key) => records.get(key)),
+  ]
+  // entry-v2.bin, jump-v2.bin and snapshot-v1.bin are of 2026-11, and nothing writes their like any more.
+  put('first-v3.bin', sealed(CHANGE, undefined))
+  put('entry-v3.bin', sealed(CHANGE, FOLLOWS))
+  put('jump-v3.bin', sealed(JUMP, FOLLOWS))
+  put('snapshot-v2.bin', [...snapshotParts({ ...PLACE, mac: MAC }, records.repack(), DATA_KEY)])
   const cost = { logN: 4, r: 8, p: 1 }
   put('bundle-v1.bin', await exportBundle({ records, meta: META, passphrase: PASSPHRASE, cost }))
   const dataKey = { id: DATA_KEY.id, hex: Buffer.from(DATA_KEY.bytes).toString('hex') }

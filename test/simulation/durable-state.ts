@@ -1,6 +1,6 @@
 import type { SessionKey } from '#shared/ids.ts'
 import type { KeyRing } from '#runner/state/data-keys.ts'
-import { openEntry } from '#runner/state/journal.ts'
+import { openEntry } from '#runner/state/sealed-entry.ts'
 import { dataKeyAad } from '#runner/state/aad.ts'
 import { decodeValue, splitRecordKey } from '#runner/state/record.ts'
 import { RecordMap } from '#runner/state/record-map.ts'

@@ -43,7 +43,7 @@ export async function pairedSession(world: World, number: number): Promise<Sessi
   const jid = jidOf(number)
   const creds = { me: { id: jid }, account: { accountSignature: Uint8Array.of(1) }, nextPreKeyId: 1 }
   const writing = (async () => {
-    const state = await SessionState.open(deps, session, key, owner.epoch)
+    const state = await SessionState.open(deps, session, key, owner)
     await state.journal.set([[CREDS_KEY, encodeValue(creds)]])
   })()
   await time.runUntil(time.nowMs + 10)

@@ -65,7 +65,9 @@ export async function rebuilt(world: World, key: SessionKey): Promise<void> {
   const { random } = dice.for('later')
   const ring = await dataKeys({ stores: control, clock: process.clock, random }).ring(key, session)
   const workingCopies = workingCopiesOn(new Disk(), process)
-  const found = await rehydrate({ stores: control, workingCopies, log: trace.log('later') }, key, ring)
+  const seen = [db.owners.get(key)?.witness, session.status?.witness].filter((one) => one !== undefined)
+  const deps = { stores: control, workingCopies, log: trace.log('later') }
+  const found = await rehydrate(deps, key, ring, seen)
   const durable = witness.durable(key)
   if (!found.complete)
     witness.violate(`anytime_ no entry lost: ${key} is incomplete: ${found.troubles.join('; ')}`)

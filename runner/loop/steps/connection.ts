@@ -16,7 +16,7 @@ export async function rehydrate(context: RunnerContext, key: SessionKey, session
   if (!owner) throw new Error('only an owner rehydrates')
   const startMs = clock.monotonicMs()
   try {
-    const state = await live.rehydrate(session, owner.epoch, context.preparations.take(key))
+    const state = await live.rehydrate(session, owner, context.preparations.take(key))
     // It was dropped while it was rebuilt: nobody would look after it.
     if (context.live.get(key) !== live) return live.drop('dropped meanwhile')
     const { rebuilt } = state
@@ -39,7 +39,8 @@ export async function rehydrate(context: RunnerContext, key: SessionKey, session
       'session rehydrated',
     )
     // Once paired, a session without anything left must not turn into a new identity in silence.
-    const lost = !rebuilt.complete ? 'credentials_damaged' : 'credentials_missing'
+    const hasNothing = rebuilt.from === 'nothing' && rebuilt.snapshots.length === 0
+    const lost = hasNothing ? 'credentials_missing' : 'credentials_damaged'
     const nothingLeft = !rebuilt.complete || rebuilt.from === 'nothing'
     if (!live.paired && session.status?.authenticatedAt !== undefined && nothingLeft) {
       live.block = liveBlock(context, 'failed', lost, undefined)

@@ -107,6 +107,7 @@ export async function release(context: RunnerContext, key: SessionKey): Promise<
     live.paired &&
     !live.block
   await live?.settle()
+  const witness = live?.state?.journal.head
   if (!handedOver) reportStatus(context, key)
   await context.reporter.told(key)
   live?.unload()
@@ -116,8 +117,8 @@ export async function release(context: RunnerContext, key: SessionKey): Promise<
   const { epoch } = owner
   const nonce = random.id()
   const give = async (): Promise<void> => {
-    await stores.owners.release({ key, runnerId: lease.id, epoch, nonce, nowMs: clock.nowMs() })
-    view.noteOwner(key, { epoch, since: clock.nowMs(), nonce })
+    await stores.owners.release({ key, runnerId: lease.id, epoch, nonce, nowMs: clock.nowMs(), witness })
+    view.noteOwner(key, { epoch, since: clock.nowMs(), nonce, ...(witness && { witness }) })
   }
   // Not ours from here on: of a release whose answer is lost nobody knows whether, or when, it is done.
   context.claims.giveBack(key, epoch)

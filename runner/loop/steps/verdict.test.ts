@@ -42,7 +42,7 @@ async function begin(world: Awaited<ReturnType<typeof openWorld>>) {
     } satisfies LiveSessionDeps,
     KEY,
   )
-  await live.rehydrate(await world.session(), 1)
+  await live.rehydrate(await world.session(), { epoch: 1 })
   live.paired = true
   const told: unknown[] = []
   const context = {

@@ -20,20 +20,27 @@ export function memoryOwnerStore(client: MemoryClient): OwnerStore {
         return stored
       if ((stored?.epoch ?? 0) !== expectEpoch)
         throw new CodedError('owner_changed', `${key} has epoch ${stored?.epoch ?? 0}, not ${expectEpoch}`)
-      const owner: Owner = { runnerId, epoch: expectEpoch + 1, since: nowMs, nonce }
+      const owner: Owner = {
+        runnerId,
+        epoch: expectEpoch + 1,
+        since: nowMs,
+        nonce,
+        ...(stored?.witness && { witness: stored.witness }),
+      }
       owners.set(key, owner)
       client.db.note('owner', key)
       return owner
     },
 
-    async release({ key, runnerId, epoch, nonce, nowMs }) {
+    async release({ key, runnerId, epoch, nonce, nowMs, witness }) {
       const { owners } = client.open()
       const stored = owners.get(key)
       if (!stored) return
       if (stored.epoch !== epoch || (stored.runnerId !== undefined && stored.runnerId !== runnerId))
         throw new CodedError('fenced', `${key} is owned by another`)
       if (stored.runnerId === undefined) return
-      owners.set(key, { epoch, since: nowMs, nonce })
+      const noted = witness ?? stored.witness
+      owners.set(key, { epoch, since: nowMs, nonce, ...(noted && { witness: noted }) })
       client.db.note('owner', key)
     },
 
