@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { ENVELOPE_BYTES, open, seal, sealedWith, type OpenKey } from './envelope.ts'
+import { ENVELOPE_BYTES, macOf, open, seal, sealedWith, type OpenKey } from './envelope.ts'
 
 const KEY: OpenKey = { id: 'key-one1', bytes: new Uint8Array(32).fill(1) }
 const TWIN: OpenKey = { id: 'key-two2', bytes: KEY.bytes }
@@ -68,6 +68,16 @@ describe('an envelope', () => {
     const sealed = Buffer.from(seal(KEY, Buffer.from('x'), AAD))
     sealed.write(TWIN.id, 1, 'latin1')
     expect(() => open(find, sealed, AAD)).toThrow(bad)
+  })
+
+  test('has a MAC, which tells it from every other envelope, also of the same text in the same place', () => {
+    const sealed = Array.from({ length: 50 }, () => seal(KEY, Buffer.from('x'), AAD))
+    const macs = new Set(sealed.map(macOf))
+    expect(macs.size).toBe(50)
+    for (const mac of macs) expect(mac).toMatch(/^[0-9a-f]{32}$/)
+    const [first = new Uint8Array()] = sealed
+    const padded = new Uint8Array(Buffer.concat([Buffer.alloc(5), first, Buffer.alloc(5)]))
+    expect(macOf(padded.subarray(5, 5 + first.length))).toBe(macOf(first))
   })
 
   test('an unknown key is named, and nothing is opened', () => {

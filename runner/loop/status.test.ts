@@ -146,6 +146,14 @@ describe('the status', () => {
     expect(tell({ state }, { before }).snapshot).toEqual({ seq: 8, at: snapshot(8).at, bytes: 1_000 })
   })
 
+  test('carries the head of the journal as this owner wrote it, or what was stored before', () => {
+    const witness = { seq: 8, mac: 'ab' }
+    const before = { witness: { seq: 3, mac: 'cd' } }
+    expect(tell({ state: { witness } as SessionState }, { before }).witness).toEqual(witness)
+    expect(tell({ state: undefined }, { before }).witness).toEqual(before.witness)
+    expect(tell({ state: undefined })).not.toHaveProperty('witness')
+  })
+
   test('B7 adds up the time it was connected and the time it was wanted', () => {
     const uptime = { connectedMs: 10, wantedMs: 20, connects: 1, disconnects: 0 }
     const before = { phase: 'connected', at: NOW - 100, uptime } as const
@@ -170,7 +178,9 @@ describe('the status', () => {
 describe('two statuses say the same', () => {
   const status = stored({ lastActivityAt: 600_000, lastDisconnect: { code: 1, why: 'x', at: 2 } })
 
-  test('but for when they were written, uptime, and activity within a minute', () => {
+  test('but for when they were written, the witness, uptime, and activity within a minute', () => {
+    const witness = { seq: 8, mac: 'ab' }
+    expect(saysTheSame(status, { ...status, witness })).toBe(true)
     const uptime = { connectedMs: 1, wantedMs: 1, connects: 0, disconnects: 0 }
     expect(saysTheSame(status, { ...status, at: 9, uptime, lastActivityAt: 659_999 })).toBe(true)
     expect(saysTheSame(status, { ...status, lastActivityAt: 660_000 })).toBe(false)

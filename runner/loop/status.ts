@@ -43,7 +43,7 @@ export function statusOf(live: LiveSession, session: Session, facts: StatusFacts
   // Whose phone it was is told also where the credentials themselves are lost.
   const named = known || phase === 'failed'
   const snapshot = live.state?.lastSnapshot
-  const witness = live.state?.journal.head ?? before.witness
+  const witness = live.state?.witness ?? before.witness
   const lastActivityAt = live.lastActivityAt ?? before.lastActivityAt
   const lastDisconnect = live.lastDisconnect ?? before.lastDisconnect
   const ended = live.endedWindowId ?? before.endedWindowId

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { CodedError } from '#shared/errors.ts'
+import { Appender } from './appender.ts'
 import { begin, code, isSettled, replayed, set } from './journal.fixture.ts'
 import { bytes, turn } from './testing.ts'
 
@@ -54,6 +55,20 @@ describe('appending', () => {
     const bench = begin()
     bench.stored.set(1, { seq: 1, epoch: 2, nonce: 'theirs', sealed: bytes('x') })
     await expect(bench.journal.append('barrier')).rejects.toEqual(code('seq_taken'))
+  })
+
+  test('one entry is under way at a time: a second one could not say what it follows', async () => {
+    const bench = begin()
+    const appender = new Appender(bench.deps, { broken: () => undefined, giveUp: () => undefined })
+    const entryAt = (seq: number) =>
+      appender.seal(seq, { kind: 'barrier', changes: [] }, () => undefined, undefined)
+    const release = bench.holdNext()
+    const first = appender.append(entryAt(1))
+    await expect(appender.append(entryAt(2))).rejects.toThrow(/one append/)
+    release()
+    await first
+    await appender.append(entryAt(2))
+    expect([...bench.stored.keys()]).toEqual([1, 2])
   })
 
   test('abandoned: all that waits is refused at once, even where the store never answers', async () => {

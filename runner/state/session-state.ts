@@ -3,7 +3,7 @@ import { CodedError, hasCode, toError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { Random } from '#shared/random.ts'
-import type { Owner, Session } from '#shared/session.ts'
+import type { Owner, Session, Witness } from '#shared/session.ts'
 import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import type { DataKeys, KeyRing } from './data-keys.ts'
@@ -164,6 +164,11 @@ export class SessionState {
 
   get lastSnapshot(): SnapshotRecord | undefined {
     return this.#lastSnapshot
+  }
+
+  /** The head of the journal as far as this owner wrote it: it is durable, and so is everything before it. */
+  get witness(): Witness | undefined {
+    return this.journal.head
   }
 
   /** Why a snapshot is due, if one is. */

@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import type { Owner } from '#shared/session.ts'
 import { eventually } from './eventually.ts'
 import { contract, gather, race, type ContractOptions, type Make } from './promises.ts'
 import { AT, keyOf, runner } from './samples.ts'
@@ -73,6 +74,34 @@ export function ownerStoreContract(make: Make, options: ContractOptions = {}): v
       expect(await stores.owners.claim(ask('b', 1))).toMatchObject({ runnerId: 'b', epoch: 2 })
     })
 
+    promise('notes a witness at a release, and keeps it through claims', async ({ stores, reopen }) => {
+      const witness = { seq: 41, mac: '00112233445566778899aabbccddeeff' }
+      const claimed = await stores.owners.claim(ask('a', 0))
+      expect(claimed.witness).toBeUndefined()
+      await stores.owners.release({ ...letGo('a', 1), witness })
+      const other = await reopen()
+      expect((await other.owners.get(KEY))?.witness).toEqual(witness)
+      expect((await gather(other.owners.scan())).map(([, owner]) => owner.witness)).toEqual([witness])
+      expect(await other.owners.claim(ask('b', 1))).toMatchObject({ runnerId: 'b', epoch: 2, witness })
+      expect((await other.owners.claim(ask('b', 1))).witness).toEqual(witness)
+      // A takeover keeps it, and so does a release by an owner who never came to know the head.
+      expect((await stores.owners.claim(ask('c', 2))).witness).toEqual(witness)
+      await stores.owners.release(letGo('c', 3))
+      expect((await stores.owners.get(KEY))?.witness).toEqual(witness)
+    })
+
+    promise('keeps the witness of a release when the release is repeated', async ({ stores }) => {
+      const first = { seq: 41, mac: '00112233445566778899aabbccddeeff' }
+      const second = { seq: 12, mac: 'ffeeddccbbaa99887766554433221100' }
+      await stores.owners.claim(ask('a', 0))
+      await stores.owners.release({ ...letGo('a', 1), witness: first })
+      await stores.owners.release({ ...letGo('a', 1), witness: second })
+      expect((await stores.owners.get(KEY))?.witness).toEqual(first)
+      await stores.owners.claim(ask('b', 1))
+      await stores.owners.release({ ...letGo('b', 2), witness: second })
+      expect((await stores.owners.get(KEY))?.witness).toEqual(second)
+    })
+
     promise('takes a repeated release', async ({ stores }) => {
       await stores.owners.claim(ask('a', 0))
       await stores.owners.release(letGo('a', 1))
@@ -121,6 +150,18 @@ export function ownerStoreContract(make: Make, options: ContractOptions = {}): v
       await stores.owners.release(letGo('a', 1))
       await eventually('both hear the release', () => near.includes(KEY) && far.includes(KEY))
       await Promise.all(watches.map((watch) => watch.close()))
+    })
+
+    promise('tells the witness along wherever it tells the record', async ({ stores, reopen }) => {
+      const witness = { seq: 41, mac: '00112233445566778899aabbccddeeff' }
+      const told: (Owner | undefined)[] = []
+      const watch = (await reopen()).owners.watch((_, owner) => told.push(owner))
+      await stores.owners.claim(ask('a', 0))
+      await stores.owners.release({ ...letGo('a', 1), witness })
+      await stores.owners.claim(ask('b', 1))
+      await eventually('the claims and the release are told', () => told.length >= 3)
+      expect(told.filter((owner) => owner && owner.nonce !== 'by-a' && !owner.witness)).toEqual([])
+      await watch.close()
     })
   })
 }

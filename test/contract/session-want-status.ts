@@ -94,6 +94,7 @@ export function sessionWantStatusContract(make: Make, options: ContractOptions =
         phase: 'backing_off',
         nextAttemptAt: AT,
         lastDisconnect: { why: 'lost', at: AT },
+        witness: { seq: 41, mac: '00112233445566778899aabbccddeeff' },
       })
       await stores.sessions.reportStatus(KEY, first, AT + 1)
       expect(await stores.sessions.get(KEY)).toMatchObject({ want, status: first, updatedAt: AT + 1 })

@@ -14,7 +14,8 @@ export function snapshotStoreContract(make: Make, options: ContractOptions = {})
     promise(
       'keeps a record that was acknowledged when the client closes at once',
       async ({ stores, reopen }) => {
-        const record = snapshot(5, { label: 'before the update', clean: true })
+        const mac = '00112233445566778899aabbccddeeff'
+        const record = snapshot(5, { mac, label: 'before the update', clean: true })
         await stores.snapshots.record(KEY, record)
         await stores.close()
         expect(await (await reopen()).snapshots.list(KEY)).toEqual([record])

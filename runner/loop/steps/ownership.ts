@@ -107,7 +107,7 @@ export async function release(context: RunnerContext, key: SessionKey): Promise<
     live.paired &&
     !live.block
   await live?.settle()
-  const witness = live?.state?.journal.head
+  const witness = live?.state?.witness
   if (!handedOver) reportStatus(context, key)
   await context.reporter.told(key)
   live?.unload()
