@@ -16,6 +16,27 @@ export function damageJournal(dataDir: string, key: string): number {
   })
 }
 
+/** The seq of the newest entry of a session. */
+export const newestEntry = (dataDir: string, key: string): number =>
+  withDatabase(join(dataDir, 'journal.db'), (database) => {
+    const row = database.prepare('SELECT max(seq) AS seq FROM journal WHERE session = ?').get(key)
+    return Number(row?.['seq'])
+  })
+
+/** The seq up to which the last status of a session saw its journal. */
+export const seenByStatus = (dataDir: string, key: string): number =>
+  withDatabase(join(dataDir, 'records.db'), (database) => {
+    const row = database.prepare('SELECT status FROM sessions WHERE key = ?').get(key)
+    return (JSON.parse(String(row?.['status'])) as { witness: { seq: number } }).witness.seq
+  })
+
+/** The journal of a session as a backup of it has it that is a moment old. Answers how many entries are gone. */
+export const loseEntriesFrom = (dataDir: string, key: string, seq: number): number =>
+  withDatabase(join(dataDir, 'journal.db'), (database) => {
+    const lose = database.prepare('DELETE FROM journal WHERE session = ? AND seq >= ?')
+    return Number(lose.run(key, seq).changes)
+  })
+
 /** Flips a byte in the newest snapshots of a session. Answers how many there were. */
 export async function damageSnapshots(dataDir: string, key: string, newest = Infinity): Promise<number> {
   const paths = await snapshotFiles(dataDir, key)

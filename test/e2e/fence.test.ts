@@ -1,72 +1,12 @@
 import { expect, test } from 'vitest'
-import type { RetryNote } from '#test/whatsapp/world.ts'
 import type { Api, Snapshot } from './api.ts'
-import { eventually } from './eventually.ts'
-import { connected, jobDone, pairByQr, textsIn, type Linked } from './people.ts'
-import { useWorld, type World } from './world.ts'
+import { asked, circle, everybodyWrites, inFeed, readByAll, type Circle } from './circle.ts'
+import { connected, jobDone } from './people.ts'
+import { useWorld } from './world.ts'
 
 const world = useWorld()
 
-/** Everybody has a phone and a companion: `0` and `1`. */
-const DEVICES = [0, 1] as const
 const MANY = 52
-
-interface Circle {
-  api: Api
-  linked: Linked
-  people: readonly [string, string]
-  group: string
-}
-
-async function circle({ whatsapp, install, newNumber }: World): Promise<Circle> {
-  const { api } = await (await install()).start()
-  const linked = await pairByQr(api, whatsapp, 'shop', newNumber())
-  const people = [newNumber(), newNumber()] as const
-  for (const person of people) {
-    await whatsapp.phone(person)
-    await whatsapp.companion(person)
-  }
-  const { id: group } = await whatsapp.group('all', [people[0], linked.phone, people[1]])
-  return { api, linked, people, group }
-}
-
-const inFeed = ({ api }: Circle, texts: readonly string[]): Promise<unknown> =>
-  eventually('all texts in the feed', async () => {
-    const feed = new Set(await textsIn(api, 'shop'))
-    return texts.every((text) => feed.has(text))
-  })
-
-/** Every device of these people reads every text, once. */
-async function readByAll(people: readonly string[], texts: readonly string[]): Promise<void> {
-  for (const person of people) {
-    const missing = async (): Promise<string[]> => {
-      const read = await world.whatsapp.messages(person, { device: 'all' })
-      return DEVICES.flatMap((device) =>
-        texts
-          .filter((text) => read.filter((one) => one.device === device && one.text === text).length !== 1)
-          .map((text) => `${device} ${text}`),
-      )
-    }
-    await eventually(`${person} to read everything`, missing, (left) => left.length === 0)
-  }
-}
-
-/** From every device of everybody to the session, alone and in the group, and from the session to everybody. */
-async function everybodyWrites(around: Circle, word: string): Promise<void> {
-  const { api, linked, people, group } = around
-  for (const [at, person] of people.entries()) {
-    for (const device of DEVICES) {
-      const texts = [`${word}: ${at}.${device} to you`, `${word}: ${at}.${device} to all`] as const
-      await world.whatsapp.send(person, { to: linked.phone, text: texts[0], device })
-      await world.whatsapp.sendGroup(person, { group, text: texts[1], device })
-      await inFeed(around, texts)
-    }
-    await api.send('shop', person, `${word}: to ${at}`)
-    await readByAll([person], [`${word}: to ${at}`])
-  }
-  await api.send('shop', group, `${word}: to all`)
-  await readByAll(people, [`${word}: to all`])
-}
 
 /** More than fifty texts each way with each person, and in the group. */
 async function muchTraffic(around: Circle): Promise<void> {
@@ -85,19 +25,10 @@ async function muchTraffic(around: Circle): Promise<void> {
     ...numbers.flatMap((at) => [`much 0 ${at}`, `much 1 ${at}`, `much in the group ${at}`]),
   ])
   await readByAll(
+    world.whatsapp,
     people,
     numbers.map((at) => `much to all ${at}`),
   )
-}
-
-/** How many messages had to be asked for again, between each two devices. */
-function asked(retries: readonly RetryNote[]): Map<string, number> {
-  const ids = new Map<string, Set<string>>()
-  for (const { by, sender, id, count } of retries) {
-    const pair = `${by} of ${sender}`
-    ids.set(pair, (ids.get(pair) ?? new Set()).add(`${id} ${count}`))
-  }
-  return new Map([...ids].map(([pair, set]) => [pair, set.size]))
 }
 
 const label = async (api: Api, name: string): Promise<string> =>
