@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '#shared/clock.ts'
 import { hasCode } from '#shared/errors.ts'
-import { splitKey, type SessionKey } from '#shared/ids.ts'
+import type { SessionKey } from '#shared/ids.ts'
 import type { Random } from '#shared/random.ts'
+import { snapshotsOf } from '#shared/registry.ts'
 import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import type { KeyRing } from './data-keys.ts'
@@ -44,10 +45,7 @@ export interface StoredSnapshot {
   parts: readonly Uint8Array[]
 }
 
-export const snapshotObject = (key: SessionKey, id: string): string => {
-  const { tenant, session } = splitKey(key)
-  return `snapshots/${tenant}/${session}/${id}`
-}
+export const snapshotObject = (key: SessionKey, id: string): string => `${snapshotsOf(key)}${id}`
 
 /** The first half: the object alone. No restore chooses it before its record, or an entry that names it, is there. */
 export async function storeSnapshot(

@@ -11,6 +11,7 @@ import { keyFileWrapper } from './key-file-wrapper.ts'
 import { JOURNAL_MIGRATIONS, RECORD_MIGRATIONS } from './migrations.ts'
 import { takeLock } from './process-lock.ts'
 import { sqliteApiKeyStore } from './sqlite-api-key-store.ts'
+import { sqliteBackupStore } from './sqlite-backup-store.ts'
 import { storeError } from './sqlite-error.ts'
 import { sqliteEventStore } from './sqlite-event-store.ts'
 import { sqliteFeedStore } from './sqlite-feed-store.ts'
@@ -19,6 +20,7 @@ import { sqliteJobStore } from './sqlite-job-store.ts'
 import { sqliteJournalStore } from './sqlite-journal-store.ts'
 import { sqliteOutboxStore } from './sqlite-outbox-store.ts'
 import { sqliteOwnerStore } from './sqlite-owner-store.ts'
+import { sqliteRemovalStore } from './sqlite-removal-store.ts'
 import { sqliteRunnerStore } from './sqlite-runner-store.ts'
 import { sqliteSessionStore } from './sqlite-session-store.ts'
 import { sqliteSnapshotStore } from './sqlite-snapshot-store.ts'
@@ -76,6 +78,8 @@ export async function openEmbeddedStores(options: {
       outbox: sqliteOutboxStore(records, changes),
       feed: sqliteFeedStore(records),
       jobs: sqliteJobStore(records, changes),
+      removals: sqliteRemovalStore(records, changes),
+      backups: sqliteBackupStore(records),
       keys,
       check: async () => {
         await Promise.all([records.check(), journal.check(), checkFolder(join(dataDir, 'blobs'))])

@@ -55,6 +55,7 @@ export function sqliteJobStore(file: SqliteFile, changes: Changes): JobStore {
         if (job?.state !== 'open') return
         const ended: Job = {
           ...job,
+          args: {},
           state,
           finishedAt: nowMs,
           ...(result && { result }),
@@ -62,6 +63,7 @@ export function sqliteJobStore(file: SqliteFile, changes: Changes): JobStore {
         }
         const sql = 'UPDATE jobs SET finished_at = ?, body = ? WHERE session = ? AND id = ?'
         file.run(sql, nowMs, JSON.stringify(ended), key, id)
+        if (Object.keys(job.args).length > 0) file.scrub()
       }),
 
     sweep: (ask) => sweepRows(file, 'jobs', 'finished_at', ask),

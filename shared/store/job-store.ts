@@ -20,7 +20,7 @@ export type JobKind = (typeof JOB_KINDS)[number]
 export interface Job {
   id: string
   kind: JobKind
-  /** Plain data; secrets in it (a passphrase) are sealed to the runners first. */
+  /** Plain data; secrets in it (a passphrase) are sealed to the runners first. Empty once the job has ended. */
   args: Record<string, string | number | boolean>
   state: 'open' | 'done' | 'failed'
   createdAt: number
@@ -39,7 +39,7 @@ export interface JobStore {
   open(key: SessionKey): Promise<readonly Job[]>
   /** The sessions that have an open job, in no order, for the full pass. */
   openKeys(): Promise<readonly SessionKey[]>
-  /** Ends a job; one that has ended stays as it ended. Durable when it resolves. */
+  /** Ends a job and drops its arguments with the secrets in them; one that has ended stays as it ended. Durable when it resolves. */
   finish(
     key: SessionKey,
     id: string,

@@ -1,5 +1,6 @@
 import { expect } from 'vitest'
 import { apiKeyStoreContract } from './api-key-store.ts'
+import { backupStoreContract } from './backup-store.ts'
 import { blobStoreContract } from './blob-store.ts'
 import { eventStoreContract } from './event-store.ts'
 import { feedStoreContract } from './feed-store.ts'
@@ -9,8 +10,10 @@ import { keyWrapperContract } from './key-wrapper.ts'
 import { outboxStoreContract } from './outbox-store.ts'
 import { ownerStoreContract } from './owner-store.ts'
 import { contract, type ContractOptions, type Make } from './promises.ts'
+import { removalStoreContract } from './removal-store.ts'
 import { runnerStoreContract } from './runner-store.ts'
 import { keyOf } from './samples.ts'
+import { sessionLivesContract } from './session-lives.ts'
 import { sessionStoreContract } from './session-store.ts'
 import { sessionWantStatusContract } from './session-want-status.ts'
 import { snapshotStoreContract } from './snapshot-store.ts'
@@ -45,6 +48,7 @@ const CONTRACTS = {
   apiKeys: apiKeyStoreContract,
   sessions: sessionStoreContract,
   sessionWants: sessionWantStatusContract,
+  sessionLives: sessionLivesContract,
   owners: ownerStoreContract,
   runners: runnerStoreContract,
   journal: journalStoreContract,
@@ -54,6 +58,8 @@ const CONTRACTS = {
   outbox: outboxStoreContract,
   feed: feedStoreContract,
   jobs: jobStoreContract,
+  removals: removalStoreContract,
+  backups: backupStoreContract,
   keys: keyWrapperContract,
 }
 

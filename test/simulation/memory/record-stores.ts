@@ -27,6 +27,7 @@ export function memoryJobStore(client: MemoryClient): JobStore {
       if (!jobs || stored?.state !== 'open') return
       jobs.set(id, {
         ...stored,
+        args: {},
         state,
         finishedAt: nowMs,
         ...(result && { result }),
