@@ -15,7 +15,10 @@ export const RemovalSchema = z
         'unlinking: a runner has to work it off. kept: done, with a backup where there was anything to keep. purged: done, ' +
         'and nothing is left. still_linked: done, but the phone still lists the device.',
     }),
-    reason: z.string().nullable().openapi({ description: 'For still_linked: why, and what a person can do.' }),
+    reason: z
+      .string()
+      .nullable()
+      .openapi({ description: 'For still_linked: why, and what a person can do.' }),
     purge: z.boolean(),
     by: z.string(),
     at: Time,

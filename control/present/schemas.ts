@@ -139,7 +139,8 @@ export const SessionSchema = z
     id: z.string(),
     tenant: z.string(),
     life: z.string().nullable().openapi({
-      description: 'Another one each time that the name is used anew; null for a session of before there were lives.',
+      description:
+        'Another one each time that the name is used anew; null for a session of before there were lives.',
     }),
     want: WantSchema,
     status: StatusSchema,

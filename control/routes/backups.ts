@@ -41,7 +41,8 @@ export function backupRoutes(app: ControlApp, services: Services): void {
       path: '/v1/backups',
       tags,
       summary: 'List what is kept of deleted sessions',
-      description: 'Each for 30 days. The backups of a session that exists are at /v1/sessions/{id}/snapshots.',
+      description:
+        'Each for 30 days. The backups of a session that exists are at /v1/sessions/{id}/snapshots.',
       request: { query: PageQuery },
       responses: { 200: answers(pageOf(BackupSchema), 'The backups') },
     },
@@ -86,7 +87,8 @@ export function backupRoutes(app: ControlApp, services: Services): void {
       path: '/v1/backups/{id}',
       tags,
       summary: 'Destroy what is kept of a deleted session',
-      description: 'Its keys are destroyed at once, so that nobody can ever open it; a runner removes the rest.',
+      description:
+        'Its keys are destroyed at once, so that nobody can ever open it; a runner removes the rest.',
       request: { params: BackupParam },
       responses: { 204: { description: 'It is gone' } },
     },

@@ -52,7 +52,8 @@ export function removalRoutes(app: ControlApp, services: Services): void {
       path: '/v1/removals/{id}',
       tags,
       summary: 'How a deletion goes, or went',
-      description: 'For 30 days. Of what was purged only one line of the audit trail is left, which this answers from.',
+      description:
+        'For 30 days. Of what was purged only one line of the audit trail is left, which this answers from.',
       request: { params: RemovalParam },
       responses: { 200: answers(RemovalSchema, 'The removal') },
     },
@@ -90,7 +91,11 @@ function keyOfRemoval(tenant: TenantId, id: string): SessionKey {
 const noRemoval = (id: string): CodedError =>
   new CodedError('not_found', `There is no removal ${JSON.stringify(id.slice(0, 200))}.`)
 
-function presentLine(tenant: TenantId, id: string, { by, why, at, detail }: AuditEvent): z.infer<typeof RemovalSchema> {
+function presentLine(
+  tenant: TenantId,
+  id: string,
+  { by, why, at, detail }: AuditEvent,
+): z.infer<typeof RemovalSchema> {
   const [session = '', life] = id.split('~')
   const deletedAt = detail?.['deletedAt']
   return {

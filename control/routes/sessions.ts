@@ -20,14 +20,7 @@ import {
   noSession,
   present,
 } from '../session/session-access.ts'
-import {
-  NewWant,
-  WantPatch,
-  WholeWant,
-  declareWhole,
-  newWant,
-  patchWant,
-} from '../session/want.ts'
+import { NewWant, WantPatch, WholeWant, declareWhole, newWant, patchWant } from '../session/want.ts'
 
 const tags = ['sessions']
 
@@ -169,7 +162,8 @@ export function sessionRoutes(app: ControlApp, services: Services): void {
         params: SessionParam,
         query: z.object({
           purge: flag.openapi({
-            description: 'Keep nothing, also of earlier sessions of the name, and also when there is none of it now.',
+            description:
+              'Keep nothing, also of earlier sessions of the name, and also when there is none of it now.',
           }),
         }),
       },

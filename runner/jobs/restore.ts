@@ -60,8 +60,7 @@ async function chooseBackup({ context, key }: Work, id: string): Promise<Chosen>
   if (!backup || backup.expiresAt <= clock.nowMs() || backup.dataKeys.length === 0)
     throw new CodedError('not_found', 'restore: there is no such backup')
   const { origin, snapshot } = backup
-  const load = async () =>
-    loadSnapshot(context, origin, await dataKeys.ring(origin, backup), snapshot)
+  const load = async () => loadSnapshot(context, origin, await dataKeys.ring(origin, backup), snapshot)
   return { snapshot, load }
 }
 

@@ -1,5 +1,4 @@
 import { CodedError, hasCode, toError } from '#shared/errors.ts'
-import type { SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
 import type { Farewell, Removal } from '#shared/store/removal-store.ts'
 import type { RunnerContext } from '../loop/context.ts'
@@ -108,7 +107,7 @@ async function ask(
   removal: Removal,
   signal: AbortSignal,
 ): Promise<void> {
-  const { clock, sessionDeps, stores, log } = context
+  const { sessionDeps, log } = context
   const { key } = live
   const isOurs = (): boolean => !signal.aborted && context.live.get(key) === live && sessionDeps.mayWrite()
   const outcomes: string[] = []
@@ -127,7 +126,7 @@ async function ask(
     const answer = await context.unlinkDevice({ key, records, mayWrite: isOurs, signal })
     if (!isOurs()) return
     const outcome = judgeUnlink(answer, removal.tries)
-    if (outcome.state === 'pending') return putOff(context, live, stores, outcome.tries)
+    if (outcome.state === 'pending') return putOff(context, live, outcome.tries)
     if (outcome.state === 'retired') outcomes.push(outcome.why ?? 'unlinked')
     else left.push(outcome.why ?? 'still linked')
   }
@@ -136,12 +135,11 @@ async function ask(
 }
 
 async function putOff(
-  { clock, queue }: RunnerContext,
+  { stores, clock, queue }: RunnerContext,
   live: LiveSession,
-  { removals }: RunnerContext['stores'],
   tries: number,
 ): Promise<void> {
-  await removals.change(live.key, (removal) => ({ ...removal, tries }))
+  await stores.removals.change(live.key, (removal) => ({ ...removal, tries }))
   live.unlinkAtMs = clock.monotonicMs() + (AGAIN_AFTER_MS[tries - 1] ?? 0)
   queue.addAt(live.key, live.unlinkAtMs)
 }
@@ -166,4 +164,3 @@ function told({ status }: Session, outcomes: readonly string[]): Farewell {
   const wasLinked = outcomes.length > 0 || status?.phase === 'logged_out'
   return { device: wasLinked ? 'unlinked' : 'never_linked' }
 }
-

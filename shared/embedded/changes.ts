@@ -77,7 +77,9 @@ export class Changes {
       const old = this.#oldRev
       this.#oldRev = newest
       if (newest === 0 || old === 0) return
-      await this.#file.write('forget old changes', () => this.#file.run('DELETE FROM changes WHERE rev <= ?', old))
+      await this.#file.write('forget old changes', () =>
+        this.#file.run('DELETE FROM changes WHERE rev <= ?', old),
+      )
     } catch {
       // Busy, away or closed: the next look makes up for it.
     }

@@ -47,7 +47,9 @@ export function sqliteBackupStore(file: SqliteFile): BackupStore {
 
     due: (nowMs, limit) =>
       file.read('list the backups that are over', () =>
-        file.all<Row>(`SELECT ${COLUMNS} FROM backups WHERE expires_at <= ? LIMIT ?`, nowMs, limit).map(parse),
+        file
+          .all<Row>(`SELECT ${COLUMNS} FROM backups WHERE expires_at <= ? LIMIT ?`, nowMs, limit)
+          .map(parse),
       ),
 
     discard: (tenant, id) =>

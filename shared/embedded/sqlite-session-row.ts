@@ -1,4 +1,12 @@
-import { nameOfKey, splitKey, type LifeId, type SessionId, type SessionKey, type SessionName, type TenantId } from '../ids.ts'
+import {
+  nameOfKey,
+  splitKey,
+  type LifeId,
+  type SessionId,
+  type SessionKey,
+  type SessionName,
+  type TenantId,
+} from '../ids.ts'
 import type { DataKey, Session, Status, Want } from '../session.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 

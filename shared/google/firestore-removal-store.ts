@@ -25,9 +25,7 @@ export function firestoreRemovalStore(db: Database, signals: Signals): RemovalSt
 
     async list({ tenant, name, after, limit }) {
       const all =
-        name === undefined
-          ? ofTenant(collection, tenant)
-          : between(collection, name, `${name}${AFTER_TILDE}`)
+        name === undefined ? ofTenant(collection, tenant) : between(collection, name, `${name}${AFTER_TILDE}`)
       const items: Removal[] = []
       for (let cursor = after; ;) {
         const rest = cursor === undefined ? all : all.startAfter(cursor)

@@ -8,7 +8,14 @@ import type { SessionStore } from '../store/session-store.ts'
 import { change, type Seen } from './change.ts'
 import { dataOf, type Database } from './database.ts'
 import { ofTenant } from './document-id.ts'
-import { ofLife, present, sameDataKey, toSession, withNonce, type SessionDocument } from './session-document.ts'
+import {
+  ofLife,
+  present,
+  sameDataKey,
+  toSession,
+  withNonce,
+  type SessionDocument,
+} from './session-document.ts'
 import { removalDocument, toRemoval, type RemovalDocument } from './removal-document.ts'
 import type { Signals } from './signals.ts'
 

@@ -41,12 +41,7 @@ export interface RemovalStore {
    * Those of a tenant, or of the lives of one name of it, by key, ascending; without those whose tenant is gone. `after` is
    * a cursor of an earlier page.
    */
-  list(ask: {
-    tenant: TenantId
-    name?: SessionName
-    after?: string
-    limit: number
-  }): Promise<Page<Removal>>
+  list(ask: { tenant: TenantId; name?: SessionName; after?: string; limit: number }): Promise<Page<Removal>>
   /** The open ones (`unlinking`) of every tenant, in no order, for the full pass. */
   scan(): AsyncIterable<Removal>
   /** Those whose `until` is not after `nowMs`, at most `limit`, in no order. */

@@ -9,17 +9,24 @@ import { AT, keyOf, newSession, tenant } from './samples.ts'
 const KEY = keyOf('t', 's', 'l1')
 
 /** Makes a session and deletes it. */
-async function removed({ sessions }: Stores, tenantName: string, id: string, life?: string): Promise<Removal> {
+async function removed(
+  { sessions }: Stores,
+  tenantName: string,
+  id: string,
+  life?: string,
+): Promise<Removal> {
   await sessions.create(newSession(tenantName, id, life))
   return sessions.remove(keyOf(tenantName, id, life), { purge: false, by: 'b', nowMs: AT })
 }
 
-const ended = (more: Partial<Removal> = {}) => (removal: Removal): Removal => ({
-  ...removal,
-  phase: 'kept',
-  until: AT + 50,
-  ...more,
-})
+const ended =
+  (more: Partial<Removal> = {}) =>
+  (removal: Removal): Removal => ({
+    ...removal,
+    phase: 'kept',
+    until: AT + 50,
+    ...more,
+  })
 
 const idsOf = (removals: readonly Removal[]) => removals.map(({ session }) => `${session.id}~${session.life}`)
 
@@ -33,16 +40,19 @@ export function removalStoreContract(make: Make, options: ContractOptions = {}):
       await expect(change).rejects.toMatchObject({ code: 'not_found' })
     })
 
-    promise('changes one durably, and leaves it as it is when there is nothing to change', async (subject) => {
-      const { stores } = subject
-      const first = await removed(stores, 't', 's', 'l1')
-      expect(await stores.removals.change(KEY, () => undefined)).toEqual(first)
-      const farewell = { device: 'still_linked', why: 'no answer' } as const
-      const changed = await stores.removals.change(KEY, ended({ farewell, backup: 'b1', tries: 3 }))
-      expect(changed).toEqual({ ...first, phase: 'kept', until: AT + 50, farewell, backup: 'b1', tries: 3 })
-      await stores.close()
-      expect(await (await subject.reopen()).removals.get(KEY)).toEqual(changed)
-    })
+    promise(
+      'changes one durably, and leaves it as it is when there is nothing to change',
+      async (subject) => {
+        const { stores } = subject
+        const first = await removed(stores, 't', 's', 'l1')
+        expect(await stores.removals.change(KEY, () => undefined)).toEqual(first)
+        const farewell = { device: 'still_linked', why: 'no answer' } as const
+        const changed = await stores.removals.change(KEY, ended({ farewell, backup: 'b1', tries: 3 }))
+        expect(changed).toEqual({ ...first, phase: 'kept', until: AT + 50, farewell, backup: 'b1', tries: 3 })
+        await stores.close()
+        expect(await (await subject.reopen()).removals.get(KEY)).toEqual(changed)
+      },
+    )
 
     promise('loses none of many changes at once', async ({ stores, reopen }) => {
       const other = await reopen()
@@ -56,22 +66,25 @@ export function removalStoreContract(make: Make, options: ContractOptions = {}):
       expect((await stores.removals.get(KEY))?.tries).toBe(20)
     })
 
-    promise('lists those of a tenant in pages, by key, and of one name its lives alone', async ({ stores }) => {
-      for (const life of ['l1', 'l2', undefined]) await removed(stores, 't', 's', life)
-      await removed(stores, 't', 's2', 'l1')
-      await removed(stores, 't', 's-b', 'l1')
-      await removed(stores, 'u', 's', 'l1')
-      const page = await stores.removals.list({ tenant: tenant('t'), limit: 2 })
-      const rest = await stores.removals.list({ tenant: tenant('t'), limit: 9, after: page.next ?? '' })
-      expect(idsOf([...page.items, ...rest.items]).toSorted()).toEqual(
-        ['s-b~l1', 's2~l1', 's~l1', 's~l2', 's~undefined'].toSorted(),
-      )
-      expect(rest.next).toBeUndefined()
-      const ofName = { tenant: tenant('t'), name: nameOfKey(KEY) }
-      const first = await stores.removals.list({ ...ofName, limit: 2 })
-      const second = await stores.removals.list({ ...ofName, limit: 2, after: first.next ?? '' })
-      expect(idsOf([...first.items, ...second.items])).toEqual(['s~undefined', 's~l1', 's~l2'])
-    })
+    promise(
+      'lists those of a tenant in pages, by key, and of one name its lives alone',
+      async ({ stores }) => {
+        for (const life of ['l1', 'l2', undefined]) await removed(stores, 't', 's', life)
+        await removed(stores, 't', 's2', 'l1')
+        await removed(stores, 't', 's-b', 'l1')
+        await removed(stores, 'u', 's', 'l1')
+        const page = await stores.removals.list({ tenant: tenant('t'), limit: 2 })
+        const rest = await stores.removals.list({ tenant: tenant('t'), limit: 9, after: page.next ?? '' })
+        expect(idsOf([...page.items, ...rest.items]).toSorted()).toEqual(
+          ['s-b~l1', 's2~l1', 's~l1', 's~l2', 's~undefined'].toSorted(),
+        )
+        expect(rest.next).toBeUndefined()
+        const ofName = { tenant: tenant('t'), name: nameOfKey(KEY) }
+        const first = await stores.removals.list({ ...ofName, limit: 2 })
+        const second = await stores.removals.list({ ...ofName, limit: 2, after: first.next ?? '' })
+        expect(idsOf([...first.items, ...second.items])).toEqual(['s~undefined', 's~l1', 's~l2'])
+      },
+    )
 
     promise('lists none whose tenant is gone, and still scans it', async ({ stores }) => {
       await removed(stores, 't', 's', 'l1')

@@ -32,7 +32,9 @@ export function sessionLivesContract(make: Make, options: ContractOptions = {}):
 
     promise('refuses a name that another life has', async ({ stores }) => {
       const first = await stores.sessions.create(newSession('t', 's', 'l1'))
-      await expect(stores.sessions.create(newSession('t', 's', 'l2'))).rejects.toMatchObject({ code: 'exists' })
+      await expect(stores.sessions.create(newSession('t', 's', 'l2'))).rejects.toMatchObject({
+        code: 'exists',
+      })
       expect(await stores.sessions.find(NAME)).toEqual(first)
     })
 
@@ -45,19 +47,29 @@ export function sessionLivesContract(make: Make, options: ContractOptions = {}):
       const removal = await stores.sessions.remove(FIRST, DELETE)
       await stores.close()
       const other = await subject.reopen()
-      expect(removal).toEqual({ session, purge: false, by: 'control:k', at: AT + 5, phase: 'unlinking', tries: 0 })
+      expect(removal).toEqual({
+        session,
+        purge: false,
+        by: 'control:k',
+        at: AT + 5,
+        phase: 'unlinking',
+        tries: 0,
+      })
       expect(await other.removals.get(FIRST)).toEqual(removal)
       expect(await other.sessions.find(NAME)).toBeUndefined()
       expect((await other.sessions.list({ limit: 9 })).items).toEqual([])
     })
 
-    promise('answers the same removal to a repeat, also once the name has another life', async ({ stores }) => {
-      await stores.sessions.create(newSession('t', 's', 'l1'))
-      const removal = await stores.sessions.remove(FIRST, DELETE)
-      const second = await stores.sessions.create(newSession('t', 's', 'l2'))
-      expect(await stores.sessions.remove(FIRST, { ...DELETE, purge: true })).toEqual(removal)
-      expect(await stores.sessions.find(NAME)).toEqual(second)
-    })
+    promise(
+      'answers the same removal to a repeat, also once the name has another life',
+      async ({ stores }) => {
+        await stores.sessions.create(newSession('t', 's', 'l1'))
+        const removal = await stores.sessions.remove(FIRST, DELETE)
+        const second = await stores.sessions.create(newSession('t', 's', 'l2'))
+        expect(await stores.sessions.remove(FIRST, { ...DELETE, purge: true })).toEqual(removal)
+        expect(await stores.sessions.find(NAME)).toEqual(second)
+      },
+    )
 
     promise('refuses to delete what is not there, or has another generation', async ({ stores }) => {
       await expect(stores.sessions.remove(FIRST, DELETE)).rejects.toMatchObject({ code: 'not_found' })
@@ -88,15 +100,18 @@ export function sessionLivesContract(make: Make, options: ContractOptions = {}):
       expect((await stores.sessions.get(SECOND))?.status).toEqual(status(1))
     })
 
-    promise('lets one of several deletions make the removal, and tells all of it', async ({ stores, reopen }) => {
-      const other = await reopen()
-      await stores.sessions.create(newSession('t', 's', 'l1'))
-      const calls = [stores, other, stores, other].map(({ sessions }, at) =>
-        sessions.remove(FIRST, { ...DELETE, by: `by ${at}` }),
-      )
-      expect(await race(calls)).toEqual({ won: 4, codes: [] })
-      const removals = await Promise.all(calls)
-      expect(new Set(removals.map(({ by }) => by)).size).toBe(1)
-    })
+    promise(
+      'lets one of several deletions make the removal, and tells all of it',
+      async ({ stores, reopen }) => {
+        const other = await reopen()
+        await stores.sessions.create(newSession('t', 's', 'l1'))
+        const calls = [stores, other, stores, other].map(({ sessions }, at) =>
+          sessions.remove(FIRST, { ...DELETE, by: `by ${at}` }),
+        )
+        expect(await race(calls)).toEqual({ won: 4, codes: [] })
+        const removals = await Promise.all(calls)
+        expect(new Set(removals.map(({ by }) => by)).size).toBe(1)
+      },
+    )
   })
 }

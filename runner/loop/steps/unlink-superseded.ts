@@ -108,13 +108,18 @@ export async function archivedState(
 }
 
 /** Another session is the very same device (it was exported and imported there), and would be cut off. */
-export const isAnotherSession = ({ view }: RunnerContext, key: SessionKey, jid: string | undefined): boolean =>
+export const isAnotherSession = (
+  { view }: RunnerContext,
+  key: SessionKey,
+  jid: string | undefined,
+): boolean =>
   [...view.sessions].some(
     ([other, { status, want }]) =>
       other !== key &&
       !want.deleting &&
       status?.authenticatedAt !== undefined &&
-      status.phase !== 'logged_out' && deviceOf(status.jid) === deviceOf(jid),
+      status.phase !== 'logged_out' &&
+      deviceOf(status.jid) === deviceOf(jid),
   )
 
 function conclude(

@@ -23,7 +23,10 @@ export function memoryRemovalStore(client: MemoryClient): RemovalStore {
     async *scan() {
       yield* all().filter(({ phase }) => phase === 'unlinking')
     },
-    due: async (nowMs, limit) => all().filter(({ until = Infinity }) => until <= nowMs).slice(0, limit),
+    due: async (nowMs, limit) =>
+      all()
+        .filter(({ until = Infinity }) => until <= nowMs)
+        .slice(0, limit),
     async change(key, change) {
       const { removals } = client.open()
       const stored = removals.get(key)
