@@ -5,7 +5,7 @@ import { Writable } from 'node:stream'
 import pino from 'pino'
 import { openEmbeddedStores } from '#shared/embedded/open.ts'
 import { sessionKey } from '#shared/ids.ts'
-import type { RunnerId, SessionId, SessionKey, TenantId } from '#shared/ids.ts'
+import type { LifeId, RunnerId, SessionId, SessionKey, TenantId } from '#shared/ids.ts'
 import { seededRandom } from '#shared/random.ts'
 import { unseenStatus } from '#shared/session.ts'
 import type { Status } from '#shared/session.ts'
@@ -46,6 +46,7 @@ export interface ControlWorld extends AsyncDisposable {
   report(session: string, status: Partial<Status>): Promise<Status>
   /** Plays a runner that only renews its lease. */
   renew(): Promise<void>
+  /** Of the life that the name has, or had last. */
   key(session: string, tenant?: string): SessionKey
 }
 
@@ -84,8 +85,10 @@ export async function controlWorld(more: Partial<ControlDeps> = {}): Promise<Con
     ...more,
   })
 
+  /** As the answers told them, the last one of each name. */
+  const lives = new Map<string, LifeId>()
   const key = (session: string, tenant = 'acme'): SessionKey =>
-    sessionKey(tenant as TenantId, session as SessionId)
+    sessionKey(tenant as TenantId, session as SessionId, lives.get(`${tenant}~${session}`))
 
   const ask: ControlWorld['ask'] = async (method, path, { key = ADMIN_KEY, body, headers = {} } = {}) => {
     const isJson = body !== undefined && typeof body !== 'string' && !(body instanceof Uint8Array)
@@ -100,7 +103,9 @@ export async function controlWorld(more: Partial<ControlDeps> = {}): Promise<Con
     })
     const text = await response.text()
     const parses = response.headers.get('content-type')?.includes('json') && text !== ''
-    return { status: response.status, headers: response.headers, body: parses ? JSON.parse(text) : text }
+    const answer = parses ? JSON.parse(text) : text
+    if (answer.want && answer.life) lives.set(`${answer.tenant}~${answer.id}`, answer.life)
+    return { status: response.status, headers: response.headers, body: answer }
   }
 
   let beat = 0

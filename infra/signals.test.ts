@@ -198,6 +198,7 @@ async function livedThrough(): Promise<Line[]> {
 /** A disk that keeps nothing. */
 const forgetful = {
   load: async () => undefined,
+  keys: async () => [],
   rebase: async () => undefined,
   append: () => undefined,
   drop: async () => undefined,

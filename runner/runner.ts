@@ -1,6 +1,6 @@
 import type { Clock } from '#shared/clock.ts'
 import { toError } from '#shared/errors.ts'
-import { parseRunnerId, type SessionKey } from '#shared/ids.ts'
+import { parseRunnerId, type SessionKey, type SessionName } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { Random } from '#shared/random.ts'
 import type { Stores } from '#shared/store/stores.ts'
@@ -119,7 +119,15 @@ export class Runner {
     const lateLogins = new LateLogins()
     const runners = new RunnersSeen({ store: stores.runners, clock, me: id, times: settings.lease })
     const view = new View(stores, clock)
-    const reporter = new Reporter({ stores, clock, random, log, me: id, fenced: (key) => queue.add(key) })
+    const reporter = new Reporter({
+      stores,
+      clock,
+      random,
+      log,
+      me: id,
+      fenced: (key) => queue.add(key),
+      isOver: (key) => view.sessions.get(key)?.want.deleting !== undefined,
+    })
     this.#context = {
       stores,
       clock,
@@ -203,7 +211,8 @@ export class Runner {
     const { log, lease, runners, view, stores, queue, boot, clock } = this.#context
     await lease.start(() => this.#leaseChanged())
     this.#watches.push(
-      stores.sessions.watch((key) => void this.#hint(key, () => view.refreshSession(key))),
+      stores.sessions.watch((name) => void this.#hintName(name)),
+      stores.removals.watch((key) => void this.#hint(key, () => view.refreshSession(key))),
       stores.owners.watch(
         (key, owner) =>
           void this.#hint(key, async () => (owner ? view.noteOwner(key, owner) : view.refreshOwner(key))),
@@ -225,6 +234,7 @@ export class Runner {
       .filter(
         ([, session]) =>
           session.want.state === 'running' &&
+          !session.want.deleting &&
           (session.status?.authenticatedAt !== undefined || session.status?.phase === 'failed') &&
           session.status.phase !== 'logged_out',
       )
@@ -297,6 +307,15 @@ export class Runner {
     this.#passes.sweep()
     void this.#housekeeping.resync()
     if (lease.draining) void this.#drainAsAsked()
+  }
+
+  /** Which keys to look at is known once it is known whose the name is. */
+  async #hintName(name: SessionName): Promise<void> {
+    try {
+      for (const key of await this.#context.view.refreshName(name)) this.#context.queue.add(key)
+    } catch (error) {
+      this.#context.log.debug({ error: toError(error) }, 'a hint could not be followed; the full pass will')
+    }
   }
 
   async #hint(key: SessionKey, refresh: () => Promise<void>): Promise<void> {

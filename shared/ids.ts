@@ -4,7 +4,14 @@ import { CodedError } from './errors.ts'
 export type TenantId = string & { readonly brand: 'TenantId' }
 /** A session's name inside its tenant, chosen by its owner. */
 export type SessionId = string & { readonly brand: 'SessionId' }
-/** `tenant~session`: the one key under which every store knows a session. */
+/** `tenant~session`: under it the record stands that says which life the name has now. Lives share it, and nothing else. */
+export type SessionName = string & { readonly brand: 'SessionName' }
+/** One use of a session's name; made by control with the session, never used twice. */
+export type LifeId = string & { readonly brand: 'LifeId' }
+/**
+ * `tenant~session~life`: the one key under which every store but that of the sessions knows a session. Without a life
+ * (`tenant~session`) it is that of a session made before there were lives.
+ */
 export type SessionKey = string & { readonly brand: 'SessionKey' }
 /** One process that holds sockets; unique for every start of a process, never used twice. */
 export type RunnerId = string & { readonly brand: 'RunnerId' }
@@ -26,11 +33,37 @@ export const parseTenantId = (text: string, field = 'tenant'): TenantId => parse
 export const parseSessionId = (text: string, field = 'id'): SessionId => parseName(text, field) as SessionId
 export const parseRunnerId = (text: string, field = 'runner'): RunnerId => parseName(text, field) as RunnerId
 
-export const sessionKey = (tenant: TenantId, session: SessionId): SessionKey =>
-  `${tenant}~${session}` as SessionKey
+export const sessionName = (tenant: TenantId, session: SessionId): SessionName =>
+  `${tenant}~${session}` as SessionName
 
-/** The two names in a key. Total: a key can only come from `sessionKey` or a store that was given one. */
-export function splitKey(key: SessionKey): { tenant: TenantId; session: SessionId } {
-  const at = key.indexOf('~')
-  return { tenant: key.slice(0, at) as TenantId, session: key.slice(at + 1) as SessionId }
+export const sessionKey = (tenant: TenantId, session: SessionId, life?: LifeId): SessionKey =>
+  (life === undefined ? `${tenant}~${session}` : `${tenant}~${session}~${life}`) as SessionKey
+
+/** The key of a session as it is stored. */
+export const keyOf = (session: { tenant: TenantId; id: SessionId; life?: LifeId }): SessionKey =>
+  sessionKey(session.tenant, session.id, session.life)
+
+/** What a key is made of. Total: a key can only come from this file or a store that was given one. */
+export function splitKey(key: SessionKey): { tenant: TenantId; session: SessionId; life?: LifeId } {
+  const [tenant = '', session = '', life] = key.split('~')
+  return {
+    tenant: tenant as TenantId,
+    session: session as SessionId,
+    ...(life !== undefined && { life: life as LifeId }),
+  }
 }
+
+/** The name that a key is a life of. */
+export function nameOfKey(key: SessionKey): SessionName {
+  const { tenant, session } = splitKey(key)
+  return sessionName(tenant, session)
+}
+
+/** How a removal is called inside its tenant: the key without it. */
+export const removalId = (key: SessionKey): string => key.slice(key.indexOf('~') + 1)
+
+/** Where the objects of a session lie in the blob store, below a folder for their kind. */
+export const folderOf = (key: SessionKey): string => key.replace('~', '/')
+
+/** The key of a tenant's own audit trail: what is to be told of it when the session it was about is gone. */
+export const tenantTrail = (tenant: TenantId): SessionKey => `${tenant}~` as SessionKey

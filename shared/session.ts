@@ -1,4 +1,4 @@
-import type { RunnerId, SessionId, TenantId } from './ids.ts'
+import type { LifeId, RunnerId, SessionId, TenantId } from './ids.ts'
 
 /** The one word that says where a session is. */
 export const PHASES = [
@@ -40,7 +40,10 @@ export interface Want {
   /** A bar (conflict, failed, restricted …) that was set at a generation lower than this is lifted. */
   resume?: number
   pairing?: PairingWindow
-  /** Everything of the session is to be removed; with `purge` also its backups, at once. */
+  /**
+   * It is being removed. Versions before there were removals wrote this; today the runners' view shows a removal that is to
+   * be worked off as such a session.
+   */
   deleting?: { purge: boolean }
   reconnect?: { maxAttempts?: number }
   webhook?: { url: string }
@@ -119,6 +122,8 @@ export interface DataKey {
 export interface Session {
   tenant: TenantId
   id: SessionId
+  /** Absent for a session that was made before there were lives: that is a life too. */
+  life?: LifeId
   want: Want
   /** Absent until a runner has looked at the session. */
   status?: Status
@@ -137,7 +142,7 @@ export interface Witness {
   mac: string
 }
 
-/** Who may open a session's socket. A release clears the runner and keeps the epoch; the record goes with its session. */
+/** Who may open a session's socket. A release clears the runner and keeps the epoch; the record goes with its life. */
 export interface Owner {
   runnerId?: RunnerId
   epoch: number

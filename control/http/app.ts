@@ -21,6 +21,8 @@ import { pairingRoutes } from '../routes/pairing.ts'
 import { answerError, answerInvalid, answerNotFound } from './problem.ts'
 import { qrRoutes } from '../routes/qr.ts'
 import { reportRoutes } from '../routes/report.ts'
+import { backupRoutes } from '../routes/backups.ts'
+import { removalRoutes } from '../routes/removals.ts'
 import { runnerRoutes } from '../routes/runners.ts'
 import { sessionRoutes } from '../routes/sessions.ts'
 import { snapshotRoutes } from '../routes/snapshots.ts'
@@ -92,6 +94,8 @@ const ROUTES = [
   eventStreamRoutes,
   snapshotRoutes,
   transferRoutes,
+  removalRoutes,
+  backupRoutes,
   runnerRoutes,
   reportRoutes,
   maintenanceRoutes,
@@ -99,7 +103,7 @@ const ROUTES = [
   docsRoutes,
 ]
 
-/** The session that a request was about, as the runner's lines name it. What is no name is whatever somebody sent. */
+/** The session that a request was about; the runner's lines name it so too, and its life behind that. What is no name is whatever somebody sent. */
 function sessionOf(c: ControlContext): { sessionId?: string } {
   const id = /^\/v1\/sessions\/([^/]+)/.exec(c.req.path)?.[1]
   const tenant = c.get('tenant')

@@ -65,6 +65,7 @@ export function presentSession(
   return {
     id: session.id,
     tenant: session.tenant,
+    life: session.life ?? null,
     want: presentWant(session.want),
     status: presentStatus(session, owner, fleet),
     createdAt: iso(session.createdAt),
@@ -166,7 +167,8 @@ export function presentEvent(key: SessionKey, event: AuditEvent) {
     id: event.id,
     at: iso(event.at),
     tenant,
-    session,
+    // The tenant's own trail is of no session.
+    ...(session !== '' && { session }),
     kind: event.kind,
     by: event.by,
     ...defined({

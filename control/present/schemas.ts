@@ -138,6 +138,10 @@ export const SessionSchema = z
   .object({
     id: z.string(),
     tenant: z.string(),
+    life: z.string().nullable().openapi({
+      description:
+        'Another one each time that the name is used anew; null for a session of before there were lives.',
+    }),
     want: WantSchema,
     status: StatusSchema,
     createdAt: Time,

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Clock } from '#shared/clock.ts'
-import { sessionKey } from '#shared/ids.ts'
+import { keyOf } from '#shared/ids.ts'
 import { PHASES } from '#shared/session.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import type { Fleet } from './fleet.ts'
@@ -64,7 +64,7 @@ export function createMetrics(
       const [owners, view] = await Promise.all([ownersOf(stores), fleet.view()])
       const counts = new Map<string, number>(PHASES.map((phase) => [phase, 0]))
       for await (const session of stores.sessions.scan()) {
-        const { phase } = phaseNow(session, owners.get(sessionKey(session.tenant, session.id)), view)
+        const { phase } = phaseNow(session, owners.get(keyOf(session)), view)
         counts.set(phase, (counts.get(phase) ?? 0) + 1)
       }
       for (const [phase, number] of counts) sessions.set({ phase }, number)

@@ -1,4 +1,4 @@
-import { sessionKey, type TenantId } from '#shared/ids.ts'
+import { keyOf, type TenantId } from '#shared/ids.ts'
 import type { Owner, Phase, Session } from '#shared/session.ts'
 import type { JournalEntry } from '#shared/store/journal-store.ts'
 import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
@@ -33,7 +33,7 @@ export async function* surveySessions(
   const [tenants, owners] = await Promise.all([stores.tenants.list(), ownersOf(stores)])
   const known = new Set(tenants.map(({ id }) => id))
   for await (const session of sessionsOf(stores, tenant)) {
-    const key = sessionKey(session.tenant, session.id)
+    const key = keyOf(session)
     const owner = owners.get(key)
     const [snapshots, head, view] = await Promise.all([
       stores.snapshots.list(key),

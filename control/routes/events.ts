@@ -10,7 +10,7 @@ const EventSchema = z
     id: z.string().openapi({ description: 'Sorts as it happened.' }),
     at: Time,
     tenant: z.string(),
-    session: z.string(),
+    session: z.string().optional().openapi({ description: 'Absent for what is told of the tenant itself.' }),
     kind: z.string().openapi({ example: 'phase' }),
     from: z.string().optional(),
     to: z.string().optional(),

@@ -117,7 +117,11 @@ export function keyRoutes(app: ControlApp, services: Services): void {
     const named = c.req.valid('query').tenant
     const all = caller.tenant === undefined && named === undefined
     const tenant = all ? undefined : await resolveTenant(services, caller, named)
-    return c.json({ items: (await stores.apiKeys.list(tenant)).map(present) }, 200)
+    const keys = await stores.apiKeys.list(tenant)
+    const sinceMs = tenant === undefined ? 0 : ((await stores.tenants.get(tenant))?.createdAt ?? 0)
+    // Those of an earlier tenant of the name were revoked with it, and are none of this one's business.
+    const own = keys.filter((key) => key.revokedAt === undefined || key.createdAt >= sinceMs)
+    return c.json({ items: own.map(present) }, 200)
   })
 
   const get = declare(

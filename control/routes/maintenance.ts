@@ -1,20 +1,18 @@
 import { z } from '@hono/zod-openapi'
-import { sessionKey } from '#shared/ids.ts'
-import type { SessionId, SessionKey, TenantId } from '#shared/ids.ts'
+import { keyOf } from '#shared/ids.ts'
+import type { TenantId } from '#shared/ids.ts'
 import type { Owner, Session } from '#shared/session.ts'
-import { noteChange } from '../http/audit.ts'
+import { sweepTransfers } from '#shared/transfers.ts'
+import { byOf } from '../http/audit.ts'
 import type { ControlApp, ControlContext, Services } from '../http/context.ts'
 import { eraseUntouched, isUntouched } from '../session/erase.ts'
 import { iso } from '../present/present.ts'
 import { ownersOf } from '../report/scan.ts'
 import { answers, declare } from '../http/route.ts'
 import { StatusSchema, Time } from '../present/schemas.ts'
-import { edit } from '../session/session-access.ts'
 
 const DAY_MS = 86_400_000
 const KEEP_DAYS = 30
-/** A file of a job that has ended is kept so long: an export can be fetched for a day. */
-const KEEP_TRANSFER_MS = DAY_MS
 
 const SweepRequest = z.strictObject({
   dryRun: z.boolean().default(true).openapi({ description: 'Only tell. Say false to do it.' }),
@@ -71,7 +69,7 @@ export function maintenanceRoutes(app: ControlApp, services: Services): void {
     let kept = 0
     for await (const session of stores.sessions.scan()) {
       const why = reasonToSweep(session, known, olderThanMs)
-      if (why === undefined || session.want.deleting) {
+      if (why === undefined) {
         kept += 1
         continue
       }
@@ -82,9 +80,9 @@ export function maintenanceRoutes(app: ControlApp, services: Services): void {
         phase: session.status?.phase ?? null,
         since: iso(session.updatedAt),
       })
-      if (!dryRun) await remove(c, session, owners.get(sessionKey(session.tenant, session.id)), why)
+      if (!dryRun) await remove(c, session, owners.get(keyOf(session)), why)
     }
-    const files = await sweepFiles(dryRun, nowMs)
+    const files = (await sweepTransfers(stores, { nowMs, dryRun })).length
     const records = dryRun ? null : await sweepRecords(olderThanMs)
     return c.json({ dryRun, sessions, kept, files, records }, 200)
   })
@@ -95,11 +93,10 @@ export function maintenanceRoutes(app: ControlApp, services: Services): void {
     owner: Owner | undefined,
     why: string,
   ): Promise<void> {
-    const key = sessionKey(session.tenant, session.id)
+    const key = keyOf(session)
     if (isUntouched(session, owner)) return eraseUntouched(stores, key)
-    const options = { nonce: services.random.id(), nowMs: services.clock.nowMs() }
-    await stores.sessions.changeWant(key, (want) => edit(want, { deleting: { purge: false } }), options)
-    await noteChange(services, c, key, { kind: 'want', why: `swept: ${why}` })
+    const by = `${byOf(c)} (swept: ${why})`
+    await stores.sessions.remove(key, { purge: false, by, nowMs: services.clock.nowMs() })
   }
 
   async function sweepRecords(olderThanMs: number) {
@@ -110,23 +107,6 @@ export function maintenanceRoutes(app: ControlApp, services: Services): void {
       stores.jobs.sweep({ olderThanMs }),
     ])
     return { events, sent, received, jobs }
-  }
-
-  /** Imports and exports are named `{kind}/{tenant}/{session}/{job}`; one whose job is over or gone is of no use. */
-  async function sweepFiles(dryRun: boolean, nowMs: number): Promise<number> {
-    const names = [...(await stores.blobs.list('imports/')), ...(await stores.blobs.list('exports/'))]
-    let count = 0
-    for (const name of names) {
-      const [, tenant, session, jobId] = name.split('/')
-      const key: SessionKey = sessionKey(tenant as TenantId, session as SessionId)
-      const job = await stores.jobs.get(key, jobId ?? '')
-      const isNeeded = job && (job.finishedAt === undefined || nowMs - job.finishedAt < KEEP_TRANSFER_MS)
-      if (isNeeded) continue
-      count += 1
-      if (!dryRun) await stores.blobs.remove(name)
-      services.log.debug({ sessionId: key, dryRun }, 'file of a job that is over')
-    }
-    return count
   }
 }
 

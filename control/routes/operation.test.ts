@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { TenantId } from '#shared/ids.ts'
+import { importsOf } from '#shared/registry.ts'
 import type { Phase, Status } from '#shared/session.ts'
 import { RUNNER, controlWorld } from '../control.fixture.ts'
 import type { ControlWorld } from '../control.fixture.ts'
@@ -161,10 +162,15 @@ test('C3 sweeps what was stopped or logged out for 30 days, after a dry run that
       { id: 'untouched', why: 'stopped' },
     ],
   })
-  expect((await world.stores.sessions.get(world.key('gone')))?.want.deleting).toBeUndefined()
+  expect(await world.stores.removals.get(world.key('gone'))).toBeUndefined()
   const real = (await sweep({ dryRun: false })).body
   expect(real.sessions).toEqual(dry.sessions)
-  expect((await world.stores.sessions.get(world.key('gone')))?.want.deleting).toEqual({ purge: false })
+  expect(await world.stores.removals.get(world.key('gone'))).toMatchObject({
+    phase: 'unlinking',
+    purge: false,
+    by: expect.stringContaining('swept: logged_out'),
+  })
+  expect(await world.stores.sessions.get(world.key('gone'))).toBeUndefined()
   expect(await world.stores.sessions.get(world.key('untouched'))).toBeUndefined()
   expect((await world.stores.sessions.get(world.key('running')))?.want.deleting).toBeUndefined()
   expect((await sweep()).body.sessions).toEqual([])
@@ -190,7 +196,9 @@ test('sweeps files of imports whose job is over or gone', async () => {
   const sweep = async () =>
     (await world.ask('POST', '/v1/maintenance/sweep', { body: { dryRun: false } })).body.files
   expect(await sweep()).toBe(1)
-  expect(await world.stores.blobs.list('imports/')).toEqual([`imports/acme/main/${post.body.job}`])
+  expect(await world.stores.blobs.list('imports/')).toEqual([
+    `${importsOf(world.key('main'))}${post.body.job}`,
+  ])
 })
 
 test('removes a tenant without sessions, with its keys, and no other', async () => {

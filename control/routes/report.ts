@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi'
-import { sessionKey } from '#shared/ids.ts'
+import { keyOf } from '#shared/ids.ts'
 import type { Owner, Session } from '#shared/session.ts'
 import { PHASES } from '#shared/session.ts'
 import { resolveTenant } from '../http/auth.ts'
@@ -72,7 +72,7 @@ export function reportRoutes(app: ControlApp, services: Services): void {
     const owners = await ownersOf(services.stores)
     const report = emptyReport(services.clock.nowMs(), await services.fleet.view())
     for await (const session of sessionsOf(services.stores, tenant)) {
-      const owner = owners.get(sessionKey(session.tenant, session.id))
+      const owner = owners.get(keyOf(session))
       count(report, session, owner, await services.fleet.view())
     }
     const restorable = report.wanted - report.unpaired

@@ -212,19 +212,6 @@ test('deletes a session at once that no runner ever had', async () => {
   expect((await world.stores.outbox.list(world.key('main'), { limit: 9 })).items).toEqual([])
 })
 
-test('leaves the deletion of a session that a runner had to a runner, and takes no more changes meanwhile', async () => {
-  await using world = await controlWorld()
-  await create(world)
-  await world.report('main', { phase: 'connected', authenticatedAt: 1 })
-  const first = await world.ask('DELETE', at)
-  expect(first.status).toBe(202)
-  expect(first.body.want.deleting).toEqual({ purge: false })
-  expect((await world.ask('DELETE', at)).body.want.generation).toBe(first.body.want.generation)
-  expect((await world.ask('DELETE', `${at}&purge=true`)).body.want.deleting).toEqual({ purge: true })
-  expect((await world.ask('PATCH', at, { body: { want: { state: 'stopped' } } })).body.code).toBe('conflict')
-  expect((await world.ask('POST', '/v1/sessions/main/start?tenant=acme')).status).toBe(409)
-})
-
 test('A5 leaves sessions alone when the key of whoever made them is revoked', async () => {
   await using world = await controlWorld()
   const key = await world.keyOf('acme', 'control', 'read')

@@ -1,34 +1,26 @@
 import { z } from '@hono/zod-openapi'
-import { CodedError, hasCode } from '#shared/errors.ts'
-import { parseSessionId, sessionKey } from '#shared/ids.ts'
-import type { TenantId } from '#shared/ids.ts'
-import type { Session, Want } from '#shared/session.ts'
-import { noteChange } from '../http/audit.ts'
-import { noTenant } from '../http/auth.ts'
+import { CodedError } from '#shared/errors.ts'
+import { keyOf, parseSessionId, removalId } from '#shared/ids.ts'
+import type { Removal } from '#shared/store/removal-store.ts'
+import { byOf } from '../http/audit.ts'
 import type { ControlApp, ControlContext, Services } from '../http/context.ts'
+import { createOnce } from '../session/create.ts'
 import { eraseUntouched, isUntouched } from '../session/erase.ts'
-import { idempotencyKey } from '../http/idempotency.ts'
+import { purgeRemoved } from '../session/purge-removed.ts'
 import { presentSession } from '../present/present.ts'
+import { RemovalSchema, presentRemoval } from '../present/removal.ts'
 import { answers, body, declare } from '../http/route.ts'
 import { PageQuery, SessionParam, SessionSchema, flag, pageOf } from '../present/schemas.ts'
 import {
   changeWant,
-  edit,
   findForChange,
   findSession,
   ifMatch,
-  keyOf,
+  nameOf,
+  noSession,
   present,
 } from '../session/session-access.ts'
-import {
-  NewWant,
-  WantPatch,
-  WholeWant,
-  declareWhole,
-  newWant,
-  patchWant,
-  saysTheSame,
-} from '../session/want.ts'
+import { NewWant, WantPatch, WholeWant, declareWhole, newWant, patchWant } from '../session/want.ts'
 
 const tags = ['sessions']
 
@@ -56,53 +48,9 @@ export function sessionRoutes(app: ControlApp, services: Services): void {
   )
   app.openapi(create, async (c) => {
     const asked = c.req.valid('json')
-    parseSessionId(asked.id)
-    const session = await createOnce(c, asked.id, newWant(asked.want))
+    const session = await createOnce(services, c, parseSessionId(asked.id), newWant(asked.want))
     return c.json(await present(services, c, { session, owner: undefined }), 201)
   })
-
-  /** With an `Idempotency-Key`, a session that is there just as it was asked for is the answer of the first attempt. */
-  async function createOnce(
-    c: ControlContext,
-    named: string,
-    want: Omit<Want, 'generation'>,
-  ): Promise<Session> {
-    const [tenant, id] = [c.get('tenant'), parseSessionId(named)]
-    const key = sessionKey(tenant, id)
-    const mayRepeat = idempotencyKey(c) !== undefined
-    c.header('Location', `/v1/sessions/${id}`)
-    const there = await stores.sessions.get(key)
-    if (there && mayRepeat && saysTheSame(there.want, want)) return there
-    if (there) throw new CodedError('exists', `There is a session ${JSON.stringify(id)} already.`)
-    await demandRoom(tenant)
-    try {
-      const session = await stores.sessions.create({ tenant, id, want, createdAt: services.clock.nowMs() })
-      await noteChange(services, c, key, { kind: 'want', why: 'create', to: want.state })
-      return session
-    } catch (error) {
-      const winner = hasCode(error, 'exists') && mayRepeat ? await stores.sessions.get(key) : undefined
-      if (winner && saysTheSame(winner.want, want)) return winner
-      throw error
-    }
-  }
-
-  /** Two creations at the same instant may both find the last place free: the limit is a guard rail for people, not a lock. */
-  async function demandRoom(tenant: TenantId): Promise<void> {
-    const record = await stores.tenants.get(tenant)
-    if (!record) throw noTenant(tenant)
-    const sessionsMax = record.limits.sessions
-    let count = 0
-    let after: string | undefined
-    for (;;) {
-      const page = await stores.sessions.list({ tenant, limit: 500, ...(after ? { after } : {}) })
-      count += page.items.length
-      if (count >= sessionsMax) {
-        throw new CodedError('limit_reached', `The tenant ${tenant} may have ${sessionsMax} sessions.`)
-      }
-      if (page.next === undefined) return
-      after = page.next
-    }
-  }
 
   const list = declare(
     services,
@@ -125,7 +73,7 @@ export function sessionRoutes(app: ControlApp, services: Services): void {
     ])
     const items = await Promise.all(
       page.items.map(async (session) =>
-        presentSession(session, await stores.owners.get(sessionKey(tenant, session.id)), fleet),
+        presentSession(session, await stores.owners.get(keyOf(session)), fleet),
       ),
     )
     return c.json({ items, ...(page.next === undefined ? {} : { next: page.next }) }, 200)
@@ -164,12 +112,13 @@ export function sessionRoutes(app: ControlApp, services: Services): void {
   )
   app.openapi(put, async (c) => {
     const { want } = c.req.valid('json')
-    const there = await stores.sessions.get(keyOf(c))
+    const there = await stores.sessions.find(nameOf(c))
     if (!there) {
       if (c.req.header('if-match') !== undefined) {
         throw new CodedError('stale', 'If-Match names a session that does not exist.')
       }
-      const session = await createOnce(c, c.req.valid('param').id, newWant(want))
+      const id = parseSessionId(c.req.valid('param').id)
+      const session = await createOnce(services, c, id, newWant(want))
       return c.json(await present(services, c, { session, owner: undefined }), 201)
     }
     const found = await findForChange(services, c)
@@ -206,34 +155,53 @@ export function sessionRoutes(app: ControlApp, services: Services): void {
       tags,
       summary: 'Delete a session: unlink it and remove everything',
       description:
-        'stop keeps the credentials, logout unlinks the device, delete removes all. A labelled backup stays for 30 days ' +
-        'unless you purge. A runner does the work; a session that no runner ever had is gone at once.',
+        'stop keeps the credentials, logout unlinks the device, delete removes all and frees the name at once. A runner does ' +
+        'the work; Location says where to see how it goes. A labelled backup stays for 30 days unless you purge, which ' +
+        'leaves nothing of any session that ever had the name. A session that no runner ever had is gone at once.',
       request: {
         params: SessionParam,
-        query: z.object({ purge: flag.openapi({ description: 'Remove the backups too, at once.' }) }),
+        query: z.object({
+          purge: flag.openapi({
+            description:
+              'Keep nothing, also of earlier sessions of the name, and also when there is none of it now.',
+          }),
+        }),
       },
       responses: {
-        202: answers(SessionSchema, 'It is being deleted'),
+        202: answers(RemovalSchema, 'Its name is free, and it is being removed'),
         204: { description: 'It is gone' },
       },
     },
   )
   app.openapi(remove, async (c) => {
     const { purge } = c.req.valid('query')
-    const found = await findSession(services, c)
-    if (isUntouched(found.session, found.owner)) {
-      const expected = ifMatch(c)
-      if (expected !== undefined && expected !== found.session.want.generation) {
-        throw new CodedError('stale', `The session is at generation ${found.session.want.generation}.`)
-      }
-      await eraseUntouched(stores, found.key)
-      c.get('log').info({ sessionId: found.key, keyPrefix: c.get('caller').prefix }, 'session removed')
-      return c.body(null, 204)
+    const session = await stores.sessions.find(nameOf(c))
+    if (!session) {
+      const last = purge ? await purgeRemoved(stores, nameOf(c)) : undefined
+      if (!last) throw noSession(c)
+      return accepted(c, last)
     }
-    const changed = await changeWant(services, c, found, 'delete', (want) => {
-      if (want.deleting && (want.deleting.purge || !purge)) return undefined
-      return edit(want, { deleting: { purge } })
-    })
-    return c.json(await present(services, c, changed), 202)
+    const key = keyOf(session)
+    const expected = ifMatch(c)
+    const log = { sessionId: key, purge, keyPrefix: c.get('caller').prefix }
+    if (isUntouched(session, await stores.owners.get(key))) {
+      if (expected !== undefined && expected !== session.want.generation) {
+        throw new CodedError('stale', `The session is at generation ${session.want.generation}.`)
+      }
+      await eraseUntouched(stores, key)
+      c.get('log').info(log, 'session removed')
+      const earlier = purge ? await purgeRemoved(stores, nameOf(c)) : undefined
+      return earlier ? accepted(c, earlier) : c.body(null, 204)
+    }
+    const ask = { purge, by: byOf(c), nowMs: services.clock.nowMs() }
+    const guard = expected === undefined ? {} : { expectGeneration: expected }
+    const removal = await stores.sessions.remove(key, { ...ask, ...guard })
+    c.get('log').info(log, 'session deleted')
+    return accepted(c, removal)
   })
+
+  function accepted(c: ControlContext, removal: Removal) {
+    c.header('Location', `/v1/removals/${removalId(keyOf(removal.session))}`)
+    return c.json(presentRemoval(removal), 202)
+  }
 }

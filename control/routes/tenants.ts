@@ -8,6 +8,7 @@ import type { ControlApp, ControlContext, Services } from '../http/context.ts'
 import { idempotencyKey } from '../http/idempotency.ts'
 import { iso } from '../present/present.ts'
 import { answers, body, declare } from '../http/route.ts'
+import { hideRemains } from '../session/hide-remains.ts'
 import { Time, pageOf } from '../present/schemas.ts'
 
 const Limits = z.strictObject({ sessions: z.int().min(0).max(1_000_000) })
@@ -108,7 +109,9 @@ export function tenantRoutes(app: ControlApp, services: Services): void {
       path: '/v1/tenants/{tenant}',
       tags,
       summary: 'Remove a tenant without sessions',
-      description: 'Its keys are revoked. While it has sessions this is refused: delete those first.',
+      description:
+        'Its keys are revoked, and what is kept of its deleted sessions is destroyed. While it has sessions this is refused: ' +
+        'delete those first.',
       request: { params: TenantParam },
       responses: { 204: { description: 'It is gone' } },
     },
@@ -123,6 +126,7 @@ export function tenantRoutes(app: ControlApp, services: Services): void {
     for (const key of await stores.apiKeys.list(id)) {
       if (key.revokedAt === undefined) await stores.apiKeys.revoke(key.sha256, services.clock.nowMs())
     }
+    await hideRemains(stores, id)
     await stores.tenants.remove(id)
     c.get('log').info({ tenant: id, keyPrefix: c.get('caller').prefix }, 'tenant removed')
     return c.body(null, 204)

@@ -1,4 +1,5 @@
 import { expect, test, vi } from 'vitest'
+import { importsOf } from '#shared/registry.ts'
 import { jobSecretAad, openBytes, openSecret } from '#shared/sealed-secret.ts'
 import { controlWorld } from '../control.fixture.ts'
 import type { ControlWorld } from '../control.fixture.ts'
@@ -113,7 +114,7 @@ test('C4 imports a bundle: stored sealed, for a runner only', async () => {
     args: { format: 'bundle', force: false, cleanlyStopped: false },
   })
   const object = String(job.args['object'])
-  expect(object).toBe(`imports/acme/main/${job.id}`)
+  expect(object).toBe(`${importsOf(world.key('main'))}${job.id}`)
   const stored = Buffer.concat(await Array.fromAsync(world.stores.blobs.read(object)))
   expect(stored.includes(bundle)).toBe(false)
   const opened = await openBytes(world.stores.keys, stored, jobSecretAad(world.key('main'), job.id, 'import'))

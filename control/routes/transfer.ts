@@ -1,11 +1,11 @@
 import { z } from '@hono/zod-openapi'
 import { CodedError, ERRORS, hasCode } from '#shared/errors.ts'
 import type { ErrorCode } from '#shared/errors.ts'
+import { importsOf } from '#shared/registry.ts'
 import { jobSecretAad, sealBytes, sealSecret } from '#shared/sealed-secret.ts'
 import type { Job } from '#shared/store/job-store.ts'
 import type { ControlApp, ControlContext, Services } from '../http/context.ts'
 import { credentialsOf } from '../session/credentials.ts'
-import { importPrefix } from '../session/erase.ts'
 import { idempotencyKey } from '../http/idempotency.ts'
 import { jobIdFor, presentWithJob, requestJob } from '../session/request-job.ts'
 import { answers, declare } from '../http/route.ts'
@@ -194,7 +194,7 @@ export function transferRoutes(app: ControlApp, services: Services): void {
     id: string,
     bytes: Uint8Array,
   ): Promise<string> {
-    const object = `${importPrefix(found.session.tenant, found.session.id)}${id}`
+    const object = `${importsOf(found.key)}${id}`
     const sealed = await sealBytes(stores.keys, bytes, jobSecretAad(found.key, id, 'import'))
     try {
       await stores.blobs.create(object, [sealed])

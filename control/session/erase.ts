@@ -1,5 +1,5 @@
 import type { SessionKey } from '#shared/ids.ts'
-import { splitKey } from '#shared/ids.ts'
+import { PLACES } from '#shared/registry.ts'
 import type { Owner, Session } from '#shared/session.ts'
 import type { Stores } from '#shared/store/stores.ts'
 
@@ -15,17 +15,6 @@ export const isUntouched = (session: Session, owner: Owner | undefined): boolean
  * back here. A runner that claims it in between finds it gone, as it would after any deletion.
  */
 export async function eraseUntouched(stores: Stores, key: SessionKey): Promise<void> {
-  const { tenant, session } = splitKey(key)
-  const blobs = await stores.blobs.list(importPrefix(tenant, session))
-  await Promise.all([
-    stores.outbox.sweep({ key }),
-    stores.feed.sweep({ key }),
-    stores.jobs.sweep({ key }),
-    stores.events.sweep({ key }),
-    ...blobs.map((name) => stores.blobs.remove(name)),
-  ])
-  await stores.sessions.remove(key)
+  for (const { by, clear } of PLACES) if (by === 'anybody') await clear(stores, key)
+  await stores.sessions.erase(key)
 }
-
-/** Where imports wait for a runner. */
-export const importPrefix = (tenant: string, session: string): string => `imports/${tenant}/${session}/`

@@ -1,6 +1,6 @@
 import { CodedError } from '#shared/errors.ts'
-import { parseSessionId, sessionKey } from '#shared/ids.ts'
-import type { SessionKey } from '#shared/ids.ts'
+import { keyOf, parseSessionId, sessionName } from '#shared/ids.ts'
+import type { SessionKey, SessionName } from '#shared/ids.ts'
 import type { Owner, Session, Want } from '#shared/session.ts'
 import { noteChange } from '../http/audit.ts'
 import type { ControlContext, Services } from '../http/context.ts'
@@ -14,25 +14,25 @@ export interface Found {
   owner: Owner | undefined
 }
 
-/** The key of the session that the path names, in the tenant of the request. @throws CodedError `invalid_field` */
-export const keyOf = (c: ControlContext): SessionKey =>
-  sessionKey(c.get('tenant'), parseSessionId(c.req.param('id') ?? ''))
+/** The session that the path names, in the tenant of the request. @throws CodedError `invalid_field` */
+export const nameOf = (c: ControlContext): SessionName =>
+  sessionName(c.get('tenant'), parseSessionId(c.req.param('id') ?? ''))
 
 /** @throws CodedError `not_found`, also for what belongs to another tenant: its key is never even asked for */
 export async function findSession(services: Services, c: ControlContext): Promise<Found> {
-  const key = keyOf(c)
-  const [session, owner] = await Promise.all([
-    services.stores.sessions.get(key),
-    services.stores.owners.get(key),
-  ])
+  const session = await services.stores.sessions.find(nameOf(c))
   if (!session) throw noSession(c)
-  return { key, session, owner }
+  const key = keyOf(session)
+  return { key, session, owner: await services.stores.owners.get(key) }
 }
 
-const noSession = (c: ControlContext): CodedError =>
+export const noSession = (c: ControlContext): CodedError =>
   new CodedError('not_found', `There is no session ${JSON.stringify(c.req.param('id') ?? '')}.`)
 
-/** As `findSession`, for requests that want something of it. @throws CodedError `conflict` while it is being deleted */
+/**
+ * As `findSession`, for requests that want something of it.
+ * @throws CodedError `conflict` while it is being deleted, as a version before there were removals began it
+ */
 export async function findForChange(services: Services, c: ControlContext): Promise<Found> {
   const found = await findSession(services, c)
   if (found.session.want.deleting) {

@@ -1,5 +1,6 @@
 import { CodedError } from '#shared/errors.ts'
 import { splitKey } from '#shared/ids.ts'
+import { exportsOf } from '#shared/registry.ts'
 import { jobSecretAad, openBytes, openSecret } from '#shared/sealed-secret.ts'
 import { exportBundle } from '../state/bundle.ts'
 import { checkState } from '../state/check.ts'
@@ -12,7 +13,7 @@ export async function exportState({ context, key, state, job }: Work): Promise<R
   const { valid, problems } = checkState(state.records)
   if (!valid) throw new CodedError('no_state', `export: ${problems.join('; ')}`)
   const { tenant, session } = splitKey(key)
-  const object = `exports/${tenant}/${session}/${job.id}`
+  const object = `${exportsOf(key)}${job.id}`
   const meta = { tenant, session, epoch: state.epoch, seq: state.journal.seq, exportedAt: clock.nowMs() }
   const parts = await exportBundle({
     records: state.records,

@@ -4,11 +4,14 @@ import type { RunnerContext } from './context.ts'
 import { logBeat } from './log-lines.ts'
 import type { HandOver } from '../ownership/hand-over.ts'
 import { nextToMove } from '../ownership/rebalance.ts'
+import { Expiry } from '../removal/expiry.ts'
 import type { Passes } from './passes.ts'
 
 /** infra/alerts.tf counts these lines: five minutes without one wake somebody. */
 const BEAT_EVERY_MS = 60_000
 
+/** What was discarded is gone soon, and looking costs two reads. */
+const EXPIRE_EVERY_MS = 60_000
 /** How often to ask whether a snapshot has become due, and to tell of the progress of a start. */
 const TICK_MS = 1_000
 /** A store that could not be asked is asked again after this. */
@@ -59,6 +62,11 @@ export class Housekeeping {
     this.#every('resync', resyncEveryMs, async () => {
       await this.resync()
       await this.#forgetDead()
+      await this.#dropCopies()
+    })
+    const expiry = new Expiry(this.#context)
+    this.#every('expire', EXPIRE_EVERY_MS, async () => {
+      if (this.#settings.mayAct() && this.#context.lease.isGood) await expiry.run()
     })
     this.#beat()
     this.#every('beat', BEAT_EVERY_MS, async () => this.#beat())
@@ -146,6 +154,13 @@ export class Housekeeping {
         log.warn({ error: toError(error), runnerId }, 'record of a dead runner could not be removed')
       }
     }
+  }
+
+  /** Working copies of sessions that are in no record any more, wherever they were removed. */
+  async #dropCopies(): Promise<void> {
+    const { view, workingCopies, live } = this.#context
+    for (const key of await workingCopies.keys())
+      if (!view.sessions.has(key) && !live.has(key)) await workingCopies.drop(key)
   }
 
   /** Ownership is sticky: what should live elsewhere goes there one by one, the quiet ones first. */

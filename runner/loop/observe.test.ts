@@ -2,15 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { RunnerId } from '#shared/ids.ts'
 import type { PairingWindow, Phase, Status, Want } from '#shared/session.ts'
 import { job } from '#test/contract/samples.ts'
-import {
-  DELETED,
-  liftsBar,
-  observe,
-  openWindow,
-  personSpoke,
-  storedBlock,
-  type Observation,
-} from './observe.ts'
+import { liftsBar, observe, openWindow, personSpoke, storedBlock, type Observation } from './observe.ts'
 import { KEY, liveOf, sessionOf, statusOf } from '../runner.fixture.ts'
 
 /** Wall clock and monotonic clock have nothing to do with each other. */
@@ -153,6 +145,8 @@ describe('observing', () => {
         unreleased: false,
         claimAtMs: 0,
         state: 'loaded',
+        readable: false,
+        removeAtMs: 0,
         paired: true,
         socket: 'open',
         socketGeneration: 1,
@@ -235,13 +229,20 @@ describe('observing', () => {
     expect(see({ session: sessionOf({ status: undefined }) }).have.behind).toBe(true)
   })
 
-  test('a deleted session whose backup is kept is deleted no second time, but for a purge', () => {
-    const deleting = (reason: string | undefined, purge: boolean): boolean => {
-      const status = statusOf({ phase: 'stopped', ...(reason ? { reason } : {}) })
-      return see({ session: sessionOf({ want: { deleting: { purge } }, status }) }).want.deleting
-    }
-    expect(deleting(undefined, false)).toBe(true)
-    expect(deleting(DELETED, false)).toBe(false)
-    expect(deleting(DELETED, true)).toBe(true)
+  test('a removal is read as long as there are keys for its state, and nothing keeps it from being rebuilt', () => {
+    const want = { deleting: { purge: false } }
+    const keys = [{ id: 'k', wrapped: new Uint8Array(), keyVersion: 'v', createdAt: 1 }]
+    const removed = { ...sessionOf({ want }), dataKeys: keys }
+    expect(see({ session: removed }).want.deleting).toBe(true)
+    expect(see({ session: removed }).have.readable).toBe(true)
+    expect(see({ session: sessionOf({ want }) }).have.readable).toBe(false)
+    const block = { phase: 'failed', why: 'wrong_key', until: undefined, untilMs: undefined } as const
+    expect(see({ session: removed, live: liveOf({ block }) }).have.readable).toBe(false)
+  })
+
+  test('a removal waits for the end of an unlinking, or for the time of its next try', () => {
+    const live = liveOf({ unlinkAtMs: MONOTONIC + 7 })
+    expect(see({ live }).have.removeAtMs).toBe(MONOTONIC + 7)
+    expect(see({ live, unlinking: true }).have.removeAtMs).toBe(Infinity)
   })
 })

@@ -23,10 +23,9 @@ export interface Observation {
   breakerUntilMs: number
   nowMs: number
   monotonicMs: number
+  /** Its device is being unlinked right now. */
+  unlinking?: boolean
 }
-
-/** The reason in the status of a session that was deleted and whose backup is kept until the sweep. */
-export const DELETED = 'deleted; its backup is kept for 30 days'
 
 /** Phases that a status can hold which keep the socket closed until somebody lifts them. */
 const BARRED: ReadonlySet<Status['phase']> = new Set([
@@ -110,7 +109,7 @@ export function observe(observation: Observation): { want: PlanWant; have: Have 
   return {
     want: {
       state: want.state,
-      deleting: want.deleting !== undefined && (status?.reason !== DELETED || want.deleting.purge),
+      deleting: want.deleting !== undefined,
       restart,
     },
     have: {
@@ -121,6 +120,8 @@ export function observe(observation: Observation): { want: PlanWant; have: Have 
       unreleased: observation.unreleased,
       claimAtMs: observation.claimAtMs,
       state: live?.state ? 'loaded' : 'none',
+      readable: session.dataKeys.length > 0 && live?.block === undefined,
+      removeAtMs: observation.unlinking ? Infinity : (live?.unlinkAtMs ?? 0),
       paired,
       socket: live?.socketIs ?? 'none',
       socketGeneration: live?.socketGeneration ?? 0,

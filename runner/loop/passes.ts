@@ -5,7 +5,7 @@ import type { RunnerContext } from './context.ts'
 import { observe, personSpoke } from './observe.ts'
 import { plan, type Step } from './plan.ts'
 import { preferredRunner } from '../ownership/spread.ts'
-import { dropSession } from './steps/ownership.ts'
+import { leave } from './steps/ownership.ts'
 import { unlinkSuperseded } from './steps/unlink-superseded.ts'
 import { settleVerdict } from './steps/verdict.ts'
 import { reportStatus } from './report-status.ts'
@@ -40,10 +40,7 @@ export class Passes {
   async run(key: SessionKey): Promise<void> {
     const { view, live, queue, clock, log, boot } = this.#context
     const session = view.sessions.get(key)
-    if (!session) {
-      if (live.has(key)) await dropSession(this.#context, key)
-      return
-    }
+    if (!session) return leave(this.#context, key)
     this.#noteConnection(key)
     this.#heedPerson(key, session)
     await settleVerdict(this.#context, key, session)
@@ -136,6 +133,7 @@ export class Passes {
       breakerUntilMs: breaker.stoppedUntilMs,
       nowMs: clock.nowMs(),
       monotonicMs,
+      unlinking: this.#context.unlinking.has(key),
     })
     return plan(want, have, monotonicMs)
   }

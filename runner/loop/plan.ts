@@ -16,6 +16,10 @@ export interface Have {
   claimAtMs: number
   /** The working copy of this epoch. */
   state: 'none' | 'loaded'
+  /** There is a state that can be rebuilt, as far as is known. */
+  readable: boolean
+  /** For one that is removed: when to go on with it; Infinity while its device is being unlinked. */
+  removeAtMs: number
   paired: boolean
   socket: 'none' | 'connecting' | 'open'
   /** The generation that the socket was opened under. */
@@ -51,6 +55,7 @@ export const REST_REASONS = [
   'backing_off',
   'fleet_stopped',
   'as_wanted',
+  'unlinking',
 ] as const
 type RestReason = (typeof REST_REASONS)[number]
 
@@ -84,7 +89,7 @@ export function plan(want: PlanWant, have: Have, nowMs: number): Step {
   if (have.owner === 'claimable') return holds ? { do: 'drop' } : claim(want, have, nowMs)
 
   if (have.leaving) return have.socket === 'none' ? { do: 'release' } : { do: 'close', why: 'hand_over' }
-  if (want.deleting) return act(have, { do: 'remove' })
+  if (want.deleting) return removal(have, nowMs)
   if (have.job) return act(have, { do: 'job', ...have.job })
   if (want.state === 'stopped') return letGo(have, 'stopped')
 
@@ -113,6 +118,13 @@ function claim(want: PlanWant, have: Have, nowMs: number): Step {
   if (!runs && !asked) return rest(want.state === 'running' ? 'unpaired' : 'nothing_to_do')
   if (nowMs < have.claimAtMs) return rest('not_yet_claimable', have.claimAtMs)
   return { do: 'claim' }
+}
+
+/** What can't be read can't be unlinked, but removed. */
+function removal(have: Have, nowMs: number): Step {
+  if (have.state === 'none' && have.readable) return { do: 'rehydrate' }
+  if (nowMs >= have.removeAtMs) return { do: 'remove' }
+  return rest('unlinking', Number.isFinite(have.removeAtMs) ? have.removeAtMs : undefined)
 }
 
 /** What needs the state but no socket of its own. */

@@ -9,7 +9,8 @@ export function reportStatus(context: RunnerContext, key: SessionKey): void {
   const live = context.live.get(key)
   const session = context.view.sessions.get(key)
   const epoch = context.view.owners.get(key)?.epoch
-  if (!live || !session || epoch === undefined) return
+  // Of one that is removed there is no record any more to write it to.
+  if (!live || !session || session.want.deleting || epoch === undefined) return
   const nowMs = context.clock.nowMs()
   const facts = {
     nowMs,

@@ -37,6 +37,7 @@ async function begin(
     log,
     me: 'runner-1',
     fenced: (key) => fenced.push(key),
+    isOver: () => false,
   })
   /** Statuses are told apart by their attempts. */
   const status = (attempts: number, epoch = 1): void => tell.status(KEY, statusOf({ attempts, epoch }))
@@ -163,6 +164,7 @@ describe('telling an event', () => {
       log: recordedLog().log,
       me: 'runner-1',
       fenced: () => undefined,
+      isOver: () => false,
     })
     for (let number = 0; number < 500; number++) tell.event(KEY, { kind: 'claim' })
     const closed = tell.close(60_000)

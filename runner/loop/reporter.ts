@@ -22,6 +22,8 @@ export interface TellDeps {
   log: Log
   me: string
   fenced: (key: SessionKey) => void
+  /** Its life is over, or about to be: its trail goes with it, and gets no further line. */
+  isOver: (key: SessionKey) => boolean
 }
 
 /**
@@ -37,6 +39,8 @@ export class Reporter {
   #waitingEvents = 0
   #eventsUnderWay = 0
   readonly #eventTurns: (() => void)[] = []
+  /** Per session, until the last of its events that were told is written. */
+  readonly #trails = new Map<SessionKey, Promise<unknown>>()
 
   constructor(deps: TellDeps) {
     this.#deps = deps
@@ -60,7 +64,8 @@ export class Reporter {
 
   /** Adds a line to the audit trail; returns at once. */
   event(key: SessionKey, event: Omit<AuditEvent, 'id' | 'at' | 'by'>): void {
-    const { clock, random, me, stores, log } = this.#deps
+    const { clock, random, me, stores, log, isOver } = this.#deps
+    if (isOver(key)) return
     if (this.#waitingEvents >= WAITING_EVENTS_MAX) {
       log.error({ sessionId: key, kind: event.kind }, 'an event was dropped: too many wait for the store')
       return
@@ -68,11 +73,21 @@ export class Reporter {
     const at = clock.nowMs()
     const whole: AuditEvent = { ...event, id: `${String(at).padStart(15, '0')}-${random.id()}`, at, by: me }
     this.#waitingEvents++
-    void this.#tracked(this.#inTurn(() => this.#untilDone(() => stores.events.append(key, whole)))).finally(
-      () => {
-        this.#waitingEvents--
-      },
-    )
+    const written = this.#tracked(
+      this.#inTurn(() => this.#untilDone(() => stores.events.append(key, whole))),
+    ).finally(() => {
+      this.#waitingEvents--
+    })
+    const trail = Promise.all([this.#trails.get(key), written]).finally(() => {
+      if (this.#trails.get(key) === trail) this.#trails.delete(key)
+    })
+    this.#trails.set(key, trail)
+  }
+
+  /** Resolves when all that was told of a session is written, or given up; what waits of its status is dropped. */
+  async quiet(key: SessionKey): Promise<void> {
+    this.forget(key)
+    await Promise.all([this.#writing.get(key), this.#trails.get(key)])
   }
 
   /** Runs a write until it succeeds, or the runner ends, or the store says that it never will. */

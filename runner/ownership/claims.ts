@@ -50,6 +50,12 @@ export class Claims {
     this.#givenBack.set(key, epoch)
   }
 
+  /** Its life is over. */
+  forget(key: SessionKey): void {
+    this.#claims.delete(key)
+    this.#givenBack.delete(key)
+  }
+
   /** The owner as it stands: what is in our name, and not claimed under the present term, is nobody's. */
   effectiveOwner(key: SessionKey, owner: Owner | undefined): Owner | undefined {
     if (owner?.runnerId !== this.#lease.id || this.#isGood(key, owner)) return owner

@@ -1,6 +1,7 @@
 import { CodedError, toError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Owner, PairingWindow, Session, Status, SupersededDevice } from '#shared/session.ts'
+import type { Farewell } from '#shared/store/removal-store.ts'
 import { backoffMs, BACKOFF } from '../pacing/backoff.ts'
 import { judgeClose, type Verdict } from './disconnect.ts'
 import type { PreparedState } from '../state/prepared.ts'
@@ -53,7 +54,9 @@ export class LiveSession {
   superseded: readonly SupersededDevice[] | undefined
   /** Monotonic: no superseded device is tried before. */
   unlinkAtMs = 0
-  /** Ends the unlinking of a superseded device that is under way. */
+  /** The session is being removed: what became of its device, once that is known. */
+  farewell: Farewell | undefined
+  /** Ends the unlinking of a device that is under way. */
   stopUnlinking: AbortController | undefined
   connects = 0
   disconnects = 0

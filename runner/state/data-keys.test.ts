@@ -93,7 +93,7 @@ describe('data keys', () => {
       ...sessions,
       putDataKey: () => Promise.reject(new CodedError('conflict', 'put data key')),
     }
-    await sessions.remove(KEY)
+    await sessions.erase(KEY)
     const gone = dataKeys({
       stores: { sessions: conflicting, keys },
       clock: world.clock,

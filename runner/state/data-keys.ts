@@ -36,7 +36,7 @@ export function dataKeys(deps: { stores: Pick<Stores, 'sessions' | 'keys'>; cloc
      * The key ring of a session; the first data key is made here and durable when this resolves. Two runners at once agree
      * on one. What an earlier ring of the session holds is not opened again. @throws CodedError `wrong_key`, `not_found`, `store_unavailable`
      */
-    async ring(key: SessionKey, session: Session, earlier?: KeyRing): Promise<KeyRing> {
+    async ring(key: SessionKey, session: Pick<Session, 'dataKeys'>, earlier?: KeyRing): Promise<KeyRing> {
       let known = session.dataKeys
       if (known.length === 0) {
         try {

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '#shared/clock.ts'
 import { hasCode, toError } from '#shared/errors.ts'
-import { splitKey, type SessionKey } from '#shared/ids.ts'
+import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { Random } from '#shared/random.ts'
+import { snapshotsOf } from '#shared/registry.ts'
 import type { BlobStore } from '#shared/store/blob-store.ts'
 import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
@@ -75,10 +76,7 @@ export async function objectIds(blobs: BlobStore, key: SessionKey, log: Log): Pr
 export const chainedAbove = (snapshots: readonly Pick<SnapshotRecord, 'seq' | 'mac'>[]): number =>
   Math.min(...snapshots.flatMap(({ seq, mac }) => (mac === undefined ? [] : [seq])))
 
-export const snapshotObject = (key: SessionKey, id: string): string => {
-  const { tenant, session } = splitKey(key)
-  return `snapshots/${tenant}/${session}/${id}`
-}
+export const snapshotObject = (key: SessionKey, id: string): string => `${snapshotsOf(key)}${id}`
 
 /** The first half: the object alone. No restore chooses it before its record, or an entry that names it, is there. */
 export async function storeSnapshot(

@@ -1,4 +1,4 @@
-import { appendFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Log } from '#shared/log.ts'
 import { toError } from '#shared/errors.ts'
@@ -20,6 +20,8 @@ export interface WorkingCopies {
   /** Replaces the base, and forgets the entries up to its seq. */
   rebase(key: SessionKey, head: { epoch: number; seq: number }, parts: readonly Uint8Array[]): Promise<void>
   drop(key: SessionKey): Promise<void>
+  /** The sessions that there is a copy of, also of earlier starts. */
+  keys(): Promise<readonly SessionKey[]>
   /** Resolves when all that was noted is on the disk, or given up. */
   settle(): Promise<void>
 }
@@ -114,10 +116,19 @@ export function fileWorkingCopies(dir: string, log: Log): WorkingCopies {
     drop(key) {
       tails.delete(key)
       return queue(async () => {
-        await remove(file(key, 'base'))
-        await remove(file(key, 'tail'))
+        for (const kind of ['base', 'tail'] as const) {
+          await remove(file(key, kind))
+          await remove(`${file(key, kind)}.new`)
+        }
       })
     },
+
+    keys: () =>
+      queue(async () => {
+        const names = await readdir(dir).catch(() => [] as string[])
+        const encoded = names.flatMap((name) => /^(.+)\.(?:base|tail)(?:\.new)?$/.exec(name)?.[1] ?? [])
+        return [...new Set(encoded)].map((name) => decodeURIComponent(name) as SessionKey)
+      }),
 
     async settle() {
       clearTimeout(timer)

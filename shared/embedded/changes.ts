@@ -1,7 +1,7 @@
 import type { Watch } from '../store/watch.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 
-export type Topic = 'session' | 'owner' | 'runner' | 'outbox' | 'job'
+export type Topic = 'session' | 'owner' | 'runner' | 'outbox' | 'job' | 'removal'
 
 interface Watcher {
   topic: Topic
@@ -13,6 +13,8 @@ const LOOK_EVERY_MS = 20
 /** Rows kept for processes that look late; who was away for longer relies on the full pass (shared/store/watch.ts). */
 const KEPT = 4_096
 const TRIM_EVERY = 512
+/** A row names a session, and of one that was purged no name may stay: rows go once every process had this long to look. */
+const FORGET_AFTER_MS = 5_000
 
 /**
  * The changes that watches tell of, in a table of the database itself. Writers of this process are heard as soon as they
@@ -24,6 +26,9 @@ export class Changes {
   #seenRev = 0
   #seenVersion = 0
   #timer: NodeJS.Timeout | undefined
+  #forgetting: NodeJS.Timeout | undefined
+  /** The newest row when it was last looked what is to be forgotten. */
+  #oldRev = 0
 
   constructor(file: SqliteFile) {
     this.#file = file
@@ -57,11 +62,27 @@ export class Changes {
   close(): void {
     this.#watches.clear()
     clearInterval(this.#timer)
+    clearInterval(this.#forgetting)
   }
 
   #start(): void {
     this.#seenRev = this.#file.get<{ rev: number | null }>('SELECT max(rev) AS rev FROM changes')?.rev ?? 0
     this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS).unref()
+    this.#forgetting = setInterval(() => void this.#forget(), FORGET_AFTER_MS).unref()
+  }
+
+  async #forget(): Promise<void> {
+    try {
+      const newest = this.#file.get<{ rev: number | null }>('SELECT max(rev) AS rev FROM changes')?.rev ?? 0
+      const old = this.#oldRev
+      this.#oldRev = newest
+      if (newest === 0 || old === 0) return
+      await this.#file.write('forget old changes', () =>
+        this.#file.run('DELETE FROM changes WHERE rev <= ?', old),
+      )
+    } catch {
+      // Busy, away or closed: the next look makes up for it.
+    }
   }
 
   #look(): void {

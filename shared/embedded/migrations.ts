@@ -76,6 +76,24 @@ export const RECORD_MIGRATIONS: readonly string[] = [
   `,
   // The head of the journal at the last release, as JSON.
   'ALTER TABLE owners ADD COLUMN witness TEXT',
+  `
+  -- Lives: \`sessions.key\` and \`data_keys.session\` are the name, which has one record, and \`life\` says whose it is. In
+  -- all other tables the key of a session ends in its life; what was made before has none, and stays as it is.
+  ALTER TABLE sessions ADD COLUMN life TEXT;
+
+  CREATE TABLE removals (
+    key TEXT PRIMARY KEY, tenant TEXT NOT NULL, open INTEGER NOT NULL, until INTEGER, hidden INTEGER NOT NULL,
+    body TEXT NOT NULL
+  );
+  CREATE INDEX removals_of_tenant ON removals (tenant, key);
+  CREATE INDEX removals_open ON removals (key) WHERE open = 1;
+  CREATE INDEX removals_due ON removals (until) WHERE until IS NOT NULL;
+
+  CREATE TABLE backups (
+    tenant TEXT NOT NULL, id TEXT NOT NULL, expires_at INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (tenant, id)
+  );
+  CREATE INDEX backups_due ON backups (expires_at);
+  `,
 ]
 
 export const JOURNAL_MIGRATIONS: readonly string[] = [

@@ -14,6 +14,7 @@ import { BLOBS, findParts, JOURNAL, leftBehind, mustBeWhole, mustNotBeginBeside,
 import { keepPrivate } from './private-files.ts'
 import { takeLock } from './process-lock.ts'
 import { sqliteApiKeyStore } from './sqlite-api-key-store.ts'
+import { sqliteBackupStore } from './sqlite-backup-store.ts'
 import { openingError, storeError } from './sqlite-error.ts'
 import { sqliteEventStore } from './sqlite-event-store.ts'
 import { sqliteFeedStore } from './sqlite-feed-store.ts'
@@ -22,6 +23,7 @@ import { sqliteJobStore } from './sqlite-job-store.ts'
 import { sqliteJournalStore } from './sqlite-journal-store.ts'
 import { sqliteOutboxStore } from './sqlite-outbox-store.ts'
 import { sqliteOwnerStore } from './sqlite-owner-store.ts'
+import { sqliteRemovalStore } from './sqlite-removal-store.ts'
 import { sqliteRunnerStore } from './sqlite-runner-store.ts'
 import { sqliteSessionStore } from './sqlite-session-store.ts'
 import { sqliteSnapshotStore } from './sqlite-snapshot-store.ts'
@@ -86,6 +88,8 @@ export async function openEmbeddedStores(options: {
       outbox: sqliteOutboxStore(records, changes),
       feed: sqliteFeedStore(records),
       jobs: sqliteJobStore(records, changes),
+      removals: sqliteRemovalStore(records, changes),
+      backups: sqliteBackupStore(records),
       keys,
       check: async () => {
         await Promise.all([records.check(), journal.check(), checkFolder(join(dataDir, BLOBS))])

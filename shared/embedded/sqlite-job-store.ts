@@ -56,6 +56,7 @@ export function sqliteJobStore(file: SqliteFile, changes: Changes): JobStore {
         if (job?.state !== 'open') return
         const ended: Job = {
           ...job,
+          args: {},
           state,
           finishedAt: nowMs,
           ...(result && { result }),
@@ -63,6 +64,7 @@ export function sqliteJobStore(file: SqliteFile, changes: Changes): JobStore {
         }
         const sql = 'UPDATE jobs SET finished_at = ?, body = ? WHERE session = ? AND id = ?'
         file.run(sql, nowMs, toBody('finish a job', 'job', ended), key, id)
+        if (Object.keys(job.args).length > 0) file.scrub()
       }),
 
     sweep: (ask) => sweepRows(file, 'jobs', 'finished_at', ask),

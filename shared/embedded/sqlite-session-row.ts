@@ -1,10 +1,19 @@
-import type { SessionId, SessionKey, TenantId } from '../ids.ts'
+import {
+  nameOfKey,
+  splitKey,
+  type LifeId,
+  type SessionId,
+  type SessionKey,
+  type SessionName,
+  type TenantId,
+} from '../ids.ts'
 import type { DataKey, Session, Status, Want } from '../session.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 
 /** A row of the table `sessions`; its data keys are rows of their own, so that they can be destroyed one by one. */
 export interface SessionRow {
-  key: SessionKey
+  /** The name: there is one row of it, whatever its life. */
+  key: SessionName
   tenant: TenantId
   id: SessionId
   generation: number
@@ -14,10 +23,18 @@ export interface SessionRow {
   status: string | null
   created_at: number
   updated_at: number
+  life: LifeId | null
 }
 
-export const findSession = (file: SqliteFile, key: SessionKey): SessionRow | undefined =>
-  file.get<SessionRow>('SELECT * FROM sessions WHERE key = ?', key)
+export const findSession = (file: SqliteFile, name: SessionName): SessionRow | undefined =>
+  file.get<SessionRow>('SELECT * FROM sessions WHERE key = ?', name)
+
+/** Only where the name still has that life. */
+export function findLife(file: SqliteFile, key: SessionKey): SessionRow | undefined {
+  const { life = null } = splitKey(key)
+  const row = findSession(file, nameOfKey(key))
+  return row?.life === life ? row : undefined
+}
 
 export const wantOf = (row: SessionRow): Want => ({
   ...(JSON.parse(row.want) as Omit<Want, 'generation'>),
@@ -27,6 +44,7 @@ export const wantOf = (row: SessionRow): Want => ({
 const build = (row: SessionRow, dataKeys: readonly DataKey[]): Session => ({
   tenant: row.tenant,
   id: row.id,
+  ...(row.life !== null && { life: row.life }),
   want: wantOf(row),
   ...(row.status !== null && { status: JSON.parse(row.status) as Status }),
   dataKeys,
@@ -40,7 +58,7 @@ export const toSession = (file: SqliteFile, row: SessionRow): Session => build(r
 export function toSessions(file: SqliteFile, rows: readonly SessionRow[]): Session[] {
   const [first, last] = [rows.at(0), rows.at(-1)]
   if (!first || !last) return []
-  const keys = file.all<DataKeyRow & { session: SessionKey }>(
+  const keys = file.all<DataKeyRow & { session: SessionName }>(
     `SELECT session, ${KEY_COLUMNS} FROM data_keys WHERE session BETWEEN ? AND ? ORDER BY position`,
     first.key,
     last.key,
@@ -66,7 +84,7 @@ const toDataKey = (row: DataKeyRow): DataKey => ({
 })
 
 /** Oldest first. */
-export const dataKeysOf = (file: SqliteFile, key: SessionKey): DataKey[] =>
+export const dataKeysOf = (file: SqliteFile, name: SessionName): DataKey[] =>
   file
-    .all<DataKeyRow>(`SELECT ${KEY_COLUMNS} FROM data_keys WHERE session = ? ORDER BY position`, key)
+    .all<DataKeyRow>(`SELECT ${KEY_COLUMNS} FROM data_keys WHERE session = ? ORDER BY position`, name)
     .map(toDataKey)

@@ -1,6 +1,7 @@
 import { CodedError } from '../errors.ts'
-import { sessionKey, type SessionKey } from '../ids.ts'
+import { sessionKey, sessionName, type SessionKey, type SessionName } from '../ids.ts'
 import type { Session, Want } from '../session.ts'
+import type { Removal } from '../store/removal-store.ts'
 import type { SessionStore } from '../store/session-store.ts'
 import { mustBeStorable, WANT_BYTES_MAX } from '../store/storable.ts'
 import { toBody } from './body.ts'
@@ -8,6 +9,7 @@ import type { Changes } from './changes.ts'
 import { toPage } from './paging.ts'
 import {
   dataKeysOf,
+  findLife,
   findSession,
   toSession,
   toSessions,
@@ -15,6 +17,7 @@ import {
   type SessionRow,
 } from './sqlite-session-row.ts'
 import type { SqliteFile } from './sqlite-file.ts'
+import { addRemoval, findRemoval } from './sqlite-removal-store.ts'
 
 /** One page of a scan is read in one go, which keeps the event loop for about 10 ms. */
 const SCANNED_AT_ONCE = 500
@@ -32,9 +35,14 @@ const gone = (key: SessionKey) => new CodedError('not_found', `there is no sessi
 /** The sessions, in the tables `sessions` and `data_keys`. */
 export function sqliteSessionStore(file: SqliteFile, changes: Changes): SessionStore {
   const must = (key: SessionKey): SessionRow => {
-    const row = findSession(file, key)
+    const row = findLife(file, key)
     if (!row) throw gone(key)
     return row
+  }
+
+  const forget = (name: SessionName): void => {
+    file.run('DELETE FROM sessions WHERE key = ?', name)
+    if (file.run('DELETE FROM data_keys WHERE session = ?', name) > 0) file.scrub()
   }
 
   const pageAfter = (after: string, limit: number, tenant?: string): SessionRow[] =>
@@ -48,27 +56,34 @@ export function sqliteSessionStore(file: SqliteFile, changes: Changes): SessionS
         )
 
   return {
-    create: ({ tenant, id, want, createdAt }) =>
+    create: ({ tenant, id, life, want, createdAt }) =>
       file.write('create a session', () => {
-        const key = sessionKey(tenant, id)
+        const name = sessionName(tenant, id)
         const added = file.run(
-          `INSERT INTO sessions (key, tenant, id, generation, want, nonces, created_at, updated_at)
-           VALUES (?, ?, ?, 1, ?, '[]', ?, ?) ON CONFLICT DO NOTHING`,
-          key,
+          `INSERT INTO sessions (key, tenant, id, life, generation, want, nonces, created_at, updated_at)
+           VALUES (?, ?, ?, ?, 1, ?, '[]', ?, ?) ON CONFLICT DO NOTHING`,
+          name,
           tenant,
           id,
+          life ?? null,
           toWant('create a session', want),
           createdAt,
           createdAt,
         )
-        if (added === 0) throw new CodedError('exists', `the session ${key} exists`)
-        changes.note('session', key)
-        return toSession(file, must(key))
+        if (added === 0) throw new CodedError('exists', `the session ${name} exists`)
+        changes.note('session', name)
+        return toSession(file, must(sessionKey(tenant, id, life)))
+      }),
+
+    find: (name) =>
+      file.read('read a session', () => {
+        const row = findSession(file, name)
+        return row && toSession(file, row)
       }),
 
     get: (key) =>
       file.read('read a session', () => {
-        const row = findSession(file, key)
+        const row = findLife(file, key)
         return row && toSession(file, row)
       }),
 
@@ -114,9 +129,9 @@ export function sqliteSessionStore(file: SqliteFile, changes: Changes): SessionS
           toWant('change the want of a session', want),
           JSON.stringify([...nonces, nonce].slice(-NONCES_KEPT)),
           nowMs,
-          key,
+          row.key,
         )
-        changes.note('session', key)
+        changes.note('session', row.key)
         return toSession(file, must(key))
       }),
 
@@ -131,14 +146,14 @@ export function sqliteSessionStore(file: SqliteFile, changes: Changes): SessionS
           toBody('report the status of a session', 'status', status),
           status.epoch,
           nowMs,
-          key,
+          row.key,
         )
       }),
 
     putDataKey: (key, dataKey, { expectKeys } = {}) =>
       file.write('store a data key', () => {
-        must(key)
-        const stored = dataKeysOf(file, key)
+        const { key: name } = must(key)
+        const stored = dataKeysOf(file, name)
         const same = stored.find(({ id }) => id === dataKey.id)
         if (same && Buffer.compare(same.wrapped, dataKey.wrapped) === 0) return
         if (expectKeys !== undefined && stored.length !== expectKeys) {
@@ -147,7 +162,7 @@ export function sqliteSessionStore(file: SqliteFile, changes: Changes): SessionS
         file.run(
           `INSERT INTO data_keys (session, id, wrapped, key_version, created_at) VALUES (?, ?, ?, ?, ?)
            ON CONFLICT (session, id) DO UPDATE SET wrapped = excluded.wrapped, key_version = excluded.key_version`,
-          key,
+          name,
           dataKey.id,
           dataKey.wrapped,
           dataKey.keyVersion,
@@ -157,18 +172,39 @@ export function sqliteSessionStore(file: SqliteFile, changes: Changes): SessionS
 
     destroyDataKeys: (key, ids) =>
       file.write('destroy data keys', () => {
-        for (const id of ids) file.run('DELETE FROM data_keys WHERE session = ? AND id = ?', key, id)
+        const row = findLife(file, key)
+        // With the session its keys are gone too.
+        if (!row) return
+        for (const id of ids) file.run('DELETE FROM data_keys WHERE session = ? AND id = ?', row.key, id)
         file.scrub()
       }),
 
-    remove: (key) =>
-      file.write('remove a session', () => {
-        const removed = file.run('DELETE FROM sessions WHERE key = ?', key)
-        const keys = file.run('DELETE FROM data_keys WHERE session = ?', key)
-        if (keys > 0) file.scrub()
-        if (removed > 0) changes.note('session', key)
+    remove: (key, { purge, by, nowMs, expectGeneration }) =>
+      file.write('delete a session', () => {
+        const row = findLife(file, key)
+        const earlier = row ? undefined : findRemoval(file, key)
+        if (earlier) return earlier
+        if (!row) throw gone(key)
+        if (expectGeneration !== undefined && row.generation !== expectGeneration) {
+          throw new CodedError('stale', `the want of ${key} is at generation ${row.generation}`)
+        }
+        const session = toSession(file, row)
+        const removal: Removal = { session, purge, by, at: nowMs, phase: 'unlinking', tries: 0 }
+        forget(row.key)
+        addRemoval(file, removal)
+        changes.note('session', row.key)
+        changes.note('removal', key)
+        return removal
       }),
 
-    watch: (changed) => changes.watch('session', (key) => changed(key as SessionKey)),
+    erase: (key) =>
+      file.write('remove a session', () => {
+        const row = findLife(file, key)
+        if (!row) return
+        forget(row.key)
+        changes.note('session', row.key)
+      }),
+
+    watch: (changed) => changes.watch('session', (name) => changed(name as SessionName)),
   }
 }

@@ -4,7 +4,7 @@ import { CodedError, hasCode } from '../errors.ts'
 import type { SessionKey } from '../ids.ts'
 import type { FeedItem, FeedStore } from '../store/feed-store.ts'
 import { mustAllBeStorable, RefusedItems, storedBytes } from '../store/storable.ts'
-import { dataOf, timestampOf, type Database } from './database.ts'
+import { dataOf, type Database } from './database.ts'
 import { documentId, sha256, shardOf, spread } from './document-id.ts'
 import { sweep } from './sweeper.ts'
 
@@ -41,9 +41,7 @@ const GROUP_MAX = 40
 const GROUP_BYTES_MAX = 3 << 20
 const TRIES_MAX = 20
 const HEADS_MAX = 5000
-/** By then the clock alone puts new cursors above the old ones. */
-const HEAD_KEPT_MS = 30 * 24 * 3_600_000
-/** Cursors begin at the time in these steps: even a session that was deleted and made anew goes on above its old ones. */
+/** Cursors begin at the time in these steps. */
 const CURSORS_PER_MS = 1000
 /** As text they must sort as they count; the number stays exact until the year 2255. */
 const CURSOR_DIGITS = 16
@@ -85,12 +83,10 @@ export function firestoreFeedStore(db: Database): FeedStore {
     return items.filter((item) => !there.has(itemRef(key, item).id))
   }
 
-  /** The head outlives the items, for a reader who stands at the last one's cursor, but not for ever. */
-  async function retire(key: SessionKey, nowMs: number): Promise<void> {
+  /** The head outlives the items, for a reader who stands at the last one's cursor, but not the session. */
+  async function behead(key: SessionKey): Promise<void> {
     heads.delete(key)
-    await db.commit('sweep a feed', (writes) =>
-      writes.update(headRef(key), { expireAt: timestampOf(nowMs + HEAD_KEPT_MS) }),
-    )
+    await db.commit('sweep a feed', (writes) => writes.delete(headRef(key)))
   }
 
   async function addUntilThere(key: SessionKey, items: readonly FeedItem[], nowMs: number): Promise<void> {
@@ -153,7 +149,7 @@ export function firestoreFeedStore(db: Database): FeedStore {
 
     async sweep(ask) {
       const removed = await sweep(db, 'sweep a feed', collection, 'addedAt', ask)
-      if (ask.key !== undefined) await retire(ask.key, db.clock.nowMs())
+      if (ask.key !== undefined) await behead(ask.key)
       return removed
     },
   }

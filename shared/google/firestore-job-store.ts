@@ -63,7 +63,7 @@ export function firestoreJobStore(db: Database): JobStore {
     async finish(key, id, { state, result, error, nowMs }) {
       await change<JobDocument>(db, 'finish a job', refOf(key, id), (stored) => {
         if (stored?.job.state !== 'open') return undefined
-        const end = { state, finishedAt: nowMs, ...(result && { result }), ...(error && { error }) }
+        const end = { args: {}, state, finishedAt: nowMs, ...(result && { result }), ...(error && { error }) }
         return {
           fields: { job: { ...stored.job, ...end }, open: FieldValue.delete(), finishedAt: nowMs },
         }

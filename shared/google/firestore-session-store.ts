@@ -1,24 +1,36 @@
 import { FieldPath } from '@google-cloud/firestore'
 import { LRUCache } from 'lru-cache'
 import { CodedError } from '../errors.ts'
-import { sessionKey, type SessionKey } from '../ids.ts'
+import { nameOfKey, sessionName, type SessionKey, type SessionName } from '../ids.ts'
 import type { DataKey, Session, Status } from '../session.ts'
+import type { Removal } from '../store/removal-store.ts'
 import type { SessionStore } from '../store/session-store.ts'
 import { mustBeStorable, WANT_BYTES_MAX } from '../store/storable.ts'
 import { change, type Seen } from './change.ts'
 import { dataOf, type Database } from './database.ts'
 import { ofTenant } from './document-id.ts'
-import { present, sameDataKey, toSession, withNonce, type SessionDocument } from './session-document.ts'
+import {
+  ofLife,
+  present,
+  sameDataKey,
+  toSession,
+  withNonce,
+  type SessionDocument,
+} from './session-document.ts'
+import { removalDocument, toRemoval, type RemovalDocument } from './removal-document.ts'
 import type { Signals } from './signals.ts'
 
 /** Some 2 KB a session: 300 of them are well within a page's deadline and memory. */
 const SCAN_PAGE = 300
 /** Only to save a read; a runner holds at most some hundreds. */
 const KNOWN_MAX = 2000
+/** The owner's statuses are the only rival, at most a few a second. */
+const REMOVE_TRIES = 40
 
 export function firestoreSessionStore(db: Database, signals: Signals): SessionStore {
   const collection = db.collection('sessions')
-  const refOf = (key: SessionKey) => collection.doc(key)
+  const removals = db.collection('removals')
+  const refOf = (key: SessionKey) => collection.doc(nameOfKey(key))
   /** Sessions as this process last wrote their status: an owner writes again without reading first. */
   const known = new LRUCache<SessionKey, Seen<SessionDocument>>({ max: KNOWN_MAX })
 
@@ -33,11 +45,20 @@ export function firestoreSessionStore(db: Database, signals: Signals): SessionSt
     })
   }
 
+  /** A deletion of ours whose answer was lost, or somebody else's. */
+  async function earlierRemoval(key: SessionKey): Promise<Removal> {
+    const found = dataOf<RemovalDocument>(await db.get('delete a session', removals.doc(key)))
+    if (!found) throw new CodedError('not_found', `no session ${key}`)
+    return toRemoval(found)
+  }
+
   return {
-    async create({ tenant, id, want, createdAt }) {
-      const key = sessionKey(tenant, id)
+    async create({ tenant, id, life, want, createdAt }) {
+      const name = sessionName(tenant, id)
+      const ref = collection.doc(name)
       mustBeStorable('create a session', { want }, WANT_BYTES_MAX)
       const stored: SessionDocument = {
+        ...(life !== undefined && { life }),
         want: { ...want, generation: 1 },
         wantNonces: [],
         dataKeys: [],
@@ -46,18 +67,23 @@ export function firestoreSessionStore(db: Database, signals: Signals): SessionSt
         updatedAt: createdAt,
       }
       const outcome = await db.commit('create a session', (writes) => {
-        writes.create(refOf(key), stored)
-        signals.raise(writes, 'session', key)
+        writes.create(ref, stored)
+        signals.raise(writes, 'session', name)
       })
       if (!outcome.done) {
-        const found = dataOf<SessionDocument>(await db.get('create a session', refOf(key)))
-        if (found?.createdBy !== stored.createdBy) throw new CodedError('exists', `session ${key} exists`)
+        const found = dataOf<SessionDocument>(await db.get('create a session', ref))
+        if (found?.createdBy !== stored.createdBy) throw new CodedError('exists', `session ${name} exists`)
       }
-      return toSession(key, stored)
+      return toSession(name, stored)
+    },
+
+    async find(name) {
+      const stored = dataOf<SessionDocument>(await db.get('get a session', collection.doc(name)))
+      return stored && toSession(name, stored)
     },
 
     async get(key) {
-      const stored = dataOf<SessionDocument>(await db.get('get a session', refOf(key)))
+      const stored = ofLife(dataOf<SessionDocument>(await db.get('get a session', refOf(key))), key)
       return stored && toSession(key, stored)
     },
 
@@ -98,7 +124,7 @@ export function firestoreSessionStore(db: Database, signals: Signals): SessionSt
             wantNonces: withNonce(stored.wantNonces, nonce),
             updatedAt: nowMs,
           },
-          also: (writes) => signals.raise(writes, 'session', key),
+          also: (writes) => signals.raise(writes, 'session', nameOfKey(key)),
         }
       })
       return toSession(key, present(seen?.data, key))
@@ -132,21 +158,53 @@ export function firestoreSessionStore(db: Database, signals: Signals): SessionSt
     async destroyDataKeys(key, ids) {
       await changeKeys(key, 'destroy data keys', (stored) => {
         // With the session its keys are gone too.
-        const keys = stored?.dataKeys ?? []
+        const keys = ofLife(stored, key)?.dataKeys ?? []
         const left = keys.filter(({ id }) => !ids.includes(id))
         return left.length === keys.length ? undefined : left
       })
     },
 
-    async remove(key) {
+    async remove(key, ask): Promise<Removal> {
+      const what = 'delete a session'
       known.delete(key)
-      await db.commit('remove a session', (writes) => {
-        writes.delete(refOf(key))
-        signals.raise(writes, 'session', key)
-      })
+      for (let tries = 0; tries < REMOVE_TRIES; tries++) {
+        const snapshot = await db.get(what, refOf(key))
+        const stored = ofLife(dataOf<SessionDocument>(snapshot), key)
+        if (!stored || !snapshot.updateTime) return earlierRemoval(key)
+        const { generation } = stored.want
+        if (ask.expectGeneration !== undefined && ask.expectGeneration !== generation)
+          throw new CodedError('stale', `session ${key} has generation ${generation}`)
+        const { purge, by, nowMs: at } = ask
+        const session = toSession(key, stored)
+        const removal: Removal = { session, purge, by, at, phase: 'unlinking', tries: 0 }
+        const { updateTime } = snapshot
+        const outcome = await db.commit(what, (writes) => {
+          writes.delete(refOf(key), updateTime)
+          writes.set(removals.doc(key), removalDocument(removal))
+          signals.raise(writes, 'session', nameOfKey(key))
+          signals.raise(writes, 'removal', key)
+        })
+        if (outcome.done) return removal
+      }
+      throw new CodedError('conflict', `${what}: too many writers at once`)
     },
 
-    watch: (changed) => signals.watch('session', (name) => changed(name as SessionKey)),
+    async erase(key) {
+      known.delete(key)
+      for (;;) {
+        const snapshot = await db.get('remove a session', refOf(key))
+        const stored = ofLife(dataOf<SessionDocument>(snapshot), key)
+        const { updateTime } = snapshot
+        if (!stored || !updateTime) return
+        const outcome = await db.commit('remove a session', (writes) => {
+          writes.delete(refOf(key), updateTime)
+          signals.raise(writes, 'session', nameOfKey(key))
+        })
+        if (outcome.done) return
+      }
+    },
+
+    watch: (changed) => signals.watch('session', (name) => changed(name as SessionName)),
   }
 }
 

@@ -46,6 +46,7 @@ const expiring = (collectionGroup: string): FieldOverride => ({
 
 export const COLLECTIONS = [
   'apiKeys',
+  'backups',
   'events',
   'feed',
   'feedHeads',
@@ -54,6 +55,7 @@ export const COLLECTIONS = [
   'journalParts',
   'outbox',
   'owners',
+  'removals',
   'runners',
   'sessions',
   'signals',
@@ -77,10 +79,13 @@ export const INDEXES: { indexes: CompositeIndex[]; fieldOverrides: FieldOverride
   fieldOverrides: [
     ...COLLECTIONS.map((collectionGroup) => ({ collectionGroup, fieldPath: '*', indexes: [] })),
     single('apiKeys', 'tenant'),
+    single('backups', 'expiresAt'),
     single('events', 'id'),
     single('jobs', 'open'),
     { ...single('journal', 'seq'), indexes: [{ order: 'DESCENDING', queryScope: 'COLLECTION' }] },
     single('outbox', 'open'),
+    single('removals', 'open'),
+    single('removals', 'until'),
     single('signals', 'at'),
     expiring('events'),
     expiring('feedHeads'),

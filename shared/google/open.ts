@@ -4,12 +4,14 @@ import type { Stores } from '../store/stores.ts'
 import { checkGoogle } from './check.ts'
 import { openDatabase, type Database } from './database.ts'
 import { firestoreApiKeyStore } from './firestore-api-key-store.ts'
+import { firestoreBackupStore } from './firestore-backup-store.ts'
 import { firestoreEventStore } from './firestore-event-store.ts'
 import { firestoreFeedStore } from './firestore-feed-store.ts'
 import { firestoreJobStore } from './firestore-job-store.ts'
 import { firestoreJournalStore } from './firestore-journal-store.ts'
 import { firestoreOutboxStore } from './firestore-outbox-store.ts'
 import { firestoreOwnerStore } from './firestore-owner-store.ts'
+import { firestoreRemovalStore } from './firestore-removal-store.ts'
 import { firestoreRunnerStore } from './firestore-runner-store.ts'
 import { firestoreSessionStore } from './firestore-session-store.ts'
 import { firestoreSnapshotStore } from './firestore-snapshot-store.ts'
@@ -91,6 +93,8 @@ export function openGoogleStores(options: GoogleOptions): Promise<Stores> {
     outbox: firestoreOutboxStore(db),
     feed: firestoreFeedStore(db),
     jobs: firestoreJobStore(db),
+    removals: firestoreRemovalStore(db, signals),
+    backups: firestoreBackupStore(db),
     keys,
     check: (scope = 'all') => checkGoogle({ scope, db, bucket, keys, names: options }),
     close() {

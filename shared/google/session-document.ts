@@ -1,13 +1,14 @@
 import { CodedError } from '../errors.ts'
-import { splitKey, type SessionKey } from '../ids.ts'
+import { splitKey, type LifeId, type SessionKey } from '../ids.ts'
 import type { DataKey, Session, Status, Want } from '../session.ts'
 import { bytesOf } from './database.ts'
 
 /**
- * `sessions/{tenant}~{session}`, named by the key because listings are in its order. No field is ever written but by its
+ * `sessions/{tenant}~{session}`, named by the session's name because listings are in its order, and a name has one record. No field is ever written but by its
  * own writer, by field mask, and only while the document is as it was read:
  *
  * | field | written by | holds |
+ * | life | control | whose record it is; absent for a session of before there were lives |
  * | want | control | the want, whole, with its generation |
  * | wantNonces | control | the nonces of the last changes, newest last: a repeat of one of them changes nothing |
  * | status | owner | the status, whole, with the epoch it was written under |
@@ -16,6 +17,7 @@ import { bytesOf } from './database.ts'
  * | createdAt, updatedAt | | milliseconds since 1970 |
  */
 export interface SessionDocument {
+  life?: LifeId
   want: Want
   wantNonces: string[]
   status?: Status
@@ -33,22 +35,30 @@ export const withNonce = (nonces: readonly string[], nonce: string): string[] =>
   nonce,
 ]
 
-export function toSession(key: string, stored: SessionDocument): Session {
-  const { tenant, session } = splitKey(key as SessionKey)
+export function toSession(name: string, stored: SessionDocument): Session {
+  const { tenant, session } = splitKey(name as SessionKey)
   return {
     tenant,
     id: session,
+    ...(stored.life !== undefined && { life: stored.life }),
     want: stored.want,
     ...(stored.status && { status: stored.status }),
-    dataKeys: stored.dataKeys.map((dataKey) => ({ ...dataKey, wrapped: bytesOf(dataKey.wrapped) })),
+    dataKeys: stored.dataKeys.map(toDataKey),
     createdAt: stored.createdAt,
     updatedAt: stored.updatedAt,
   }
 }
 
+export const toDataKey = (dataKey: DataKey): DataKey => ({ ...dataKey, wrapped: bytesOf(dataKey.wrapped) })
+
+/** The document as far as it is of that life. */
+export const ofLife = (stored: SessionDocument | undefined, key: SessionKey): SessionDocument | undefined =>
+  stored && stored.life === splitKey(key).life ? stored : undefined
+
 export function present(stored: SessionDocument | undefined, key: SessionKey): SessionDocument {
-  if (!stored) throw new CodedError('not_found', `no session ${key}`)
-  return stored
+  const found = ofLife(stored, key)
+  if (!found) throw new CodedError('not_found', `no session ${key}`)
+  return found
 }
 
 export const sameDataKey = (a: DataKey | undefined, b: DataKey): boolean =>

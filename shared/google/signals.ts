@@ -5,7 +5,7 @@ import { spread } from './document-id.ts'
 import { listen } from './listen.ts'
 import type { Writes } from './writes.ts'
 
-type SignalKind = 'session' | 'owner' | 'runner'
+type SignalKind = 'session' | 'owner' | 'runner' | 'removal'
 interface SignalDocument {
   kind: SignalKind
   name: string
@@ -30,6 +30,8 @@ interface Told {
 export interface Signals {
   /** Adds the signal to a group of writes. */
   raise(writes: Writes, kind: SignalKind, name: string, told?: DocumentData): void
+  /** Removes signals once everybody had time to hear them: of what was purged not even the name may stay. Never fails. */
+  forget(signals: readonly (readonly [kind: SignalKind, name: string])[]): void
   watch(kind: SignalKind, changed: Changed): Watch
   close(): Promise<void>
 }
@@ -39,6 +41,8 @@ export interface Signals {
  * must not miss what happens while it subscribes. Hearing a minute twice is harmless.
  */
 const OVERLAP_MS = 60_000
+/** A listener hears of a signal within a second or so; one that is late reads everything with the next full pass. */
+const HEARD_WITHIN_MS = 5_000
 /**
  * A process that was away for longer reads everything anyway. TTL deletes within a day of this
  * (docs/facts/google-cloud.md §2.1).
@@ -83,6 +87,16 @@ export function createSignals(db: Database): Signals {
         ...(told && { told }),
         at,
         expireAt,
+      })
+    },
+    forget(names) {
+      db.clock.after(HEARD_WITHIN_MS, () => {
+        void db
+          .commit('forget signals', (writes) => {
+            for (const [kind, name] of names) writes.delete(collection.doc(spread(`${kind}~${name}`)))
+          })
+          // What is not removed now goes with its time to live.
+          .catch(() => undefined)
       })
     },
     watch(kind, changed) {

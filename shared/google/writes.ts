@@ -41,8 +41,10 @@ export class Writes {
     this.sets++
   }
 
-  delete(ref: DocumentReference): void {
-    this.batch.delete(ref)
+  /** Refused with `changed` when the document was written, or is gone, since `unchangedSince`. */
+  delete(ref: DocumentReference, unchangedSince?: Timestamp): void {
+    if (unchangedSince) this.batch.delete(ref, { lastUpdateTime: unchangedSince })
+    else this.batch.delete(ref)
     this.deletes++
   }
 }

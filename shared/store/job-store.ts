@@ -11,7 +11,7 @@ export type JobKind = (typeof JOB_KINDS)[number]
 export interface Job {
   id: string
   kind: JobKind
-  /** Plain data; secrets in it (a passphrase) are sealed to the runners first. */
+  /** Plain data; secrets in it (a passphrase) are sealed to the runners first. Empty once the job has ended. */
   args: Record<string, string | number | boolean>
   state: 'open' | 'done' | 'failed'
   createdAt: number
@@ -34,8 +34,8 @@ export interface JobStore {
   /** The sessions that have an open job, in no order, for the full pass. */
   openKeys(): Promise<readonly SessionKey[]>
   /**
-   * Ends a job; one that has ended stays as it ended. Durable when it resolves.
-   * @throws CodedError `store_refused` when its result can never be kept; the job stays open
+   * Ends a job and drops its arguments with the secrets in them; one that has ended stays as it ended. Durable when it
+   * resolves. @throws CodedError `store_refused` when its result can never be kept; the job stays open
    */
   finish(
     key: SessionKey,

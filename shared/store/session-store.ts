@@ -1,5 +1,6 @@
-import type { SessionId, SessionKey, TenantId } from '../ids.ts'
+import type { LifeId, SessionId, SessionKey, SessionName, TenantId } from '../ids.ts'
 import type { DataKey, Session, Status, Want } from '../session.ts'
+import type { Removal } from './removal-store.ts'
 import type { Watch } from './watch.ts'
 
 /** A page of a listing; `next` is the cursor of the following one, absent on the last. */
@@ -8,23 +9,31 @@ export interface Page<T> {
   next?: string
 }
 
-/** The sessions: the want is written by control, the status by the owner, and neither ever overwrites the other. */
+/**
+ * The sessions: the want is written by control, the status by the owner, and neither ever overwrites the other. A name has
+ * one record, which says whose life it is; what is asked by key is answered, and done, for that life alone.
+ */
 export interface SessionStore {
   /**
-   * Creates a session with `want.generation` 1. Durable when it resolves.
-   * @throws CodedError `exists`, `store_refused` when the want can never be kept
+   * Creates a session with `want.generation` 1. Durable when it resolves. Without a life it is as versions before there
+   * were lives made it.
+   * @throws CodedError `exists` when the name is taken, whatever its life; `store_refused` when the want can never be kept
    */
   create(session: {
     tenant: TenantId
     id: SessionId
+    life?: LifeId
     want: Omit<Want, 'generation'>
     createdAt: number
   }): Promise<Session>
 
-  /** `undefined` when there is none. */
+  /** The session that has the name now. `undefined` when there is none. */
+  find(name: SessionName): Promise<Session | undefined>
+
+  /** `undefined` when there is none, also when the name has another life now. */
   get(key: SessionKey): Promise<Session | undefined>
 
-  /** By key, ascending; `after` is a cursor that an earlier page gave. */
+  /** By name, ascending; `after` is a cursor that an earlier page gave. */
   list(ask: { tenant?: TenantId; after?: string; limit: number }): Promise<Page<Session>>
 
   /** Every session of every tenant, in no order, for the full pass. Memory stays bounded by pages. */
@@ -59,9 +68,19 @@ export interface SessionStore {
   /** Destroys data keys for good: what was sealed with them can never be opened again. A repeat is harmless. */
   destroyDataKeys(key: SessionKey, ids: readonly string[]): Promise<void>
 
-  /** Removes the record. Removing what is not there is harmless. */
-  remove(key: SessionKey): Promise<void>
+  /**
+   * Deletes a session in one commit: its record goes, so that the name is free, and all that it held stands in a removal
+   * that is to be worked off. Durable when it resolves; a repeat answers the removal that is there.
+   * @throws CodedError `not_found`, `stale` (another generation than `expectGeneration`), `conflict` (too many writers at once)
+   */
+  remove(
+    key: SessionKey,
+    ask: { purge: boolean; by: string; nowMs: number; expectGeneration?: number },
+  ): Promise<Removal>
 
-  /** Calls with the key of every session whose want changed, was created or removed. */
-  watch(changed: (key: SessionKey) => void): Watch
+  /** Removes the record of a session that has left nothing anywhere. Harmless when there is none, or another life. */
+  erase(key: SessionKey): Promise<void>
+
+  /** Calls with the name of every session whose want changed, or that was created or removed. */
+  watch(changed: (name: SessionName) => void): Watch
 }

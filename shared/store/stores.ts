@@ -1,4 +1,5 @@
 import type { ApiKeyStore } from './api-key-store.ts'
+import type { BackupStore } from './backup-store.ts'
 import type { BlobStore } from './blob-store.ts'
 import type { EventStore } from './event-store.ts'
 import type { FeedStore } from './feed-store.ts'
@@ -7,6 +8,7 @@ import type { JournalStore } from './journal-store.ts'
 import type { KeyWrapper } from './key-wrapper.ts'
 import type { OutboxStore } from './outbox-store.ts'
 import type { OwnerStore } from './owner-store.ts'
+import type { RemovalStore } from './removal-store.ts'
 import type { RunnerStore } from './runner-store.ts'
 import type { SessionStore } from './session-store.ts'
 import type { SnapshotStore } from './snapshot-store.ts'
@@ -38,6 +40,8 @@ export interface Stores {
   outbox: OutboxStore
   feed: FeedStore
   jobs: JobStore
+  removals: RemovalStore
+  backups: BackupStore
   keys: KeyWrapper
   /** Rejects with a CodedError `config` or `store_unavailable` whose message tells an operator what is wrong. */
   check(scope?: CheckScope): Promise<void>

@@ -2,7 +2,14 @@ import { join } from 'node:path'
 import { systemClock } from '#shared/clock.ts'
 import { openEmbeddedStores } from '#shared/embedded/open.ts'
 import { openGoogleStores } from '#shared/google/open.ts'
-import { sessionKey, type SessionId, type SessionKey, type TenantId } from '#shared/ids.ts'
+import {
+  sessionKey,
+  sessionName,
+  type SessionId,
+  type SessionKey,
+  type SessionName,
+  type TenantId,
+} from '#shared/ids.ts'
 import { systemRandom } from '#shared/random.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import { freshOptions, skipReason, startCloud, type Cloud } from '../cloud/google-subject.ts'
@@ -79,14 +86,14 @@ async function append(stores: Stores, session: string, entries: number): Promise
 /** From the call of a change in one process's stores to another's hearing of it; the change itself included. */
 async function watchLatency(stores: Stores, other: Stores): Promise<number[]> {
   const tenant = 'bench' as TenantId
-  const heard = new Map<SessionKey, () => void>()
-  const watch = other.sessions.watch((key) => heard.get(key)?.())
+  const heard = new Map<SessionName, () => void>()
+  const watch = other.sessions.watch((name) => heard.get(name)?.())
   // A watch alone keeps no process alive.
   const awake = setInterval(() => undefined, 1_000)
   const times: number[] = []
   for (let index = 0; index < WATCHES + WARM_UP; index++) {
     const id = `w${index}` as SessionId
-    const told = new Promise<void>((resolve) => heard.set(sessionKey(tenant, id), resolve))
+    const told = new Promise<void>((resolve) => heard.set(sessionName(tenant, id), resolve))
     const startMs = performance.now()
     await stores.sessions.create({
       tenant,

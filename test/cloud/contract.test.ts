@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { nameOfKey } from '#shared/ids.ts'
 import { COLLECTIONS, INDEXES } from '#shared/google/indexes.ts'
 import { openGoogleStores } from '#shared/google/open.ts'
 import type { Stores } from '#shared/store/stores.ts'
@@ -40,6 +41,7 @@ async function askEverything(stores: Stores): Promise<void> {
     stores.sessions.watch(() => (heard += 1)),
     stores.outbox.watch(() => (heard += 1)),
     stores.jobs.watch(() => {}),
+    stores.removals.watch(() => {}),
   ]
   let heard = 0
   await stores.sessions.create(newSession('t', 's'))
@@ -63,6 +65,12 @@ async function askEverything(stores: Stores): Promise<void> {
     stores.outbox.pending(key, 5),
     stores.feed.list(key, page),
     stores.jobs.open(key),
+    stores.removals.list({ ...page, tenant: tenant('t') }),
+    stores.removals.list({ tenant: tenant('t'), name: nameOfKey(key), limit: 5 }),
+    gather(stores.removals.scan()),
+    stores.removals.due(AT, 5),
+    stores.backups.list({ ...page, tenant: tenant('t') }),
+    stores.backups.due(AT, 5),
   ])
   for (const store of [stores.events, stores.outbox, stores.feed, stores.jobs]) {
     await store.sweep({ key })

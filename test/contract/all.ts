@@ -1,5 +1,6 @@
 import { expect } from 'vitest'
 import { apiKeyStoreContract } from './api-key-store.ts'
+import { backupStoreContract } from './backup-store.ts'
 import { blobStoreContract } from './blob-store.ts'
 import { eventStoreContract } from './event-store.ts'
 import { feedStoreContract } from './feed-store.ts'
@@ -10,8 +11,10 @@ import { outboxStoreContract } from './outbox-store.ts'
 import { ownerStoreContract } from './owner-store.ts'
 import { contract, type ContractOptions, type Make } from './promises.ts'
 import { refusalContract } from './refusals.ts'
+import { removalStoreContract } from './removal-store.ts'
 import { runnerStoreContract } from './runner-store.ts'
 import { keyOf } from './samples.ts'
+import { sessionLivesContract } from './session-lives.ts'
 import { sessionStoreContract } from './session-store.ts'
 import { sessionWantStatusContract } from './session-want-status.ts'
 import { snapshotStoreContract } from './snapshot-store.ts'
@@ -46,6 +49,7 @@ const CONTRACTS = {
   apiKeys: apiKeyStoreContract,
   sessions: sessionStoreContract,
   sessionWants: sessionWantStatusContract,
+  sessionLives: sessionLivesContract,
   owners: ownerStoreContract,
   runners: runnerStoreContract,
   journal: journalStoreContract,
@@ -55,6 +59,8 @@ const CONTRACTS = {
   outbox: outboxStoreContract,
   feed: feedStoreContract,
   jobs: jobStoreContract,
+  removals: removalStoreContract,
+  backups: backupStoreContract,
   keys: keyWrapperContract,
   refusals: refusalContract,
 }

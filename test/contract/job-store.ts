@@ -47,18 +47,33 @@ export function jobStoreContract(make: Make, options: ContractOptions = {}): voi
       expect((await stores.jobs.openKeys()).toSorted()).toEqual([KEY, keyOf('u', 's')])
     })
 
-    promise('ends a job with its result or its error, durably', async ({ stores, reopen }) => {
-      await stores.jobs.create(KEY, job(1))
-      await stores.jobs.create(KEY, job(2))
-      const result = { blob: 'exports/t/s/1', bytes: 12, ok: true }
-      const error = { code: 'no_state', detail: 'never paired' }
-      await stores.jobs.finish(KEY, 'job-1', { state: 'done', result, nowMs: AT + 7 })
-      await stores.jobs.finish(KEY, 'job-2', { state: 'failed', error, nowMs: AT + 8 })
-      await stores.close()
-      const { jobs } = await reopen()
-      expect(await jobs.get(KEY, 'job-1')).toEqual({ ...job(1), state: 'done', result, finishedAt: AT + 7 })
-      expect(await jobs.get(KEY, 'job-2')).toEqual({ ...job(2), state: 'failed', error, finishedAt: AT + 8 })
-    })
+    promise(
+      'ends a job with its result or its error and without its arguments, durably',
+      async ({ stores, reopen }) => {
+        await stores.jobs.create(KEY, job(1))
+        await stores.jobs.create(KEY, job(2))
+        const result = { blob: 'exports/t/s/1', bytes: 12, ok: true }
+        const error = { code: 'no_state', detail: 'never paired' }
+        await stores.jobs.finish(KEY, 'job-1', { state: 'done', result, nowMs: AT + 7 })
+        await stores.jobs.finish(KEY, 'job-2', { state: 'failed', error, nowMs: AT + 8 })
+        await stores.close()
+        const { jobs } = await reopen()
+        expect(await jobs.get(KEY, 'job-1')).toEqual({
+          ...job(1),
+          args: {},
+          state: 'done',
+          result,
+          finishedAt: AT + 7,
+        })
+        expect(await jobs.get(KEY, 'job-2')).toEqual({
+          ...job(2),
+          args: {},
+          state: 'failed',
+          error,
+          finishedAt: AT + 8,
+        })
+      },
+    )
 
     promise('leaves a job that has ended as it ended', async ({ stores }) => {
       await stores.jobs.create(KEY, job(1))
@@ -68,7 +83,12 @@ export function jobStoreContract(make: Make, options: ContractOptions = {}): voi
         error: { code: 'x', detail: 'y' },
         nowMs: AT + 8,
       })
-      expect(await stores.jobs.get(KEY, 'job-1')).toEqual({ ...job(1), state: 'done', finishedAt: AT + 7 })
+      expect(await stores.jobs.get(KEY, 'job-1')).toEqual({
+        ...job(1),
+        args: {},
+        state: 'done',
+        finishedAt: AT + 7,
+      })
     })
 
     promise('removes those that ended before a time and leaves the open ones', async ({ stores }) => {

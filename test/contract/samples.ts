@@ -1,5 +1,13 @@
-import { sessionKey, type RunnerId, type SessionId, type SessionKey, type TenantId } from '#shared/ids.ts'
+import {
+  sessionKey,
+  type LifeId,
+  type RunnerId,
+  type SessionId,
+  type SessionKey,
+  type TenantId,
+} from '#shared/ids.ts'
 import { unseenStatus, type RunnerRecord, type Status, type Want } from '#shared/session.ts'
+import type { Backup } from '#shared/store/backup-store.ts'
 import type { AuditEvent } from '#shared/store/event-store.ts'
 import type { FeedItem } from '#shared/store/feed-store.ts'
 import type { Job } from '#shared/store/job-store.ts'
@@ -13,12 +21,17 @@ export const AT = 1_790_000_000_000
 
 export const tenant = (name: string) => name as TenantId
 export const runner = (name: string) => name as RunnerId
-export const keyOf = (tenantName: string, session: string): SessionKey =>
-  sessionKey(tenant(tenantName), session as SessionId)
+export const keyOf = (tenantName: string, session: string, life?: string): SessionKey =>
+  sessionKey(tenant(tenantName), session as SessionId, life as LifeId | undefined)
 
-export const newSession = (tenantName: string, id: string): Parameters<SessionStore['create']>[0] => ({
+export const newSession = (
+  tenantName: string,
+  id: string,
+  life?: string,
+): Parameters<SessionStore['create']>[0] => ({
   tenant: tenant(tenantName),
   id: id as SessionId,
+  ...(life !== undefined && { life: life as LifeId }),
   want: { state: 'running', metadata: {} },
   createdAt: AT,
 })
@@ -111,5 +124,17 @@ export const job = (number: number, more: Partial<Job> = {}): Job => ({
   state: 'open',
   createdAt: AT + number,
   by: 'control:moor_abc',
+  ...more,
+})
+
+export const backup = (id: string, more: Partial<Backup> = {}): Backup => ({
+  id,
+  tenant: tenant('t'),
+  origin: keyOf('t', 's', 'l1'),
+  dataKeys: [{ id: 'k1', wrapped: Uint8Array.of(1, 2, 255), keyVersion: 'v1', createdAt: AT }],
+  snapshot: snapshot(1),
+  label: 'deleted',
+  createdAt: AT,
+  expiresAt: AT + 100,
   ...more,
 })

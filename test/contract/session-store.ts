@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import type { SessionId } from '#shared/ids.ts'
+import { nameOfKey, type SessionId } from '#shared/ids.ts'
 import type { DataKey } from '#shared/session.ts'
 import { eventually } from './eventually.ts'
 import { contract, gather, race, type ContractOptions, type Make } from './promises.ts'
@@ -34,6 +34,7 @@ export function sessionStoreContract(make: Make, options: ContractOptions = {}):
         updatedAt: AT,
       })
       expect(await (await reopen()).sessions.get(KEY)).toEqual(created)
+      expect(await stores.sessions.find(nameOfKey(KEY))).toEqual(created)
     })
 
     promise('keeps what was acknowledged when the client closes at once', async ({ stores, reopen }) => {
@@ -165,10 +166,10 @@ export function sessionStoreContract(make: Make, options: ContractOptions = {}):
       expect((await (await reopen()).sessions.get(KEY))?.dataKeys).toEqual([dataKey('k2')])
     })
 
-    promise('removes a session, and again without harm', async ({ stores }) => {
+    promise('erases a session, and again without harm', async ({ stores }) => {
       await stores.sessions.create(newSession('t', 's'))
-      await stores.sessions.remove(KEY)
-      await stores.sessions.remove(KEY)
+      await stores.sessions.erase(KEY)
+      await stores.sessions.erase(KEY)
       expect(await stores.sessions.get(KEY)).toBeUndefined()
       expect((await stores.sessions.list({ limit: 9 })).items).toEqual([])
     })
@@ -178,7 +179,7 @@ export function sessionStoreContract(make: Make, options: ContractOptions = {}):
       await stores.sessions.changeWant(KEY, mark('a'), { nonce: 'n', nowMs: AT })
       await stores.sessions.reportStatus(KEY, status(7), AT)
       await stores.sessions.putDataKey(KEY, dataKey('k1'))
-      await stores.sessions.remove(KEY)
+      await stores.sessions.remove(KEY, { purge: false, by: 'b', nowMs: AT })
       expect(await stores.sessions.create(newSession('t', 's'))).toEqual(created)
       expect(await stores.sessions.get(KEY)).toEqual(created)
     })
@@ -192,16 +193,16 @@ export function sessionStoreContract(make: Make, options: ContractOptions = {}):
       await stores.sessions.changeWant(KEY, mark('a'), { nonce: 'n', nowMs: AT })
       await eventually('the change is heard', () => heard.includes(KEY))
       heard.length = 0
-      await stores.sessions.remove(KEY)
+      await stores.sessions.erase(KEY)
       await eventually('the removal is heard', () => heard.includes(KEY))
       await watch.close()
     })
 
-    promise('tells the watch of another client, with the key', async ({ stores, reopen }) => {
+    promise('tells the watch of another client, with the name', async ({ stores, reopen }) => {
       const heard = new Set<string>()
-      const watch = (await reopen()).sessions.watch((key) => heard.add(key))
+      const watch = (await reopen()).sessions.watch((name) => heard.add(name))
       await stores.sessions.create(newSession('t', 's'))
-      await stores.sessions.create(newSession('u', 's'))
+      await stores.sessions.create(newSession('u', 's', 'life'))
       await eventually('both are heard', () => heard.has(KEY) && heard.has(keyOf('u', 's')))
       await watch.close()
     })

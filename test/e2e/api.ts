@@ -1,10 +1,12 @@
 import type { z } from 'zod'
 import { systemClock } from '#shared/clock.ts'
+import type { RemovalSchema } from '#control/present/removal.ts'
 import type { JobSchema, SessionSchema, SessionWithJobSchema } from '#control/present/schemas.ts'
 
 export type Session = z.infer<typeof SessionSchema>
 export type Phase = Session['status']['phase']
 export type Job = z.infer<typeof JobSchema>
+export type Removal = z.infer<typeof RemovalSchema>
 type SessionWithJob = z.infer<typeof SessionWithJobSchema>
 
 export interface Snapshot {
@@ -13,6 +15,13 @@ export interface Snapshot {
   reason: string
   label: string | null
   quarantined: string | null
+}
+
+export interface Backup {
+  id: string
+  session: string
+  life: string | null
+  jid: string | null
 }
 
 export interface SentMessage {
@@ -143,7 +152,13 @@ export function mooringApi(at: { url: string; key: string; tenant: string }) {
     list: () => call<Page<Session>>('GET', '/v1/sessions', undefined, { limit: '500' }),
     patch: (id: string, want: object) => call<Session>('PATCH', of(id), { want }),
     remove: (id: string, purge = false) =>
-      call<Session | undefined>('DELETE', of(id), undefined, { purge: String(purge) }),
+      call<Removal | undefined>('DELETE', of(id), undefined, { purge: String(purge) }),
+    removal: (id: string) => call<Removal>('GET', `/v1/removals/${id}`),
+    removals: async () => (await call<Page<Removal>>('GET', '/v1/removals')).items,
+    backups: async () => (await call<Page<Backup>>('GET', '/v1/backups')).items,
+    restoreBackup: (id: string, as: string) =>
+      call<SessionWithJob>('POST', `/v1/backups/${id}/restore`, { as }),
+    discardBackup: (id: string) => call<undefined>('DELETE', `/v1/backups/${id}`),
     act: (id: string, verb: Verb) => call<Session>('POST', `${of(id)}/${verb}`),
     ask: (id: string, verb: JobVerb) => call<SessionWithJob>('POST', `${of(id)}/${verb}`),
     job: (id: string, job: string) => call<Job>('GET', `${of(id)}/jobs/${job}`),

@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'vitest'
 import { eventually } from './eventually.ts'
 import type { MooringProcess } from './mooring-process.ts'
-import { connected, converse, inPhase, jobDone, pairByQr, type Linked } from './people.ts'
+import { connected, converse, inPhase, jobDone, pairByQr, removed, type Linked } from './people.ts'
 import { useWorld } from './world.ts'
 
 const world = useWorld()
@@ -110,10 +110,8 @@ test('D2: a backup on demand is listed, and going back to it over healthy creden
 test('a deleted session is unlinked from its phone and leaves the list when it is purged', async () => {
   const { api } = mooring
   const linked = await pair()
-  await api.remove(linked.session, true)
-  await eventually('the session to be gone', async () =>
-    (await api.list()).items.every(({ id }) => id !== linked.session),
-  )
+  expect(await removed(api, linked.session, true)).toMatchObject({ phase: 'purged', reason: null })
+  expect((await api.list()).items.map(({ id }) => id)).not.toContain(linked.session)
   expect((await world.whatsapp.phoneReport(linked.phone)).linkedDevices).toEqual([])
   await expect(api.get(linked.session)).rejects.toMatchObject({ status: 404 })
 })

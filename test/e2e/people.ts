@@ -1,5 +1,5 @@
 import type { WhatsAppAdmin } from '#test/whatsapp/client.ts'
-import type { Api, Phase, Session } from './api.ts'
+import type { Api, Phase, Removal, Session } from './api.ts'
 import { eventually } from './eventually.ts'
 
 /** What a person does, with the phone in one hand and the API in the other; and what they wait for. */
@@ -53,6 +53,20 @@ export const inPhase = (
 
 export const connected = (api: Api, session: string, fits?: (seen: Session) => unknown): Promise<Session> =>
   inPhase(api, session, 'connected', fits)
+
+/** Deletes a session, waits until that is worked off, and answers what has become of it. */
+export async function removed(api: Api, session: string, purge = false): Promise<Removal> {
+  const removal = await api.remove(session, purge)
+  if (!removal) throw new Error(`${session} was not worth a removal`)
+  return workedOff(api, removal.id)
+}
+
+export const workedOff = (api: Api, removal: string): Promise<Removal> =>
+  eventually(
+    `the removal ${removal} to be worked off`,
+    () => api.removal(removal),
+    ({ phase }) => phase !== 'unlinking',
+  )
 
 /** Waits for a job and answers what it did. @throws Error when it failed */
 export async function jobDone(api: Api, session: string, job: string): Promise<Record<string, unknown>> {

@@ -57,6 +57,7 @@ export function workingCopiesOn(disk: Disk, process: SimulatedProcess): WorkingC
       waiting = waiting.filter(([other]) => other !== key)
       disk.copies.delete(key)
     },
+    keys: async () => [...disk.copies.keys()],
     settle: async () => flush(),
   }
 }

@@ -1,4 +1,4 @@
-import type { SessionKey } from '#shared/ids.ts'
+import { nameOfKey, type SessionKey } from '#shared/ids.ts'
 import type { KeyRing } from '#runner/state/data-keys.ts'
 import { openEntry } from '#runner/state/sealed-entry.ts'
 import { dataKeyAad } from '#runner/state/aad.ts'
@@ -62,7 +62,7 @@ export class DurableState {
   }
 
   #ring(): KeyRing {
-    const dataKeys = this.#db.sessions.get(this.#key)?.session.dataKeys ?? []
+    const dataKeys = this.#db.sessions.get(nameOfKey(this.#key))?.session.dataKeys ?? []
     const find = (keyId: string) => {
       const found = dataKeys.find(({ id }) => id === keyId)
       return found && { id: keyId, bytes: unwrapNow(found.wrapped, dataKeyAad(this.#key, keyId)) }

@@ -1,4 +1,4 @@
-import type { SessionKey } from '#shared/ids.ts'
+import { nameOfKey, type SessionKey } from '#shared/ids.ts'
 import type { Want } from '#shared/session.ts'
 import type { Dice } from './dice.ts'
 import type { World } from './host.ts'
@@ -42,7 +42,7 @@ export class People {
   rest(): void {
     this.#busy = false
     for (const key of this.#keys) {
-      if (this.#world.db.sessions.get(key)?.session.want.state === 'stopped')
+      if (this.#world.db.sessions.get(nameOfKey(key))?.session.want.state === 'stopped')
         this.#change(key, { state: 'running' })
     }
   }
@@ -79,7 +79,7 @@ export class People {
   }
 
   #wants(key: SessionKey): void {
-    const { state, generation } = this.#world.db.sessions.get(key)?.session.want ?? {}
+    const { state, generation } = this.#world.db.sessions.get(nameOfKey(key))?.session.want ?? {}
     if (state === 'stopped') this.#change(key, { state: 'running' })
     else if (this.#dice.chance(0.5)) this.#change(key, { state: 'stopped' })
     else this.#change(key, { restart: (generation ?? 0) + 1 })
@@ -95,7 +95,7 @@ export class People {
   /** A person stops the foreign client, then lets the session go on. */
   #endsConflict(key: SessionKey): void {
     const { db, whatsapp } = this.#world
-    const session = db.sessions.get(key)?.session
+    const session = db.sessions.get(nameOfKey(key))?.session
     if (session?.status?.phase !== 'conflict') return
     whatsapp.deviceOf(key).foreign = false
     this.#change(key, { resume: session.want.generation + 1 })

@@ -1,4 +1,4 @@
-import type { SessionKey } from '#shared/ids.ts'
+import { nameOfKey, type SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
 import { rehydrate } from '#runner/state/rehydrate.ts'
 import { dataKeys } from '#runner/state/data-keys.ts'
@@ -17,7 +17,7 @@ export function unsettled(
 }
 
 function ofSession({ db, whatsapp, witness }: World, key: SessionKey): string[] {
-  const session: Session | undefined = db.sessions.get(key)?.session
+  const session: Session | undefined = db.sessions.get(nameOfKey(key))?.session
   const owner = db.owners.get(key)
   const device = whatsapp.deviceOf(key)
   const lacks: string[] = []
@@ -59,7 +59,7 @@ function ofHosts({ witness }: World, hosts: readonly Host[], keys: readonly Sess
 /** A runner that started now would rebuild exactly what was acknowledged: nothing was lost on the way. */
 export async function rebuilt(world: World, key: SessionKey): Promise<void> {
   const { db, control, time, trace, witness, dice } = world
-  const session = db.sessions.get(key)?.session
+  const session = db.sessions.get(nameOfKey(key))?.session
   if (!session) return witness.violate(`${key} is gone`)
   const process = new SimulatedProcess(time, 'later')
   const { random } = dice.for('later')

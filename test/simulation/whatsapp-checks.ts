@@ -1,4 +1,4 @@
-import type { SessionKey } from '#shared/ids.ts'
+import { nameOfKey, type SessionKey } from '#shared/ids.ts'
 import { LateLogins } from '#runner/session/late-logins.ts'
 import type { SimulatedSocket } from './simulated-socket.ts'
 import type { Device, Inbound, Outbound, WhatsAppClient, WhatsAppWitness } from './whatsapp.ts'
@@ -44,7 +44,7 @@ export class WhatsAppChecks implements WhatsAppWitness {
     const { db, time, violate } = this.#witness
     const replaced = this.#replaced.get(key)
     if (replaced?.epoch !== epoch) return
-    const { resume = 0, restart = 0 } = db.sessions.get(key)?.session.want ?? {}
+    const { resume = 0, restart = 0 } = db.sessions.get(nameOfKey(key))?.session.want ?? {}
     if (Math.max(resume, restart) <= replaced.generation)
       violate(
         `anytime_ no reconnect after a conflict: ${process.name} connects ${key} again, ` +
@@ -74,7 +74,7 @@ export class WhatsAppChecks implements WhatsAppWitness {
     count('foreigners')
     // A login of its own that came late would look the same: it may try once more.
     if (this.#lateLogins.explain(key, time.nowMs)) return
-    const generation = db.sessions.get(key)?.session.want.generation ?? 0
+    const generation = db.sessions.get(nameOfKey(key))?.session.want.generation ?? 0
     this.#replaced.set(key, { epoch, generation, atMs: time.nowMs })
   }
 

@@ -50,7 +50,7 @@ async function tryClaim(context: RunnerContext, key: SessionKey, session: Sessio
   await view.refreshSession(key)
   const live = new LiveSession(context.sessionDeps, key)
   const fresh = view.sessions.get(key) ?? session
-  const block = storedBlock(fresh, clock.nowMs())
+  const block = fresh.want.deleting ? undefined : storedBlock(fresh, clock.nowMs())
   if (block) live.block = liveBlock(context, block.phase, fresh.status?.reason ?? block.phase, block.until)
   if (personSpoke(fresh)) context.breaker.reset()
   else live.attempts = fresh.status?.attempts ?? 0
@@ -90,6 +90,23 @@ export async function dropSession(context: RunnerContext, key: SessionKey): Prom
   context.reporter.forget(key)
   context.log.warn({ sessionId: key, why }, 'session dropped')
   await context.view.refreshOwner(key).catch(() => undefined)
+}
+
+/**
+ * The session is in no record that was read. Whatever is live of it is dropped; and an owner's record that is still in our
+ * name (its life ended while it was claimed) goes, once it was asked again. Calling it twice is harmless.
+ */
+export async function leave(context: RunnerContext, key: SessionKey): Promise<void> {
+  const { view, live, lease, stores, queue, claims } = context
+  const isOurs = live.has(key) || view.owners.get(key)?.runnerId === lease.id
+  if (!isOurs) return
+  await view.refreshSession(key)
+  if (view.sessions.has(key)) return queue.add(key)
+  if (live.has(key)) await dropSession(context, key)
+  else await view.refreshOwner(key)
+  if (view.owners.get(key)?.runnerId === lease.id) await stores.owners.remove(key)
+  claims.forget(key)
+  view.forget(key)
 }
 
 /** Everything durable, the status told, then the ownership given back with its epoch kept. */

@@ -1,49 +1,50 @@
-import type { SessionKey } from '#shared/ids.ts'
+import { keyOf, type SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
+import type { Removal } from '#shared/store/removal-store.ts'
+import { keepBackup } from '../../removal/backup.ts'
+import { sayFarewell } from '../../removal/farewell.ts'
+import { destroyLife, endRemoval } from '../../removal/work-off.ts'
 import type { RunnerContext } from '../context.ts'
-import { DELETED } from '../observe.ts'
-import { archive, liveBlock, liveOf } from './live.ts'
-import { release } from './ownership.ts'
+import { liveOf } from './live.ts'
+import { leave } from './ownership.ts'
 
 /**
- * Deletes a session: unlink it, then destroy everything (purge), or keep one labelled backup and the record that can open
- * it until somebody purges both. Repeating it after a crash goes on where it stopped.
+ * Works a removal off: the device is unlinked or given up, one backup is kept unless it is a purge, everything else of the
+ * life is destroyed. It is called again until it is done; each part is noted before the next begins, so that whoever goes
+ * on after a crash neither unlinks, keeps nor destroys twice.
  */
 export async function remove(context: RunnerContext, key: SessionKey, session: Session): Promise<void> {
-  const { stores, log } = context
+  const { stores, clock, live: all, pacer, log } = context
   const live = liveOf(context, key)
-  if (live.socketIs === 'open') await live.socket?.logout().catch(() => undefined)
-  await live.closeSocket()
-  const purge = session.want.deleting?.purge === true
-  await Promise.all([stores.outbox.sweep({ key }), stores.feed.sweep({ key }), stores.jobs.sweep({ key })])
-  if (!purge) {
-    if (live.state && live.paired) await archive(context, key, live, 'deleted')
-    live.block = liveBlock(context, 'stopped', DELETED, undefined)
-    log.info({ sessionId: key, purge }, 'session deleted; its backup is kept')
-    return release(context, key)
-  }
+  const removal = await removalOf(context, session)
+  // Somebody else was here, and is done.
+  if (removal.phase !== 'unlinking') return leave(context, key)
+  const farewell =
+    removal.farewell ?? live.farewell ?? (await sayFarewell(context, live, removal.session, removal))
+  if (!farewell) return
+  const backup =
+    removal.farewell || removal.purge ? removal.backup : await keepBackup(context, live, removal.session)
+  const endedAt = clock.nowMs()
+  const decided = await stores.removals.change(key, (stored) =>
+    stored.farewell ? undefined : { ...stored, farewell, endedAt, ...(backup !== undefined && { backup }) },
+  )
+  pacer.done(key)
   await live.settle()
   live.unload()
-  context.live.delete(key)
-  context.reporter.forget(key)
-  await context.reporter.told(key)
-  await destroy(context, key, session)
-  log.info({ sessionId: key, purge }, 'session deleted')
+  all.delete(key)
+  await destroyLife(context, key)
+  const ended = await endRemoval(context, decided)
+  context.claims.forget(key)
+  context.view.forget(key)
+  log.info({ sessionId: key, ended, device: farewell.device, why: farewell.why }, 'session removed')
 }
 
-/** Nothing of the session is left afterwards. The keys go last but the record: until then a repeat finds what it needs. */
-async function destroy(context: RunnerContext, key: SessionKey, session: Session): Promise<void> {
-  const { stores, view, workingCopies } = context
-  for (const snapshot of await stores.snapshots.list(key)) {
-    await stores.blobs.remove(snapshot.object)
-    await stores.snapshots.remove(key, snapshot.id)
-  }
-  await stores.journal.truncate(key, Number.MAX_SAFE_INTEGER)
-  await workingCopies.drop(key)
-  await stores.events.sweep({ key })
-  const ids = session.dataKeys.map((dataKey) => dataKey.id)
-  await stores.sessions.destroyDataKeys(key, ids)
-  await stores.sessions.remove(key)
-  await stores.owners.remove(key)
-  view.forget(key)
+/** A version before there were removals left its wish in the session itself: it becomes a removal like any other. */
+async function removalOf({ stores, clock, lease }: RunnerContext, session: Session): Promise<Removal> {
+  const key = keyOf(session)
+  const purge = session.want.deleting?.purge === true
+  return (
+    (await stores.removals.get(key)) ??
+    (await stores.sessions.remove(key, { purge, by: lease.id, nowMs: clock.nowMs() }))
+  )
 }

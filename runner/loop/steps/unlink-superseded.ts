@@ -92,7 +92,7 @@ type Credentials = { me?: { id?: string }; signedIdentityKey?: { public?: unknow
 const EMPTY = Uint8Array.of(0xf6) // null, in CBOR
 
 /** The records of its backup, or why there are none. @throws CodedError `store_unavailable`, `overloaded` */
-async function archivedState(
+export async function archivedState(
   context: RunnerContext,
   { key, state }: LiveSession,
   { snapshot }: SupersededDevice,
@@ -108,10 +108,18 @@ async function archivedState(
 }
 
 /** Another session is the very same device (it was exported and imported there), and would be cut off. */
-const isAnotherSession = ({ view }: RunnerContext, key: SessionKey, jid: string | undefined): boolean =>
+export const isAnotherSession = (
+  { view }: RunnerContext,
+  key: SessionKey,
+  jid: string | undefined,
+): boolean =>
   [...view.sessions].some(
-    ([other, { status }]) =>
-      other !== key && status?.authenticatedAt !== undefined && deviceOf(status.jid) === deviceOf(jid),
+    ([other, { status, want }]) =>
+      other !== key &&
+      !want.deleting &&
+      status?.authenticatedAt !== undefined &&
+      status.phase !== 'logged_out' &&
+      deviceOf(status.jid) === deviceOf(jid),
   )
 
 function conclude(

@@ -1,17 +1,19 @@
 import { CodedError } from '#shared/errors.ts'
-import type { RunnerId, SessionKey, TenantId } from '#shared/ids.ts'
+import type { RunnerId, SessionKey, SessionName, TenantId } from '#shared/ids.ts'
 import type { Owner, RunnerRecord, Session } from '#shared/session.ts'
 import type { ApiKey } from '#shared/store/api-key-store.ts'
+import type { Backup } from '#shared/store/backup-store.ts'
 import type { AuditEvent } from '#shared/store/event-store.ts'
 import type { FeedItem } from '#shared/store/feed-store.ts'
 import type { Job } from '#shared/store/job-store.ts'
 import type { JournalEntry } from '#shared/store/journal-store.ts'
 import type { OutboxMessage } from '#shared/store/outbox-store.ts'
+import type { Removal } from '#shared/store/removal-store.ts'
 import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
 import type { Tenant } from '#shared/store/tenant-store.ts'
 import type { Watch } from '#shared/store/watch.ts'
 
-export type Topic = 'session' | 'owner' | 'runner' | 'outbox' | 'job'
+export type Topic = 'session' | 'owner' | 'runner' | 'outbox' | 'job' | 'removal'
 
 export interface StoredSession {
   session: Session
@@ -36,7 +38,10 @@ export class MemoryDatabase {
   readonly provenDead = new Set<RunnerId>()
   readonly tenants = new Map<TenantId, Tenant>()
   readonly apiKeys = new Map<string, ApiKey>()
-  readonly sessions = new Map<SessionKey, StoredSession>()
+  /** By name: whose life it is, the session says. */
+  readonly sessions = new Map<SessionName, StoredSession>()
+  readonly removals = new Map<SessionKey, Removal>()
+  readonly backups = new Map<string, Backup>()
   readonly owners = new Map<SessionKey, Owner>()
   readonly runners = new Map<RunnerId, RunnerRecord>()
   readonly journals = new Map<SessionKey, Map<number, JournalEntry>>()

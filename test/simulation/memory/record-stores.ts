@@ -29,6 +29,7 @@ export function memoryJobStore(client: MemoryClient): JobStore {
       if (!jobs || stored?.state !== 'open') return
       const job = {
         ...stored,
+        args: {},
         state,
         finishedAt: nowMs,
         ...(result && { result }),

@@ -1,49 +1,57 @@
 import { CodedError } from '#shared/errors.ts'
-import { sessionKey, type SessionKey } from '#shared/ids.ts'
+import { nameOfKey, sessionName, splitKey, type SessionKey, type SessionName } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
+import type { Removal } from '#shared/store/removal-store.ts'
 import type { SessionStore } from '#shared/store/session-store.ts'
 import { mustBeStorable, WANT_BYTES_MAX } from '#shared/store/storable.ts'
 import { byText, pageOf, type MemoryClient, type StoredSession } from './database.ts'
 
-const keyOf = (session: Session): SessionKey => sessionKey(session.tenant, session.id)
+const nameOf = (session: Session): SessionName => sessionName(session.tenant, session.id)
 
 export function memorySessionStore(client: MemoryClient): SessionStore {
+  const lifeOf = (key: SessionKey): StoredSession | undefined => {
+    const stored = client.open().sessions.get(nameOfKey(key))
+    return stored?.session.life === splitKey(key).life ? stored : undefined
+  }
   const must = (key: SessionKey): StoredSession => {
-    const stored = client.open().sessions.get(key)
+    const stored = lifeOf(key)
     if (!stored) throw new CodedError('not_found', `there is no session ${key}`)
     return stored
   }
   const sorted = (): Session[] =>
     [...client.open().sessions.values()]
       .map(({ session }) => session)
-      .toSorted((a, b) => byText(keyOf(a), keyOf(b)))
+      .toSorted((a, b) => byText(nameOf(a), nameOf(b)))
 
   return {
-    async create({ tenant, id, want, createdAt }) {
+    async create({ tenant, id, life, want, createdAt }) {
       const db = client.open()
-      const key = sessionKey(tenant, id)
-      if (db.sessions.has(key)) throw new CodedError('exists', `the session ${key} exists`)
+      const name = sessionName(tenant, id)
+      if (db.sessions.has(name)) throw new CodedError('exists', `the session ${name} exists`)
       mustBeStorable('create a session', { want }, WANT_BYTES_MAX)
       const session: Session = {
         tenant,
         id,
+        ...(life !== undefined && { life }),
         want: { ...want, generation: 1 },
         dataKeys: [],
         createdAt,
         updatedAt: createdAt,
       }
-      db.sessions.set(key, { session, nonces: new Set() })
-      db.note('session', key)
+      db.sessions.set(name, { session, nonces: new Set() })
+      db.note('session', name)
       return session
     },
 
-    get: async (key) => client.open().sessions.get(key)?.session,
+    find: async (name) => client.open().sessions.get(name)?.session,
+
+    get: async (key) => lifeOf(key)?.session,
 
     async list({ tenant, after = '', limit }) {
       const rest = sorted().filter(
-        (session) => keyOf(session) > after && (tenant === undefined || session.tenant === tenant),
+        (session) => nameOf(session) > after && (tenant === undefined || session.tenant === tenant),
       )
-      return pageOf(rest, limit, keyOf)
+      return pageOf(rest, limit, nameOf)
     },
 
     async *scan() {
@@ -62,7 +70,7 @@ export function memorySessionStore(client: MemoryClient): SessionStore {
       nonces.add(nonce)
       const want = { ...next, generation: session.want.generation + 1 }
       stored.session = { ...session, want, updatedAt: nowMs }
-      client.db.note('session', key)
+      client.db.note('session', nameOfKey(key))
       return stored.session
     },
 
@@ -89,16 +97,33 @@ export function memorySessionStore(client: MemoryClient): SessionStore {
     },
 
     async destroyDataKeys(key, ids) {
-      const stored = client.open().sessions.get(key)
+      const stored = lifeOf(key)
       if (!stored) return
       const dataKeys = stored.session.dataKeys.filter(({ id }) => !ids.includes(id))
       stored.session = { ...stored.session, dataKeys }
     },
 
-    async remove(key) {
-      if (client.open().sessions.delete(key)) client.db.note('session', key)
+    async remove(key, { purge, by, nowMs, expectGeneration }) {
+      const db = client.open()
+      const stored = lifeOf(key)
+      const earlier = stored ? undefined : db.removals.get(key)
+      if (earlier) return earlier
+      const { session } = stored ?? must(key)
+      if (expectGeneration !== undefined && session.want.generation !== expectGeneration)
+        throw new CodedError('stale', `the want of ${key} is at generation ${session.want.generation}`)
+      const removal: Removal = { session, purge, by, at: nowMs, phase: 'unlinking', tries: 0 }
+      db.sessions.delete(nameOfKey(key))
+      db.removals.set(key, removal)
+      db.note('session', nameOfKey(key))
+      db.note('removal', key)
+      return removal
     },
 
-    watch: (changed) => client.db.watch('session', (key) => changed(key as SessionKey)),
+    async erase(key) {
+      const { sessions } = client.open()
+      if (lifeOf(key) && sessions.delete(nameOfKey(key))) client.db.note('session', nameOfKey(key))
+    },
+
+    watch: (changed) => client.db.watch('session', (name) => changed(name as SessionName)),
   }
 }

@@ -4,6 +4,7 @@ import { memoryKeyWrapper } from './key-wrapper.ts'
 import { memoryFeedStore, memoryOutboxStore } from './message-stores.ts'
 import { memoryOwnerStore } from './owner-store.ts'
 import { memoryApiKeyStore, memoryEventStore, memoryJobStore, memoryTenantStore } from './record-stores.ts'
+import { memoryBackupStore, memoryRemovalStore } from './removal-stores.ts'
 import { memoryRunnerStore } from './runner-store.ts'
 import { memorySessionStore } from './session-store.ts'
 import { memoryBlobStore, memoryJournalStore, memorySnapshotStore } from './state-stores.ts'
@@ -24,6 +25,8 @@ export function memoryStores(db: MemoryDatabase): Stores {
     outbox: memoryOutboxStore(client),
     feed: memoryFeedStore(client),
     jobs: memoryJobStore(client),
+    removals: memoryRemovalStore(client),
+    backups: memoryBackupStore(client),
     keys: memoryKeyWrapper(client),
     check: async () => void client.open(),
     close: async () => client.close(),
