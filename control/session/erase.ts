@@ -15,6 +15,6 @@ export const isUntouched = (session: Session, owner: Owner | undefined): boolean
  * back here. A runner that claims it in between finds it gone, as it would after any deletion.
  */
 export async function eraseUntouched(stores: Stores, key: SessionKey): Promise<void> {
-  for (const { by, clear } of PLACES) if (by === 'anybody') await clear(stores, key)
+  for (const place of PLACES) if (place.by === 'anybody') await place.clear(stores, key)
   await stores.sessions.erase(key)
 }
