@@ -204,15 +204,14 @@ export class Runner {
     await lease.start(() => this.#leaseChanged())
     this.#watches.push(
       stores.sessions.watch((key) => void this.#hint(key, () => view.refreshSession(key))),
-      stores.owners.watch(
-        (key, owner) =>
-          void this.#hint(key, async () => (owner ? view.noteOwner(key, owner) : view.refreshOwner(key))),
-      ),
+      stores.owners.watch((key, owner) => void this.#hint(key, () => view.hearOwner(key, owner))),
       stores.jobs.watch((key) => void this.#hint(key, () => view.refreshJobs(key))),
       stores.outbox.watch((key) => this.#context.live.get(key)?.pokeOutbox()),
       stores.runners.watch(() => void this.#housekeeping.look()),
     )
-    await view.load()
+    const unread = await view.load((key) => queue.add(key))
+    if (unread > 0)
+      log.warn({ sessions: unread }, 'sessions could not be read; the full pass makes up for it')
     // After the owners are read: a look says nothing about an owner that is learned later.
     await runners.refresh()
     // Not before: who does not know the others prefers itself for everything. Until here only watches said which keys to look at.

@@ -122,7 +122,9 @@ export class Housekeeping {
     const { view, live, log, clock } = this.#context
     const startMs = clock.monotonicMs()
     try {
-      for (const key of await view.load()) this.#context.queue.add(key)
+      const unread = await view.load((key) => this.#context.queue.add(key))
+      if (unread > 0)
+        log.warn({ sessions: unread }, 'sessions could not be read; the next full pass makes up for it')
       for (const session of live.values()) session.pokeOutbox()
       const queued = this.#passes.sweep()
       log.debug(
