@@ -64,6 +64,8 @@ export interface RunnerDeps {
 
 /** Passes at once. A pass mostly waits for the store or the network. */
 const PASSES_AT_ONCE = 64
+/** Many times what a pass takes while the store is well; one that takes longer goes on without counting. */
+const PASS_COUNTS_FOR_MS = 1_000
 /** Cloud Run kills ten seconds after SIGTERM; what is not written by then never is. */
 const REPORT_WITHIN_MS = 1_500
 
@@ -110,6 +112,7 @@ export class Runner {
       },
       clock,
       concurrency: PASSES_AT_ONCE,
+      placeForMs: PASS_COUNTS_FOR_MS,
       waits: true,
     })
     const workingCopies = deps.workingCopies ?? fileWorkingCopies(settings.workDir, log)

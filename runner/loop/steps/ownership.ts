@@ -3,6 +3,7 @@ import type { RunnerId, SessionKey } from '#shared/ids.ts'
 import type { Session, Status } from '#shared/session.ts'
 import type { RunnerContext } from '../context.ts'
 import { personSpoke, storedBlock } from '../observe.ts'
+import type { Outcome } from '../plan.ts'
 import { LiveSession } from '../../session/live-session.ts'
 import { reportStatus } from '../report-status.ts'
 import { liveBlock } from './live.ts'
@@ -10,11 +11,11 @@ import { liveBlock } from './live.ts'
 /** What a predecessor's last word may be while it has a connection that is about to log in. */
 const MAY_LOG_IN: ReadonlySet<Status['phase']> = new Set(['rehydrating', 'connecting', 'backing_off'])
 
-/** Makes this runner the owner, if nobody was faster. */
-export const claim = (context: RunnerContext, key: SessionKey, session: Session): Promise<void> =>
+/** Makes this runner the owner; `lost` when somebody was faster, and who it is has been read anew. */
+export const claim = (context: RunnerContext, key: SessionKey, session: Session): Promise<Outcome> =>
   context.claims.counted(() => tryClaim(context, key, session))
 
-async function tryClaim(context: RunnerContext, key: SessionKey, session: Session): Promise<void> {
+async function tryClaim(context: RunnerContext, key: SessionKey, session: Session): Promise<Outcome> {
   const { stores, view, clock, random, lease, log } = context
   const before = view.owners.get(key)
   const startMs = clock.monotonicMs()
@@ -44,7 +45,7 @@ async function tryClaim(context: RunnerContext, key: SessionKey, session: Sessio
   } catch (error) {
     if (!hasCode(error, 'owner_changed')) throw error
     await view.refreshOwner(key)
-    return
+    return 'lost'
   }
   // The want may have changed since it was cached; the status is the predecessor's last word.
   await view.refreshSession(key)
@@ -58,8 +59,8 @@ async function tryClaim(context: RunnerContext, key: SessionKey, session: Sessio
     before?.epoch !== undefined && before.runnerId === undefined && fresh.status?.phase === 'connected'
   inheritLogins(context, key, before?.runnerId, fresh.status)
   // The lease may have run out meanwhile: then it is claimed anew, or somebody else's.
-  if (!lease.isGood || lease.term !== term) return
-  context.live.set(key, live)
+  if (lease.isGood && lease.term === term) context.live.set(key, live)
+  return 'taken'
 }
 
 /**
