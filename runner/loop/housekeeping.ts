@@ -5,6 +5,7 @@ import { logBeat } from './log-lines.ts'
 import type { HandOver } from '../ownership/hand-over.ts'
 import { nextToMove } from '../ownership/rebalance.ts'
 import type { Passes } from './passes.ts'
+import { snapshotIfDue } from './upkeep.ts'
 
 /** infra/alerts.tf counts these lines: five minutes without one wake somebody. */
 const BEAT_EVERY_MS = 60_000
@@ -54,7 +55,7 @@ export class Housekeeping {
           'event loop was held up; sessions are left to others for a while',
         )
       boot.tick(nowMs)
-      this.#queueDueSnapshots()
+      for (const key of this.#context.live.keys()) snapshotIfDue(this.#context, key)
     })
     this.#every('resync', resyncEveryMs, async () => {
       await this.resync()
@@ -86,11 +87,6 @@ export class Housekeeping {
   #beat(): void {
     const { lease, live, log } = this.#context
     logBeat(log, { runnerId: lease.id, held: live.size, leaseMarginMs: lease.takeMarginMs() })
-  }
-
-  #queueDueSnapshots(): void {
-    const { live, clock, queue } = this.#context
-    for (const { key, state } of live.values()) if (state?.snapshotDue(clock.nowMs())) queue.add(key)
   }
 
   /** Looks at the other runners, and again in time; sessions whose owner is gone are queued, the most recently active first. */

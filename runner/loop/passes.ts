@@ -10,6 +10,7 @@ import { dropSession } from './steps/ownership.ts'
 import { unlinkSuperseded } from './steps/unlink-superseded.ts'
 import { settleVerdict } from './steps/verdict.ts'
 import { reportStatus } from './report-status.ts'
+import { snapshotIfDue } from './upkeep.ts'
 
 /** How long the runner that is not preferred leaves an unowned session to the one that is. */
 const GRACE_MS = 3_000
@@ -67,7 +68,7 @@ export class Passes {
         boot.note(key, session.status.phase, session.status.reason, clock.monotonicMs())
       if (step.untilMs !== undefined) queue.addAt(key, step.untilMs)
       unlinkSuperseded(this.#context, key)
-      await this.#maintain(key)
+      snapshotIfDue(this.#context, key)
       return
     }
     if (!this.#rules.reconcile && !this.#rules.isDraining()) {
@@ -207,21 +208,6 @@ export class Passes {
     if (hasOthers && lag.isHeldUp(monotonicMs)) return since + HELD_UP_GRACE_MS
     const preferred = preferredRunner(key, candidates)
     return preferred === undefined || preferred.id === lease.id ? 0 : since + GRACE_MS
-  }
-
-  /** What an owned session needs from time to time: a snapshot when one is due. */
-  async #maintain(key: SessionKey): Promise<void> {
-    const { live, clock, reporter } = this.#context
-    const state = live.get(key)?.state
-    const due = state?.snapshotDue(clock.nowMs())
-    if (!state || !due) return
-    const record = await state.snapshot(due)
-    reporter.event(key, {
-      kind: 'snapshot',
-      why: due,
-      epoch: state.epoch,
-      detail: { seq: record.seq, bytes: record.bytes },
-    })
   }
 
   /** Queues every session that has something to do. Answers how many. */

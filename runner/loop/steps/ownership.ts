@@ -1,12 +1,16 @@
 import { hasCode } from '#shared/errors.ts'
 import type { RunnerId, SessionKey } from '#shared/ids.ts'
 import type { Session, Status } from '#shared/session.ts'
+import { within } from '#shared/within.ts'
 import type { RunnerContext } from '../context.ts'
 import { personSpoke, storedBlock } from '../observe.ts'
 import type { Outcome } from '../plan.ts'
 import { LiveSession } from '../../session/live-session.ts'
 import { reportStatus } from '../report-status.ts'
 import { liveBlock } from './live.ts'
+
+/** A write of a store that is well takes tens of milliseconds, and a hand-over has seconds in all. */
+const TOLD_WITHIN_MS = 2_000
 
 /** What a predecessor's last word may be while it has a connection that is about to log in. */
 const MAY_LOG_IN: ReadonlySet<Status['phase']> = new Set(['rehydrating', 'connecting', 'backing_off'])
@@ -109,7 +113,8 @@ export async function release(context: RunnerContext, key: SessionKey): Promise<
     !live.block
   await live?.settle()
   if (!handedOver) reportStatus(context, key)
-  await context.reporter.told(key)
+  // A store that hangs must not keep the session here; the status goes on being told.
+  await within(clock, TOLD_WITHIN_MS, context.reporter.told(key))
   live?.unload()
   context.live.delete(key)
   context.pacer.done(key)
