@@ -132,6 +132,7 @@ export class Passes {
         have: now?.status?.phase,
         step: step.do,
         ...('why' in step ? { why: step.why } : {}),
+        steps: this.#rate.stepsOf(key),
         durationMs: Math.round(nowMs - startMs),
       },
       outcome === 'lost' ? 'claim lost' : 'step taken',
@@ -140,11 +141,6 @@ export class Passes {
     if (outcome === 'lost') queue.addAt(key, nowMs + waitMs)
     // A connection that begins tells of itself.
     else if (step.do !== 'open' || live.get(key)?.socketIs !== 'none') queue.add(key)
-  }
-
-  /** How many steps the session took lately that nothing from outside came between. */
-  stepsOf(key: SessionKey): number {
-    return this.#rate.stepsOf(key)
   }
 
   /** A restart or resume that came while the session waited for its next try: it waits no longer. */

@@ -1,6 +1,6 @@
 import type { SessionKey } from '#shared/ids.ts'
 import type { Stores } from '#shared/store/stores.ts'
-import { noUnlink, socketOf } from '#runner/runner.fixture.ts'
+import { noUnlink, recordedLog, socketOf } from '#runner/runner.fixture.ts'
 import { Runner } from '#runner/runner.ts'
 import type { SessionState } from '#runner/state/session-state.ts'
 import { WATCHDOG_TIMES } from '#runner/session/watchdog.ts'
@@ -17,26 +17,27 @@ import { VirtualTime } from './virtual-time.ts'
 
 const DAY_MS = 24 * 3_600_000
 
-/** Stores of which some calls never answer: those whose name is in here and whose first argument it says so of. */
-type Hanging = Map<string, (first: unknown) => boolean>
+/** What goes wrong with a call, by its name and its first argument: it never answers (true), or it fails like that. */
+type Troubles = Map<string, (first: unknown) => boolean | Error>
 
-function hangingStores(stores: Stores, hanging: Hanging): Stores {
+function troubledStores(stores: Stores, troubles: Troubles): Stores {
   const ports = Object.entries(stores).map(([port, store]: [string, unknown]) => {
     if (typeof store !== 'object' || store === null) return [port, store]
     const methods = Object.entries(store).map(([name, method]: [string, unknown]) => [
       name,
-      (...args: unknown[]) =>
-        hanging.get(`${port}.${name}`)?.(args[0])
-          ? new Promise(() => undefined)
-          : (method as (...args: unknown[]) => unknown)(...args),
+      (...args: unknown[]) => {
+        const trouble = troubles.get(`${port}.${name}`)?.(args[0])
+        if (trouble instanceof Error) return Promise.reject(trouble)
+        return trouble ? new Promise(() => undefined) : (method as (...args: unknown[]) => unknown)(...args)
+      },
     ])
     return [port, Object.fromEntries(methods) as unknown]
   })
   return Object.fromEntries(ports) as Stores
 }
 
-/** One runner with paired sessions that are wanted running, over stores that hang when a test says so. */
-export async function runnerOverHangingStores(sessions: number) {
+/** One runner with paired sessions that are wanted running, over stores that are in trouble when a test says so. */
+export async function loneRunner(sessions: number) {
   const time = new VirtualTime()
   const trace = new Trace(time)
   const db = new MemoryDatabase(() => wallMs(time))
@@ -51,8 +52,9 @@ export async function runnerOverHangingStores(sessions: number) {
   }
   for (let number = 0; number < sessions; number++) await add()
   const process = new SimulatedProcess(time, 'runner')
-  const hanging: Hanging = new Map()
+  const troubles: Troubles = new Map()
   const states: SessionState[] = []
+  const { log, lines } = recordedLog()
   /** Connects everything at once, and ends when it is told to. */
   const openSocket: OpenSocket = ({ events, state }) => {
     states.push(state)
@@ -61,10 +63,10 @@ export async function runnerOverHangingStores(sessions: number) {
     return socketOf({ handOver: async () => end('handed over'), drop: (why) => end(why) })
   }
   const runner = new Runner({
-    stores: hangingStores(control, hanging),
+    stores: troubledStores(control, troubles),
     clock: process.clock,
     random: world.dice.for('runner').random,
-    log: trace.log('runner'),
+    log,
     openSocket,
     unlinkDevice: noUnlink,
     workingCopies: workingCopiesOn(new Disk(), process),
@@ -87,14 +89,15 @@ export async function runnerOverHangingStores(sessions: number) {
   return {
     control,
     keys,
-    hanging,
-    trace,
+    troubles,
     passMs,
     add,
     start: async (): Promise<void> => {
       void runner.start()
       await passMs(5_000)
     },
+    /** How often the runner wrote a line of this text. */
+    lines: (text: string): number => lines.filter(({ message }) => message === text).length,
     /** Of which of them the store says that they are connected. */
     connected: async (): Promise<readonly SessionKey[]> => {
       const all = await Promise.all(keys.map((key) => control.sessions.get(key)))
