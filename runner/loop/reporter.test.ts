@@ -175,7 +175,7 @@ describe('telling an event', () => {
 
   test('F21 events of sessions for which the store hangs hold up those of no other', async () => {
     const { clock, stores, tell } = await begin()
-    const { append } = stores.events
+    const append = stores.events.append.bind(stores.events)
     stores.events.append = (key, event) => (key === KEY ? append(key, event) : new Promise(() => undefined))
     for (let number = 0; number < 64; number++) tell.event(keyOf(`s${number}`), { kind: 'claim' })
     tell.event(KEY, { kind: 'claim' })

@@ -114,6 +114,13 @@ describe('slow work', () => {
     expect(clock.timers).toBe(0)
   })
 
+  test('that is refused for good is not tried again soon', async () => {
+    const { clock, lane, lines } = begin()
+    lane.offer(KEY, () => Promise.reject(new CodedError('store_refused', 'scripted')))
+    await clock.settle()
+    expect(lines.map(({ retryInMs }) => retryInMs)).toEqual([300_000])
+  })
+
   test('whose session is not ours any more, or that gave way, did not fail', async () => {
     const { clock, lane, lines, woken } = begin()
     for (const code of ['closed', 'fenced', 'lease_lost'] as const) {

@@ -1,5 +1,5 @@
 import type { Clock } from '#shared/clock.ts'
-import { CodedError, hasCode, toError } from '#shared/errors.ts'
+import { CodedError, ERRORS, hasCode, toError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 
@@ -123,8 +123,10 @@ export class SlowLane {
     for (const [other, { atMs: failedMs }] of this.#failed)
       if (atMs > failedMs + FORGET_AFTER_MS) this.#forget(other)
     const times = (this.#failed.get(key)?.times ?? 0) + 1
-    const waitMs =
-      Math.min(RETRY_MIN_MS * 2 ** (times - 1), RETRY_MAX_MS) * (1 + RETRY_JITTER * (dice() - 0.5))
+    // What was refused for good is the same until the session has changed: nothing is gained by asking soon.
+    const isForGood = error instanceof CodedError && ERRORS[error.code].retry === 'never'
+    const doubledMs = isForGood ? RETRY_MAX_MS : Math.min(RETRY_MIN_MS * 2 ** (times - 1), RETRY_MAX_MS)
+    const waitMs = doubledMs * (1 + RETRY_JITTER * (dice() - 0.5))
     const cancel = clock.after(waitMs, () => {
       failure.mayTry = true
       wake(key)
