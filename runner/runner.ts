@@ -5,6 +5,7 @@ import type { Log } from '#shared/log.ts'
 import type { Random } from '#shared/random.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import type { Watch } from '#shared/store/watch.ts'
+import { within } from '#shared/within.ts'
 import { BootReport } from './pacing/boot-report.ts'
 import { FleetBreaker } from './pacing/breaker.ts'
 import type { RunnerContext } from './loop/context.ts'
@@ -25,6 +26,7 @@ import { dataKeys } from './state/data-keys.ts'
 import { fileWorkingCopies, type WorkingCopies } from './state/working-copy.ts'
 import { dropSession } from './loop/steps/ownership.ts'
 import { Reporter } from './loop/reporter.ts'
+import { SlowLane } from './loop/slow-lane.ts'
 import { View } from './loop/view.ts'
 import { Watchdog, type WatchdogTimes } from './session/watchdog.ts'
 import type { OpenSocket, UnlinkDevice } from './whatsapp/socket.ts'
@@ -64,7 +66,27 @@ export interface RunnerDeps {
 
 /** Passes at once. A pass mostly waits for the store or the network. */
 const PASSES_AT_ONCE = 64
-/** Cloud Run kills ten seconds after SIGTERM; what is not written by then never is. */
+/** Many times what a pass takes while the store is well; one that takes longer goes on without counting. */
+const PASS_COUNTS_FOR_MS = 1_000
+/** Nobody waits for snapshots; each is a state in memory once more, and the uplink is for messages. */
+const SNAPSHOTS_AT_ONCE = 4
+/** Five tries of an upload that fails take less (shared/google/storage-retry.ts); what takes longer hangs. */
+const SNAPSHOT_WITHIN_MS = 120_000
+/** Nobody waits for devices to be unlinked, and sessions that come up need the logins. */
+const UNLINKED_AT_ONCE = 2
+/** Reading the archive, and a connection that gives up by itself after 55 s (runner/whatsapp/unlink-device.ts). */
+const UNLINK_WITHIN_MS = 120_000
+/**
+ * Cloud Run kills ten seconds after SIGTERM. What has not left by the first has no time left to; by the last the process has
+ * ended, whatever a store, a pass or a connection is doing.
+ */
+const DRAIN_WITHIN_MS = 8_000
+const STOP_WITHIN_MS = 9_500
+/** Telling the others that this runner drains makes the hand-over smooth; a store that hangs must not take its time. */
+const ANNOUNCE_WITHIN_MS = 1_500
+/** Of a pass that has not ended by then nothing is to be expected. */
+const PASSES_WITHIN_MS = 500
+/** What is not written by then never is. */
 const REPORT_WITHIN_MS = 1_500
 
 /**
@@ -110,6 +132,7 @@ export class Runner {
       },
       clock,
       concurrency: PASSES_AT_ONCE,
+      placeForMs: PASS_COUNTS_FOR_MS,
       waits: true,
     })
     const workingCopies = deps.workingCopies ?? fileWorkingCopies(settings.workDir, log)
@@ -128,6 +151,17 @@ export class Runner {
       fenced: (key) => queue.add(key),
       isOver: (key) => view.sessions.get(key)?.want.deleting !== undefined,
     })
+    const lane = (name: string, atOnce: number, withinMs: number): SlowLane =>
+      new SlowLane({
+        name,
+        clock,
+        log,
+        dice: () => random.next(),
+        atOnce,
+        withinMs,
+        mayWork: () => !this.#isDraining && lease.isGood,
+        wake: (key) => queue.add(key),
+      })
     this.#context = {
       stores,
       clock,
@@ -158,7 +192,8 @@ export class Runner {
       reporter,
       boot: new BootReport(log, clock.monotonicMs()),
       unlinkDevice: deps.unlinkDevice,
-      unlinking: new Set(),
+      snapshots: lane('snapshot', SNAPSHOTS_AT_ONCE, SNAPSHOT_WITHIN_MS),
+      unlinking: lane('unlink', UNLINKED_AT_ONCE, UNLINK_WITHIN_MS),
       lateLogins,
       sessionDeps: {
         stores,
@@ -182,6 +217,7 @@ export class Runner {
       hasSuccessor: () => runners.candidates().some((candidate) => candidate.id !== id),
       isClaiming: () => claims.underWay > 0,
       wake: (key) => queue.add(key),
+      interrupt: (key) => live.get(key)?.state?.interrupt(),
     })
     this.#passes = new Passes(this.#context, {
       reconcile: settings.reconcile,
@@ -213,15 +249,14 @@ export class Runner {
     this.#watches.push(
       stores.sessions.watch((name) => void this.#hintName(name)),
       stores.removals.watch((key) => void this.#hint(key, () => view.refreshSession(key))),
-      stores.owners.watch(
-        (key, owner) =>
-          void this.#hint(key, async () => (owner ? view.noteOwner(key, owner) : view.refreshOwner(key))),
-      ),
+      stores.owners.watch((key, owner) => void this.#hint(key, () => view.hearOwner(key, owner))),
       stores.jobs.watch((key) => void this.#hint(key, () => view.refreshJobs(key))),
       stores.outbox.watch((key) => this.#context.live.get(key)?.pokeOutbox()),
       stores.runners.watch(() => void this.#housekeeping.look()),
     )
-    await view.load()
+    const unread = await view.load((key) => queue.add(key))
+    if (unread > 0)
+      log.warn({ sessions: unread }, 'sessions could not be read; the full pass makes up for it')
     // After the owners are read: a look says nothing about an owner that is learned later.
     await runners.refresh()
     // Not before: who does not know the others prefers itself for everything. Until here only watches said which keys to look at.
@@ -257,31 +292,48 @@ export class Runner {
     return this.#draining
   }
 
-  /** Drains, then ends everything. Calling it twice is harmless. */
+  /**
+   * Drains, then ends everything. Resolves in less than ten seconds, whatever hangs; what could not be handed over in order is
+   * dropped. Calling it twice is harmless.
+   */
   async stop(): Promise<DrainSummary> {
+    const { clock, live, log, queue, reporter, workingCopies, lease } = this.#context
+    const endMs = clock.monotonicMs() + STOP_WITHIN_MS
+    const atMost = (ms: number): number => Math.max(0, Math.min(ms, endMs - clock.monotonicMs()))
     const summary = await this.drain()
     if (this.#stopped) return summary
     this.#stopped = true
     this.#housekeeping.stop()
     this.#watchdog.stop()
-    await Promise.all(this.#watches.map((watch) => watch.close()))
-    await this.#context.queue.close()
-    await this.#context.reporter.close(REPORT_WITHIN_MS)
-    await this.#context.workingCopies.settle()
-    await this.#context.lease
+    // Without our lease others may take them at once: no connection of ours must be left by then.
+    for (const session of live.values()) session.drop('the runner ends')
+    live.clear()
+    await within(clock, atMost(STOP_WITHIN_MS), Promise.all(this.#watches.map((watch) => watch.close())))
+    const hanging = await queue.close(atMost(PASSES_WITHIN_MS))
+    if (hanging.length > 0)
+      log.warn({ sessions: hanging.length }, 'passes hang; the runner ends without them')
+    await reporter.close(atMost(REPORT_WITHIN_MS))
+    await within(clock, atMost(STOP_WITHIN_MS), workingCopies.settle())
+    const ending = lease
       .end()
-      .catch((error: unknown) => this.#context.log.warn({ error: toError(error) }, 'lease was not removed'))
+      .catch((error: unknown) => log.warn({ error: toError(error) }, 'lease was not removed'))
+    await within(clock, atMost(STOP_WITHIN_MS), ending)
     return summary
   }
 
   async #drain(): Promise<DrainSummary> {
-    const { lease, live, log } = this.#context
+    const { lease, live, log, clock, preparations, snapshots, unlinking } = this.#context
+    const endMs = clock.monotonicMs() + DRAIN_WITHIN_MS
     log.info({ sessions: live.size }, 'draining')
     this.#isDraining = true
-    this.#context.preparations.look()
+    preparations.look()
+    snapshots.abort()
+    unlinking.abort()
     // Who came up a moment ago is a successor too: not knowing it would let all sessions go at once.
-    await Promise.all([this.#isEnding ? lease.drain() : undefined, this.#housekeeping.look()])
-    const summary = await this.#handOver.drain(() => lease.isGood && (this.#isEnding || lease.draining))
+    const announced = Promise.all([this.#isEnding ? lease.drain() : undefined, this.#housekeeping.look()])
+    await within(clock, ANNOUNCE_WITHIN_MS, announced)
+    const mayGoOn = (): boolean => lease.isGood && (this.#isEnding || lease.draining)
+    const summary = await this.#handOver.drain(mayGoOn, endMs - clock.monotonicMs())
     log.info(summary, 'drained')
     return summary
   }

@@ -45,6 +45,7 @@ export async function runJob(
     await stores.jobs.finish(key, id, { ...end, state: 'failed', error: { code, detail } })
     context.reporter.event(key, { kind: 'job', to: 'failed', why: `${job.kind}: ${code}` })
   }
+  view.endJob(key, id)
   await view.refreshJobs(key)
   log.info(
     { sessionId: key, job: job.kind, durationMs: Math.round(clock.monotonicMs() - startMs) },

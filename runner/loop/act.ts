@@ -3,7 +3,7 @@ import type { SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
 import type { RunnerContext } from './context.ts'
 import { runJob } from '../jobs/jobs.ts'
-import type { Step } from './plan.ts'
+import type { Outcome, Step } from './plan.ts'
 import { closeSocket, openSocket, rehydrate } from './steps/connection.ts'
 import { claim, dropSession, release } from './steps/ownership.ts'
 import { remove } from './steps/remove.ts'
@@ -13,28 +13,33 @@ export async function act(
   context: RunnerContext,
   key: SessionKey,
   session: Session,
-  step: Step,
-): Promise<void> {
+  step: Exclude<Step, { do: 'rest' }>,
+): Promise<Outcome> {
   switch (step.do) {
     case 'claim':
       return claim(context, key, session)
-    case 'rehydrate':
-      return rehydrate(context, key, session)
     case 'open':
       return openSocket(context, key, session)
+    case 'rehydrate':
+      await rehydrate(context, key, session)
+      break
     case 'close':
-      return closeSocket(context, key, session, step.why)
+      await closeSocket(context, key, session, step.why)
+      break
     case 'drop':
-      return dropSession(context, key)
+      await dropSession(context, key)
+      break
     case 'release':
-      return release(context, key)
+      await release(context, key)
+      break
     case 'remove':
-      return remove(context, key, session)
+      await remove(context, key, session)
+      break
     case 'job':
-      return runJob(context, key, session, step.id)
-    case 'rest':
-      return undefined
+      await runJob(context, key, session, step.id)
+      break
   }
+  return 'taken'
 }
 
 const isStoreTrouble = (error: unknown): boolean => hasCode(error, 'store_unavailable', 'overloaded')

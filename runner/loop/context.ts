@@ -18,6 +18,7 @@ import type { LiveSessionDeps } from '../session/live-session-deps.ts'
 import type { DataKeys } from '../state/data-keys.ts'
 import type { WorkingCopies } from '../state/working-copy.ts'
 import type { Reporter } from './reporter.ts'
+import type { SlowLane } from './slow-lane.ts'
 import type { View } from './view.ts'
 import type { UnlinkDevice } from '../whatsapp/socket.ts'
 
@@ -44,6 +45,8 @@ export interface RunnerContext {
   reporter: Reporter
   boot: BootReport
   unlinkDevice: UnlinkDevice
-  /** Sessions that have a superseded device being unlinked right now. */
-  unlinking: Set<SessionKey>
+  /** Snapshots that are due. */
+  snapshots: SlowLane
+  /** Superseded devices that are taken off their phones. */
+  unlinking: SlowLane
 }

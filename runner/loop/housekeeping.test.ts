@@ -28,6 +28,7 @@ async function begin(mayAct: boolean) {
     runners,
     view: new View(stores, clock),
     live: new Map(),
+    workingCopies: { keys: async () => [], drop: async () => undefined },
     lease: { id: ME, isGood: true, takeMarginMs: () => undefined },
     boot: { tick: () => undefined },
     lag: new LoopLag(),

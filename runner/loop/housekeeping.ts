@@ -6,6 +6,7 @@ import type { HandOver } from '../ownership/hand-over.ts'
 import { nextToMove } from '../ownership/rebalance.ts'
 import { Expiry } from '../removal/expiry.ts'
 import type { Passes } from './passes.ts'
+import { snapshotIfDue } from './upkeep.ts'
 
 /** infra/alerts.tf counts these lines: five minutes without one wake somebody. */
 const BEAT_EVERY_MS = 60_000
@@ -57,7 +58,7 @@ export class Housekeeping {
           'event loop was held up; sessions are left to others for a while',
         )
       boot.tick(nowMs)
-      this.#queueDueSnapshots()
+      for (const key of this.#context.live.keys()) snapshotIfDue(this.#context, key)
     })
     this.#every('resync', resyncEveryMs, async () => {
       await this.resync()
@@ -83,9 +84,16 @@ export class Housekeeping {
   /** The next turn begins after the one before has ended, so a slow store is not asked twice at once. */
   #every(name: string, ms: number, work: () => Promise<void>): void {
     const cancel = this.#context.clock.after(ms, () => {
-      void work().finally(() => {
-        if (!this.#stopped) this.#every(name, ms, work)
-      })
+      void work()
+        .catch((thrown: unknown) => {
+          this.#context.log.warn(
+            { error: toError(thrown), work: name },
+            'housekeeping failed; the next turn tries again',
+          )
+        })
+        .finally(() => {
+          if (!this.#stopped) this.#every(name, ms, work)
+        })
     })
     this.#timers.set(name, cancel)
   }
@@ -94,11 +102,6 @@ export class Housekeeping {
   #beat(): void {
     const { lease, live, log } = this.#context
     logBeat(log, { runnerId: lease.id, held: live.size, leaseMarginMs: lease.takeMarginMs() })
-  }
-
-  #queueDueSnapshots(): void {
-    const { live, clock, queue } = this.#context
-    for (const { key, state } of live.values()) if (state?.snapshotDue(clock.nowMs())) queue.add(key)
   }
 
   /** Looks at the other runners, and again in time; sessions whose owner is gone are queued, the most recently active first. */
@@ -130,7 +133,9 @@ export class Housekeeping {
     const { view, live, log, clock } = this.#context
     const startMs = clock.monotonicMs()
     try {
-      for (const key of await view.load()) this.#context.queue.add(key)
+      const unread = await view.load((key) => this.#context.queue.add(key))
+      if (unread > 0)
+        log.warn({ sessions: unread }, 'sessions could not be read; the next full pass makes up for it')
       for (const session of live.values()) session.pokeOutbox()
       const queued = this.#passes.sweep()
       log.debug(
@@ -159,6 +164,7 @@ export class Housekeeping {
   /** Working copies of sessions that are in no record any more, wherever they were removed. */
   async #dropCopies(): Promise<void> {
     const { view, workingCopies, live } = this.#context
+    if (!this.#settings.mayAct()) return
     for (const key of await workingCopies.keys())
       if (!view.sessions.has(key) && !live.has(key)) await workingCopies.drop(key)
   }

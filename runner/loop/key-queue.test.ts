@@ -12,6 +12,7 @@ function begin(concurrency = 10) {
   const queue = new KeyQueue<string>({
     clock,
     concurrency,
+    placeForMs: 1_000,
     failed: (key, error) => failed.push([key, error.message]),
     run: (key) => {
       if (running.has(key)) throw new Error(`two passes of ${key} at once`)
@@ -59,6 +60,7 @@ describe('a queue of keys', () => {
     const queue: KeyQueue<string> = new KeyQueue({
       clock,
       concurrency: 10,
+      placeForMs: 1_000,
       failed: (key, error) => expect.fail(`${key}: ${error.message}`),
       run: async (key) => {
         atOnce.push(++running)
@@ -127,7 +129,7 @@ describe('a queue of keys', () => {
     expect(idle).toBe(false)
     await finish('b')
     expect(idle).toBe(true)
-    await queue.close()
+    expect(await queue.close(1_000)).toEqual([])
   })
 
   test('after close nothing starts, and close waits for what runs', async () => {
@@ -136,16 +138,57 @@ describe('a queue of keys', () => {
     queue.add('b')
     queue.addAt('c', clock.monotonicMs() + 10)
     let closed = false
-    const closing = queue.close().then(() => (closed = true))
+    const closing = queue.close(1_000).then(() => (closed = true))
     queue.add('d')
     queue.addAt('e', 0)
     await clock.advance(100)
     expect(closed).toBe(false)
     await finish('a')
     await closing
-    await queue.close()
+    expect(await queue.close(1_000)).toEqual([])
     expect(ran).toEqual(['a'])
     expect([queue.size, clock.timers]).toEqual([0, 0])
+  })
+
+  test('F21 passes that hang hold up no other key, nor a second pass of their own', async () => {
+    const { clock, queue, ran, finish } = begin(2)
+    for (const key of ['hangs', 'hangs too', 'healthy', 'hangs', 'as healthy']) queue.add(key)
+    await clock.advance(999)
+    expect(ran).toEqual(['hangs', 'hangs too'])
+    await clock.advance(1)
+    expect(ran).toEqual(['hangs', 'hangs too', 'healthy', 'as healthy'])
+    await finish('healthy')
+    await finish('as healthy')
+    await clock.advance(60_000)
+    expect(ran).toHaveLength(4)
+    await finish('hangs')
+    expect(ran.at(-1)).toBe('hangs')
+  })
+
+  test('F21 however many hang, no more keys begin in the time of a place than there are places', async () => {
+    const { clock, queue, running } = begin(2)
+    for (let number = 0; number < 7; number++) queue.add(String(number))
+    const atOnce: number[] = []
+    for (let second = 0; second < 4; second++) {
+      atOnce.push(running.size)
+      await clock.advance(1_000)
+    }
+    expect(atOnce).toEqual([2, 4, 6, 7])
+    const closing = queue.close(0)
+    await clock.advance(0)
+    await closing
+    expect(clock.timers).toBe(0)
+  })
+
+  test('F21 closing does not wait for ever for a pass that hangs, and says which one it is', async () => {
+    const { clock, queue, ran, finish } = begin(1)
+    queue.add('hangs')
+    queue.add('waits')
+    const closing = queue.close(500)
+    await clock.advance(500)
+    expect(await closing).toEqual(['hangs'])
+    await finish('hangs')
+    expect([ran, await queue.close(500), clock.timers]).toEqual([['hangs'], [], 0])
   })
 })
 
@@ -156,6 +199,7 @@ test('a queue that waits forgets what is added before it begins', async () => {
     failed: () => undefined,
     clock: fakeClock(),
     concurrency: 1,
+    placeForMs: 1_000,
     waits: true,
   })
   queue.add('early')
@@ -164,7 +208,7 @@ test('a queue that waits forgets what is added before it begins', async () => {
   queue.add('now')
   await queue.idle()
   expect(ran).toEqual(['now'])
-  await queue.close()
+  await queue.close(1_000)
   queue.begin()
   queue.add('late')
   await queue.idle()

@@ -1,19 +1,28 @@
 import type { Clock } from '#shared/clock.ts'
 import { toError } from '#shared/errors.ts'
+import { within } from '#shared/within.ts'
 
 /**
  * A queue of keys. A key that is added ten times runs once; a key that is added while it runs, runs again afterwards; two
- * passes of one key never run at the same time; at most `concurrency` passes run at once. Keys run in the order in which
- * they were first added. A pass that throws is the caller's to handle: `failed` is told, and the other keys go on.
+ * passes of one key never run at the same time. Keys run in the order in which they were first added. A pass that throws is
+ * the caller's to handle: `failed` is told, and the other keys go on.
+ *
+ * At most `concurrency` passes hold a place. One that runs for longer than `placeForMs` gives its place up and goes on
+ * without: what it waits for holds up its own key and no other. So the bound is one on what begins, and on what runs it is
+ * one pass a key.
  */
 export class KeyQueue<K extends string> {
   readonly #run: (key: K) => Promise<void>
   readonly #failed: (key: K, error: Error) => void
   readonly #clock: Clock
   readonly #concurrency: number
+  readonly #placeForMs: number
   /** Wants a pass, in order. */
   readonly #dirty = new Set<K>()
   readonly #processing = new Map<K, Promise<void>>()
+  /** When each of those that hold a place began; the first is the one that began first. */
+  readonly #places = new Map<K, number>()
+  #cancelLook: (() => void) | undefined
   readonly #timers = new Map<K, { atMs: number; cancel: () => void }>()
   #state: 'waiting' | 'begun' | 'closed'
 
@@ -22,6 +31,8 @@ export class KeyQueue<K extends string> {
     failed: (key: K, error: Error) => void
     clock: Clock
     concurrency: number
+    /** Monotonic milliseconds. Longer than a pass takes where nothing is amiss. */
+    placeForMs: number
     /** Takes no key before `begin`: whoever begins adds all there are. */
     waits?: boolean
   }) {
@@ -29,6 +40,7 @@ export class KeyQueue<K extends string> {
     this.#failed = deps.failed
     this.#clock = deps.clock
     this.#concurrency = deps.concurrency
+    this.#placeForMs = deps.placeForMs
     this.#state = deps.waits ? 'waiting' : 'begun'
   }
 
@@ -65,25 +77,48 @@ export class KeyQueue<K extends string> {
     while (this.#processing.size > 0) await Promise.all(this.#processing.values())
   }
 
-  /** No further pass starts; resolves when those under way have ended. Closing twice is harmless. */
-  async close(): Promise<void> {
+  /**
+   * No further pass starts. Resolves when those under way have ended, after `withinMs` at the latest; answers the keys whose
+   * passes have not. Closing twice is harmless.
+   */
+  async close(withinMs: number): Promise<readonly K[]> {
     this.#state = 'closed'
     this.#dirty.clear()
     for (const { cancel } of this.#timers.values()) cancel()
     this.#timers.clear()
-    await this.idle()
+    this.#cancelLook?.()
+    if (this.#processing.size > 0) await within(this.#clock, withinMs, this.idle())
+    return [...this.#processing.keys()]
   }
 
   #pump(): void {
+    this.#cancelLook?.()
+    this.#cancelLook = undefined
     for (const key of this.#dirty) {
-      if (this.#processing.size >= this.#concurrency) return
+      if (!this.#hasPlace()) return
       if (this.#processing.has(key)) continue
       this.#dirty.delete(key)
       // Noted before it begins: a pass may add its own key, or others, in its very first step.
       const { promise, resolve } = Promise.withResolvers<void>()
       this.#processing.set(key, promise)
+      this.#places.set(key, this.#clock.monotonicMs())
       void this.#pass(key).then(resolve)
     }
+  }
+
+  /** Asks for another look where only time gives one. */
+  #hasPlace(): boolean {
+    const nowMs = this.#clock.monotonicMs()
+    for (const [key, beganMs] of this.#places) {
+      const leftMs = beganMs + this.#placeForMs - nowMs
+      if (leftMs <= 0) this.#places.delete(key)
+      else if (this.#places.size < this.#concurrency) return true
+      else {
+        this.#cancelLook ??= this.#clock.after(leftMs, () => this.#pump())
+        return false
+      }
+    }
+    return true
   }
 
   async #pass(key: K): Promise<void> {
@@ -93,6 +128,7 @@ export class KeyQueue<K extends string> {
       this.#failed(key, toError(error))
     }
     this.#processing.delete(key)
+    this.#places.delete(key)
     this.#pump()
   }
 }

@@ -55,7 +55,7 @@ async function begin(others: readonly string[], phase?: Status['phase'], predece
     live: new Map(),
     sessionDeps: {},
     lateLogins,
-    unlinking: new Set(),
+    unlinking: { isBusy: () => false },
     random: { next: () => 0, id: () => 'nonce' },
     queue: { add: () => undefined, addAt: () => undefined },
     pacer: new Pacer({ perSecond: 10, atOnceMax: 10 }),

@@ -3,12 +3,14 @@ import type { Session } from '#shared/session.ts'
 import { act, stepFailed } from './act.ts'
 import type { RunnerContext } from './context.ts'
 import { observe, personSpoke } from './observe.ts'
-import { plan, type Step } from './plan.ts'
+import { plan, type Outcome, type Step } from './plan.ts'
+import { StepRate, type Outside } from './step-rate.ts'
 import { preferredRunner } from '../ownership/spread.ts'
 import { leave } from './steps/ownership.ts'
 import { unlinkSuperseded } from './steps/unlink-superseded.ts'
 import { settleVerdict } from './steps/verdict.ts'
 import { reportStatus } from './report-status.ts'
+import { snapshotIfDue } from './upkeep.ts'
 
 /** How long the runner that is not preferred leaves an unowned session to the one that is. */
 const GRACE_MS = 3_000
@@ -16,6 +18,15 @@ const GRACE_MS = 3_000
 const HELD_UP_GRACE_MS = 2 * GRACE_MS
 /** A pass whose step failed is tried again after this. */
 export const FAILED_PASS_MS = 1_000
+/** Two that are faster than each other by turns must not keep the store busy; a hand-over's gap may well be longer than this. */
+const LOST_CLAIM_MS = 100
+
+/** How long the next step waits after one that ended so, at the least. */
+const WAIT_MS: Record<Exclude<Outcome, 'not_yet'> | 'failed', number> = {
+  taken: 0,
+  lost: LOST_CLAIM_MS,
+  failed: FAILED_PASS_MS,
+}
 
 export interface PassRules {
   reconcile: boolean
@@ -30,6 +41,7 @@ export class Passes {
   readonly #context: RunnerContext
   readonly #rules: PassRules
   readonly #unownedSince = new Map<SessionKey, number>()
+  readonly #rate = new StepRate<SessionKey>()
 
   constructor(context: RunnerContext, rules: PassRules) {
     this.#context = context
@@ -38,7 +50,7 @@ export class Passes {
 
   /** One pass: look, decide, do one thing, tell; then look again until there is nothing to do. */
   async run(key: SessionKey): Promise<void> {
-    const { view, live, queue, clock, log, boot } = this.#context
+    const { view, queue, clock, log, boot } = this.#context
     const session = view.sessions.get(key)
     if (!session) return leave(this.#context, key)
     this.#noteConnection(key)
@@ -53,39 +65,79 @@ export class Passes {
         boot.note(key, session.status.phase, session.status.reason, clock.monotonicMs())
       if (step.untilMs !== undefined) queue.addAt(key, step.untilMs)
       unlinkSuperseded(this.#context, key)
-      await this.#maintain(key)
+      snapshotIfDue(this.#context, key)
       return
     }
     if (!this.#rules.reconcile && !this.#rules.isDraining()) {
       log.info({ sessionId: key, step: step.do }, 'would act, but reconciling is off')
       return
     }
-    const startMs = clock.monotonicMs()
-    try {
-      await act(this.#context, key, session, step)
-    } catch (error) {
-      stepFailed(this.#context, key, step, error)
-      queue.addAt(key, clock.monotonicMs() + FAILED_PASS_MS)
+    const mayAtMs = step.do === 'drop' ? 0 : this.#mayAtMs(key, session)
+    if (clock.monotonicMs() < mayAtMs) {
+      reportStatus(this.#context, key)
+      queue.addAt(key, mayAtMs)
       return
     }
+    await this.#take(key, session, step)
+  }
+
+  /** Too many steps in a row, or one that has just failed, and this one has to wait. */
+  #mayAtMs(key: SessionKey, session: Session): number {
+    const inHaste = this.#rules.isDraining() || this.#rules.isLeaving(key)
+    return this.#rate.mayAtMs(key, this.#outside(key, session), this.#context.clock.monotonicMs(), inHaste)
+  }
+
+  #outside(key: SessionKey, { createdAt, want }: Session): Outside {
+    const { view, live } = this.#context
+    const { socketIs, lastDisconnect } = live.get(key) ?? {}
+    const job = view.jobs.get(key)?.[0]?.id ?? ''
+    return {
+      word: `${createdAt} ${want.generation} ${job}`,
+      event: socketIs === 'open' ? 'open' : lastDisconnect?.why,
+    }
+  }
+
+  async #take(key: SessionKey, session: Session, step: Exclude<Step, { do: 'rest' }>): Promise<void> {
+    const { view, live, queue, clock, log, lease } = this.#context
+    const startMs = clock.monotonicMs()
+    const outside = this.#outside(key, session)
+    let outcome: Outcome | 'failed'
+    try {
+      outcome = await act(this.#context, key, session, step)
+    } catch (error) {
+      stepFailed(this.#context, key, step, error)
+      outcome = 'failed'
+    }
+    if (outcome === 'not_yet') return reportStatus(this.#context, key)
+    const nowMs = clock.monotonicMs()
+    const waitMs = WAIT_MS[outcome]
+    const inVain = this.#rate.took(key, outside, nowMs, waitMs)
+    if (inVain !== undefined)
+      log.warn(
+        { sessionId: key, step: step.do, steps: inVain },
+        'session is being worked on without progress',
+      )
+    if (outcome === 'failed') return queue.addAt(key, nowMs + waitMs)
     const now = view.sessions.get(key)
     log.info(
       {
         sessionId: key,
-        runnerId: this.#context.lease.id,
+        runnerId: lease.id,
         epoch: view.owners.get(key)?.epoch,
         generation: now?.want.generation,
         want: now?.want.state,
         have: now?.status?.phase,
         step: step.do,
         ...('why' in step ? { why: step.why } : {}),
-        durationMs: Math.round(clock.monotonicMs() - startMs),
+        steps: this.#rate.stepsOf(key),
+        durationMs: Math.round(nowMs - startMs),
       },
-      'step taken',
+      outcome === 'lost' ? 'claim lost' : 'step taken',
     )
     reportStatus(this.#context, key)
-    // An open that has to wait its turn asked for its own timer.
-    if (step.do !== 'open' || live.get(key)?.socketIs !== 'none') queue.add(key)
+    if (outcome === 'lost') queue.addAt(key, nowMs + waitMs)
+    // A connection that begins tells of itself.
+    else if (step.do !== 'open' || live.get(key)?.socketIs !== 'none') queue.add(key)
   }
 
   /** A restart or resume that came while the session waited for its next try: it waits no longer. */
@@ -133,7 +185,7 @@ export class Passes {
       breakerUntilMs: breaker.stoppedUntilMs,
       nowMs: clock.nowMs(),
       monotonicMs,
-      unlinking: this.#context.unlinking.has(key),
+      unlinking: this.#context.unlinking.isBusy(key),
     })
     return plan(want, have, monotonicMs)
   }
@@ -152,24 +204,10 @@ export class Passes {
     return preferred === undefined || preferred.id === lease.id ? 0 : since + GRACE_MS
   }
 
-  /** What an owned session needs from time to time: a snapshot when one is due. */
-  async #maintain(key: SessionKey): Promise<void> {
-    const { live, clock, reporter } = this.#context
-    const state = live.get(key)?.state
-    const due = state?.snapshotDue(clock.nowMs())
-    if (!state || !due) return
-    const record = await state.snapshot(due)
-    reporter.event(key, {
-      kind: 'snapshot',
-      why: due,
-      epoch: state.epoch,
-      detail: { seq: record.seq, bytes: record.bytes },
-    })
-  }
-
   /** Queues every session that has something to do. Answers how many. */
   sweep(): number {
-    const { view, queue, live } = this.#context
+    const { view, queue, live, clock } = this.#context
+    this.#rate.tidy(clock.monotonicMs())
     let queued = 0
     for (const key of view.sessions.keys()) {
       const step = this.#decide(key)

@@ -71,6 +71,9 @@ export type Step =
   | { do: 'release' }
   | { do: 'rest'; why: RestReason; untilMs?: number }
 
+/** What came of a step: it was taken, somebody else was faster, or its turn has not come. */
+export type Outcome = 'taken' | 'lost' | 'not_yet'
+
 const rest = (why: RestReason, untilMs?: number): Step => ({
   do: 'rest',
   why,

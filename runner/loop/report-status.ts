@@ -29,7 +29,7 @@ export function reportStatus(context: RunnerContext, key: SessionKey): void {
     const durationMs = connectedSinceMs === undefined ? undefined : connectedSinceMs - connectingSinceMs
     logPhase(context.log, { key, from, status, epoch, durationMs })
   }
-  context.view.sessions.set(key, { ...session, status, updatedAt: nowMs })
+  context.view.noteStatus(key, status, nowMs)
   context.reporter.status(key, status)
   if (from === status.phase) return
   const why = status.reason

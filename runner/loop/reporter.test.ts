@@ -6,7 +6,7 @@ import type { Stores } from '#shared/store/stores.ts'
 import { faulty, type Script } from '#test/contract/faulty.ts'
 import { newSession } from '#test/contract/samples.ts'
 import { fakeClock } from '#test/fake-clock.ts'
-import { KEY, memory, recordedLog, statusOf } from '../runner.fixture.ts'
+import { KEY, keyOf, memory, recordedLog, statusOf } from '../runner.fixture.ts'
 import { Reporter } from './reporter.ts'
 
 const fault = (code: ErrorCode) => ({ kind: 'fail_before', error: new CodedError(code, 'scripted') }) as const
@@ -166,12 +166,23 @@ describe('telling an event', () => {
       fenced: () => undefined,
       isOver: () => false,
     })
-    for (let number = 0; number < 500; number++) tell.event(KEY, { kind: 'claim' })
+    for (let number = 0; number < 500; number++) tell.event(keyOf(`s${number % 50}`), { kind: 'claim' })
     const closed = tell.close(60_000)
     await clock.advance(1_000)
     await closed
-    expect((await stores.events.list(KEY, { limit: 1_000 })).items).toHaveLength(500)
+    for (let number = 0; number < 50; number++)
+      expect((await stores.events.list(keyOf(`s${number}`), { limit: 100 })).items).toHaveLength(10)
     expect(flying).toEqual({ now: 0, most: 16 })
+  })
+
+  test('F21 events of sessions for which the store hangs hold up those of no other', async () => {
+    const { clock, stores, tell } = await begin()
+    const append = stores.events.append.bind(stores.events)
+    stores.events.append = (key, event) => (key === KEY ? append(key, event) : new Promise(() => undefined))
+    for (let number = 0; number < 64; number++) tell.event(keyOf(`s${number}`), { kind: 'claim' })
+    tell.event(KEY, { kind: 'claim' })
+    await clock.advance(5_000)
+    expect((await stores.events.list(KEY, { limit: 10 })).items).toHaveLength(1)
   })
 
   test('one that the store refuses for good makes room again', async () => {
@@ -187,6 +198,20 @@ describe('telling an event', () => {
 })
 
 describe('the end', () => {
+  test('F21 comes in time though the store hangs', async () => {
+    const { clock, stores, tell, status } = await begin()
+    stores.events.append = () => new Promise(() => undefined)
+    stores.sessions.reportStatus = () => new Promise(() => undefined)
+    status(1)
+    tell.event(KEY, { kind: 'claim' })
+    tell.background(() => new Promise(() => undefined))
+    let isClosed = false
+    void tell.close(1_500).then(() => (isClosed = true))
+    await clock.advance(1_500)
+    await clock.advance(1)
+    expect(isClosed).toBe(true)
+  })
+
   test('waits until everything is written', async () => {
     const { clock, tell, status, stored, events } = await begin({
       sessions: { reportStatus: [fault('store_unavailable')] },

@@ -7,6 +7,7 @@ import type { Status } from '#shared/session.ts'
 import type { AuditEvent } from '#shared/store/event-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import { within } from '#shared/within.ts'
+import { KeyQueue } from './key-queue.ts'
 
 const RETRY_MIN_MS = 200
 const RETRY_MAX_MS = 10_000
@@ -14,6 +15,15 @@ const RETRY_MAX_MS = 10_000
 const WAITING_EVENTS_MAX = 10_000
 /** The start of five hundred sessions tells some two thousand events at once, and the lease must be renewed between them. */
 const EVENTS_AT_ONCE = 16
+/** Many times what an append takes; a session whose trail hangs goes on without counting. */
+const EVENT_COUNTS_FOR_MS = 1_000
+
+interface Trail {
+  lines: { event: AuditEvent; written: () => void; done: Promise<void> }[]
+  waitMs: number
+  /** Monotonic: the store is not asked before. */
+  untilMs: number
+}
 
 export interface TellDeps {
   stores: Pick<Stores, 'sessions' | 'events'>
@@ -36,14 +46,20 @@ export class Reporter {
   readonly #writing = new Map<SessionKey, Promise<void>>()
   readonly #background = new Set<Promise<void>>()
   readonly #stop = new AbortController()
+  /** What is not in the trail yet, in order. */
+  readonly #events = new Map<SessionKey, Trail>()
   #waitingEvents = 0
-  #eventsUnderWay = 0
-  readonly #eventTurns: (() => void)[] = []
-  /** Per session, until the last of its events that were told is written. */
-  readonly #trails = new Map<SessionKey, Promise<unknown>>()
+  readonly #eventQueue: KeyQueue<SessionKey>
 
   constructor(deps: TellDeps) {
     this.#deps = deps
+    this.#eventQueue = new KeyQueue({
+      run: (key) => this.#writeEvents(key),
+      failed: (key, error) => deps.log.error({ error, sessionId: key }, 'events could not be written'),
+      clock: deps.clock,
+      concurrency: EVENTS_AT_ONCE,
+      placeForMs: EVENT_COUNTS_FOR_MS,
+    })
   }
 
   /** Notes the newest status; returns at once. */
@@ -62,32 +78,55 @@ export class Reporter {
     this.#next.delete(key)
   }
 
-  /** Adds a line to the audit trail; returns at once. */
+  /** Adds a line to the audit trail; returns at once. A session's lines go out one after the other, in the order of the calls. */
   event(key: SessionKey, event: Omit<AuditEvent, 'id' | 'at' | 'by'>): void {
-    const { clock, random, me, stores, log, isOver } = this.#deps
-    if (isOver(key)) return
+    const { clock, random, me, log, isOver } = this.#deps
+    if (this.#stop.signal.aborted || isOver(key)) return
     if (this.#waitingEvents >= WAITING_EVENTS_MAX) {
       log.error({ sessionId: key, kind: event.kind }, 'an event was dropped: too many wait for the store')
       return
     }
     const at = clock.nowMs()
     const whole: AuditEvent = { ...event, id: `${String(at).padStart(15, '0')}-${random.id()}`, at, by: me }
+    const written = Promise.withResolvers<void>()
+    const trail = this.#events.get(key) ?? { lines: [], waitMs: 0, untilMs: 0 }
+    trail.lines.push({ event: whole, written: written.resolve, done: written.promise })
+    this.#events.set(key, trail)
     this.#waitingEvents++
-    const written = this.#tracked(
-      this.#inTurn(() => this.#untilDone(() => stores.events.append(key, whole))),
-    ).finally(() => {
-      this.#waitingEvents--
-    })
-    const trail = Promise.all([this.#trails.get(key), written]).finally(() => {
-      if (this.#trails.get(key) === trail) this.#trails.delete(key)
-    })
-    this.#trails.set(key, trail)
+    void this.#tracked(written.promise)
+    if (clock.monotonicMs() < trail.untilMs) this.#eventQueue.addAt(key, trail.untilMs)
+    else this.#eventQueue.add(key)
   }
 
   /** Resolves when all that was told of a session is written, or given up; what waits of its status is dropped. */
   async quiet(key: SessionKey): Promise<void> {
     this.forget(key)
-    await Promise.all([this.#writing.get(key), this.#trails.get(key)])
+    const lines = this.#events.get(key)?.lines ?? []
+    await Promise.all([this.#writing.get(key), ...lines.map(({ done }) => done)])
+  }
+
+  /** Until all of a session's lines are written; while the store is away it is tried again later, and others meanwhile. */
+  async #writeEvents(key: SessionKey): Promise<void> {
+    const { clock, random, stores, log } = this.#deps
+    const trail = this.#events.get(key)
+    for (let line = trail?.lines[0]; trail && line; line = trail.lines[0]) {
+      try {
+        await stores.events.append(key, line.event)
+        trail.waitMs = 0
+      } catch (error) {
+        if (hasCode(error, 'store_unavailable', 'overloaded')) {
+          trail.waitMs = Math.min(Math.max(trail.waitMs * 2, RETRY_MIN_MS), RETRY_MAX_MS)
+          trail.untilMs = clock.monotonicMs() + trail.waitMs * (0.5 + random.next() / 2)
+          return this.#eventQueue.addAt(key, trail.untilMs)
+        }
+        if (!hasCode(error, 'fenced', 'not_found'))
+          log.error({ error: toError(error) }, 'a write in the background failed')
+      }
+      trail.lines.shift()
+      this.#waitingEvents--
+      line.written()
+    }
+    this.#events.delete(key)
   }
 
   /** Runs a write until it succeeds, or the runner ends, or the store says that it never will. */
@@ -102,24 +141,11 @@ export class Reporter {
     return run
   }
 
-  /** A few events at a time, in the order in which they were told. */
-  async #inTurn(work: () => Promise<void>): Promise<void> {
-    if (this.#eventsUnderWay < EVENTS_AT_ONCE) this.#eventsUnderWay++
-    else await new Promise<void>((resolve) => this.#eventTurns.push(resolve))
-    try {
-      await work()
-    } finally {
-      const next = this.#eventTurns.shift()
-      if (next) next()
-      else this.#eventsUnderWay--
-    }
-  }
-
   /** Resolves when everything noted so far is written, at the latest after `withinMs`; then nothing is tried again. */
   async close(withinMs: number): Promise<void> {
     await within(this.#deps.clock, withinMs, Promise.all([...this.#writing.values(), ...this.#background]))
     this.#stop.abort()
-    await Promise.all([...this.#writing.values(), ...this.#background])
+    await this.#eventQueue.close(0)
   }
 
   async #writeAll(key: SessionKey): Promise<void> {

@@ -25,10 +25,10 @@ export class Claims {
   }
 
   /** Counts a claim from before it is sent until it is known, and noted, what became of it. */
-  async counted(claim: () => Promise<void>): Promise<void> {
+  async counted<T>(claim: () => Promise<T>): Promise<T> {
     this.#underWay++
     try {
-      await claim()
+      return await claim()
     } finally {
       this.#underWay--
     }

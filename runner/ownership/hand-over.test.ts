@@ -10,6 +10,7 @@ import { HandOver, type DrainSummary } from './hand-over.ts'
 const EPOCH = 4
 /** How long this runner needs to release a session. */
 const RELEASE_MS = 20
+const WITHIN_MS = 8_000
 
 /**
  * A runner with `count` connected sessions, of which `s0` was quiet the longest. What is woken is released a little later;
@@ -27,7 +28,8 @@ function begin(count: number, world: { successor?: boolean; connectMs?: number }
   const elsewhere = new Set<SessionKey>()
   let looks = 0
   const left: SessionKey[] = []
-  const faults = { store: false, stuck: new Set<SessionKey>() }
+  const faults = { store: false, hangs: new Set<SessionKey>(), stuck: new Set<SessionKey>() }
+  const interrupted: SessionKey[] = []
   const claiming = { count: 0 }
   let without = 0
   let withoutMax = 0
@@ -50,12 +52,14 @@ function begin(count: number, world: { successor?: boolean; connectMs?: number }
     log: silent,
     live,
     wake,
+    interrupt: (key) => interrupted.push(key),
     isClaiming: () => claiming.count > 0,
     epochOf: (key) => (claimed.has(key) ? EPOCH + 1 : EPOCH),
     hasSuccessor: () => successor,
     sessions: {
       get: async (key): Promise<Session> => {
         looks++
+        if (faults.hangs.has(key)) await new Promise(() => undefined)
         if (faults.store) throw new CodedError('store_unavailable', 'scripted')
         return sessionOf({ status: statusOf({ epoch: elsewhere.has(key) ? EPOCH + 1 : EPOCH }) })
       },
@@ -63,7 +67,7 @@ function begin(count: number, world: { successor?: boolean; connectMs?: number }
   })
   const drain = async (mayGoOn: () => boolean = () => true): Promise<DrainSummary> => {
     const drained: DrainSummary[] = []
-    void handOver.drain(mayGoOn).then((summary) => drained.push(summary))
+    void handOver.drain(mayGoOn, WITHIN_MS).then((summary) => drained.push(summary))
     for (let waited = 0; drained.length === 0 && waited < 60_000; waited += 50) await clock.advance(50)
     const [summary] = drained
     if (!summary) throw new Error('the drain did not end')
@@ -75,6 +79,7 @@ function begin(count: number, world: { successor?: boolean; connectMs?: number }
     live,
     left,
     faults,
+    interrupted,
     claiming,
     handOver,
     drain,
@@ -95,7 +100,7 @@ describe('a drain', () => {
 
   test('gives the successor time to prepare before the first session leaves', async () => {
     const { clock, left, handOver } = begin(10)
-    const draining = handOver.drain(() => true)
+    const draining = handOver.drain(() => true, WITHIN_MS)
     await clock.advance(200)
     expect(left).toEqual([])
     await clock.advance(10_000)
@@ -135,7 +140,7 @@ describe('a drain', () => {
 
   test('lets all go at once when nobody can take them', async () => {
     const { clock, left, handOver } = begin(50, { successor: false })
-    const draining = handOver.drain(() => true)
+    const draining = handOver.drain(() => true, WITHIN_MS)
     expect(left).toHaveLength(50)
     await clock.advance(RELEASE_MS + 50)
     expect(await draining).toMatchObject({ sessions: 50, left: 0 })
@@ -151,13 +156,32 @@ describe('a drain', () => {
     const { keys, live, left, faults, handOver, clock } = begin(40)
     faults.stuck.add(keys[0] as SessionKey)
     let mayGoOn = true
-    const draining = handOver.drain(() => mayGoOn)
+    const draining = handOver.drain(() => mayGoOn, WITHIN_MS)
     await clock.advance(5_000)
     expect([...live.keys()]).toEqual([keys[0]])
     expect(left).toHaveLength(40)
     mayGoOn = false
     await clock.advance(50)
     expect(await draining).toMatchObject({ left: 1 })
+  })
+
+  test('F21 ends in its time though sessions do not leave, and says how many; what they wait for is ended', async () => {
+    const { keys, live, left, faults, interrupted, drain, clock } = begin(40)
+    const stuck = keys.slice(0, 10)
+    for (const key of stuck) faults.stuck.add(key)
+    expect(await drain()).toMatchObject({ sessions: 40, left: 10 })
+    expect([...live.keys()].toSorted()).toEqual(stuck.toSorted())
+    expect([left.length, interrupted.toSorted()]).toEqual([40, stuck.toSorted()])
+    await clock.advance(60_000)
+    expect(clock.timers).toBe(0)
+  })
+
+  test('F21 a look for a successor that hangs holds up no other session', async () => {
+    const { keys, faults, drain } = begin(40)
+    for (const key of keys.slice(0, 10)) faults.hangs.add(key)
+    const summary = await drain()
+    expect(summary).toMatchObject({ sessions: 40, left: 0 })
+    expect(summary.durationMs).toBeLessThan(WITHIN_MS)
   })
 
   test('ends when the lease is lost, and says what is left', async () => {

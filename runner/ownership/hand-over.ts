@@ -3,6 +3,7 @@ import { toError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { SessionStore } from '#shared/store/session-store.ts'
+import { within } from '#shared/within.ts'
 import type { LiveSession } from '../session/live-session.ts'
 
 export interface HandOverDeps {
@@ -16,6 +17,8 @@ export interface HandOverDeps {
   /** A claim is under way: what it wins has to go as well. */
   isClaiming: () => boolean
   wake: (key: SessionKey) => void
+  /** Ends what the session waits for, where that can be ended. */
+  interrupt: (key: SessionKey) => void
 }
 
 export interface DrainSummary {
@@ -48,6 +51,8 @@ const LEAD_MS = 250
  * busy (up to 0.4 s, measured): room that is made too early makes it busier.
  */
 const SLOT_MS = 800
+/** Many times what a hand-over takes (tens of milliseconds): what has not left by then waits for something that hangs. */
+const INTERRUPT_AFTER_MS = 500
 const LOOK_MS = 15
 /** A look into the store is a call that may be billed, and takes the successor's turn there: the next one comes later. */
 const LOOK_GROWTH = 1.5
@@ -81,10 +86,25 @@ export class HandOver {
 
   /**
    * All of them; `mayGoOn` turns false when the lease is lost, or the drain is taken back. Resolves when nothing is live here
-   * any more, or about to be, or when it may not go on.
+   * any more, or about to be, when it may not go on, or after `withinMs`: what is left then waits for something that hangs.
    */
-  async drain(mayGoOn: () => boolean): Promise<DrainSummary> {
-    const { clock, live, hasSuccessor, isClaiming } = this.#deps
+  async drain(mayGoOn: () => boolean, withinMs: number): Promise<DrainSummary> {
+    const { clock, live } = this.#deps
+    const startMs = clock.monotonicMs()
+    const sessions = live.size
+    const isInTime = (): boolean => clock.monotonicMs() < startMs + withinMs
+    const ended = await within(
+      clock,
+      withinMs,
+      this.#drainAll(() => mayGoOn() && isInTime()),
+    )
+    // Those whose turn never came.
+    if (!ended && mayGoOn()) for (const key of live.keys()) this.#leave(key)
+    return { sessions, left: live.size, durationMs: Math.round(clock.monotonicMs() - startMs) }
+  }
+
+  async #drainAll(mayGoOn: () => boolean): Promise<void> {
+    const { clock, live, hasSuccessor, isClaiming, interrupt } = this.#deps
     const startMs = clock.monotonicMs()
     if (live.size > 0 && hasSuccessor()) await clock.sleep(LEAD_MS)
     const keys = [...live.values()]
@@ -100,8 +120,12 @@ export class HandOver {
       const atOnce = hasSuccessor() ? Math.max(AT_ONCE, inTime) : keys.length
       while (underWay.size >= atOnce) await Promise.race(underWay)
       const beganMs = clock.monotonicMs()
+      const cancel = clock.after(INTERRUPT_AFTER_MS, () => {
+        if (live.has(key) && mayGoOn()) interrupt(key)
+      })
       const one = this.#untilConnectedElsewhere(key, hasSuccessor() ? Math.min(SLOT_MS, leftMs) : 0).then(
         () => {
+          cancel()
           underWay.delete(one)
           needsMs = (needsMs * 7 + (clock.monotonicMs() - beganMs)) / 8
         },
@@ -114,7 +138,6 @@ export class HandOver {
       for (const key of live.keys()) this.#leave(key)
       await clock.sleep(LOOK_MS)
     }
-    return { sessions: keys.length, left: live.size, durationMs: Math.round(clock.monotonicMs() - startMs) }
   }
 
   /** Ends a drain that was taken back: what is still here stays. */
@@ -129,7 +152,7 @@ export class HandOver {
   }
 
   async #untilConnectedElsewhere(key: SessionKey, withinMs: number): Promise<void> {
-    const { clock, live, sessions, epochOf, log } = this.#deps
+    const { clock, live, epochOf } = this.#deps
     const wasConnected = live.get(key)?.socketIs === 'open'
     const epoch = epochOf(key)
     this.#leave(key)
@@ -137,15 +160,26 @@ export class HandOver {
     while (live.has(key) && clock.monotonicMs() < untilMs + SLOT_MS) await clock.sleep(LOOK_MS)
     if (!wasConnected) return
     for (let lookMs = LOOK_MS; clock.monotonicMs() < untilMs;) {
-      try {
-        // A watch tells of the claim; before it there is nothing to ask for.
-        const status = epochOf(key) > epoch ? (await sessions.get(key))?.status : undefined
-        if (status && status.epoch > epoch && status.phase === 'connected') return
-      } catch (error) {
-        log.debug({ error: toError(error), sessionId: key }, 'the successor could not be looked at')
+      // A watch tells of the claim; before it there is nothing to ask for.
+      if (epochOf(key) > epoch) {
+        let isThere = false
+        const look = this.#isConnectedAfter(key, epoch).then((answer) => (isThere = answer))
+        await within(clock, untilMs - clock.monotonicMs(), look)
+        if (isThere) return
       }
       await clock.sleep(lookMs)
       if (epochOf(key) > epoch) lookMs = Math.min(lookMs * LOOK_GROWTH, LOOK_MAX_MS)
+    }
+  }
+
+  async #isConnectedAfter(key: SessionKey, epoch: number): Promise<boolean> {
+    const { sessions, log } = this.#deps
+    try {
+      const status = (await sessions.get(key))?.status
+      return status !== undefined && status.epoch > epoch && status.phase === 'connected'
+    } catch (error) {
+      log.debug({ error: toError(error), sessionId: key }, 'the successor could not be looked at')
+      return false
     }
   }
 }

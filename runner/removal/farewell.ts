@@ -1,4 +1,4 @@
-import { CodedError, hasCode, toError } from '#shared/errors.ts'
+import { CodedError } from '#shared/errors.ts'
 import type { Session } from '#shared/session.ts'
 import type { Farewell, Removal } from '#shared/store/removal-store.ts'
 import type { RunnerContext } from '../loop/context.ts'
@@ -9,10 +9,6 @@ import { isPaired } from '../state/paired.ts'
 import { CREDS_KEY, decodeValue } from '../state/record.ts'
 import { RecordMap } from '../state/record-map.ts'
 
-/** Each is a connection of its own for a second or so; sessions that come up need the logins too. */
-const AT_ONCE = 8
-/** While so many are under way. */
-const TURN_MS = 1_000
 /** After a store in trouble. */
 const LATER_MS = 10_000
 /** After the first and after the second try in vain, as for a superseded device. */
@@ -47,27 +43,23 @@ export async function sayFarewell(
   const before = (live.superseded ?? []).filter(({ state }) => state === 'pending')
   if (own.length + before.length === 0) return told(session, isConfirmed ? ['confirmed'] : [])
   const nowMs = clock.monotonicMs()
-  const startMs = Math.max(breaker.stoppedUntilMs, unlinking.size >= AT_ONCE ? nowMs + TURN_MS : 0)
-  if (nowMs < startMs) {
-    live.unlinkAtMs = startMs
-    queue.addAt(key, startMs)
+  if (nowMs < breaker.stoppedUntilMs) {
+    live.unlinkAtMs = breaker.stoppedUntilMs
+    queue.addAt(key, breaker.stoppedUntilMs)
     return undefined
   }
-  const stop = new AbortController()
-  live.stopUnlinking = stop
-  unlinking.add(key)
-  void ask(context, live, session, removal, stop.signal)
-    .catch((thrown: unknown) => {
+  unlinking.offer(key, async (drained) => {
+    const stop = new AbortController()
+    live.stopUnlinking = stop
+    try {
+      await ask(context, live, session, removal, AbortSignal.any([drained, stop.signal]))
+    } catch (error) {
+      // Its session is closing: what failed by that did not fail.
       if (stop.signal.aborted) return
-      const error = toError(thrown)
       live.unlinkAtMs = clock.monotonicMs() + LATER_MS
-      if (!hasCode(error, 'store_unavailable', 'overloaded'))
-        context.log.error({ error, sessionId: key }, 'the device of a deleted session could not be unlinked')
-    })
-    .finally(() => {
-      unlinking.delete(key)
-      queue.add(key)
-    })
+      throw error
+    }
+  })
   return undefined
 }
 

@@ -265,6 +265,7 @@ export class LiveSession {
   drop(why: string): void {
     this.stopUnlinking?.abort()
     this.#deliverer?.abandon()
+    this.state?.interrupt()
     this.state?.journal.abandon(new CodedError('lease_lost', `drop session: ${why}`))
     this.state = undefined
     this.#inbox = undefined
@@ -279,6 +280,7 @@ export class LiveSession {
     await this.closeSocket()
     await this.#deliverer?.close()
     const { state } = this
+    state?.interrupt()
     if (!state || state.broken) return
     state.journal.close()
     await state.journal.flush().catch((error: unknown) => {

@@ -6,6 +6,7 @@ import type { Random } from '#shared/random.ts'
 import type { Owner, Session, Witness } from '#shared/session.ts'
 import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
+import { untilAborted } from '#shared/until-aborted.ts'
 import type { DataKeys, KeyRing } from './data-keys.ts'
 import { ratchetFence, liftCounters } from './ratchet-fence.ts'
 import { APPEND_WITHIN_MS } from './appender.ts'
@@ -60,6 +61,10 @@ export class SessionState {
   #since: { bytes: number; entries: number }
   #lastSnapshot: SnapshotRecord | undefined
   #turn: Promise<unknown> = Promise.resolve()
+  /** Ends the snapshots that are only due. */
+  #way = new AbortController()
+  /** Ends all snapshots. */
+  #stay = new AbortController()
   #creds: (() => CredsChange | undefined) | undefined
   #broken: Error | undefined
   #onBroken: ((error: Error) => void) | undefined
@@ -181,29 +186,55 @@ export class SessionState {
     return undefined
   }
 
-  /** Takes a snapshot of now. Durable when it resolves; one at a time, a second call waits and takes its own. */
-  snapshot(reason: string, more: { label?: string; clean?: boolean } = {}): Promise<SnapshotRecord> {
-    return this.#inTurn(async () => {
-      const capture = await this.journal.capture()
+  /**
+   * Takes a snapshot of now. Durable when it resolves; one at a time, a second call waits and takes its own. With `due` it is
+   * one that nobody waits for: that signal ends it, and so does whatever else needs its turn.
+   * @throws CodedError `closed` when it was ended
+   */
+  snapshot(
+    reason: string,
+    more: { label?: string; clean?: boolean; due?: AbortSignal } = {},
+  ): Promise<SnapshotRecord> {
+    return this.#inTurn(async (signal) => {
+      const capture = await untilAborted(signal, this.journal.capture())
       const note = { reason, clean: more.clean ?? this.atRest, ...(more.label ? { label: more.label } : {}) }
-      return this.#counted(() => writeSnapshot(this.#deps, this.#at(), capture, note))
-    })
+      const write = (): Promise<SnapshotRecord> =>
+        untilAborted(signal, writeSnapshot(this.#deps, this.#at(), capture, note, signal))
+      return this.#counted(write, signal)
+    }, more.due)
+  }
+
+  /**
+   * Ends the snapshots that are under way or wait for their turn, also where the store hangs: the state is about to go
+   * elsewhere, and its journal is all that its next owner needs. What they had stored already is an object nobody points to.
+   */
+  interrupt(): void {
+    this.#stay.abort(new CodedError('closed', 'snapshot: the session is being handed over'))
+    this.#stay = new AbortController()
   }
 
   /** One at a time, in the order of the calls. */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(work)
+  #inTurn<T>(work: (signal: AbortSignal) => Promise<T>, due?: AbortSignal): Promise<T> {
+    if (!due) {
+      this.#way.abort(new CodedError('closed', 'snapshot: something else came that does not wait for it'))
+      this.#way = new AbortController()
+    }
+    const signal = AbortSignal.any([this.#stay.signal, ...(due ? [due, this.#way.signal] : [])])
+    const turn = this.#turn.then(() => {
+      signal.throwIfAborted()
+      return work(signal)
+    })
     this.#turn = turn.catch(() => undefined)
     return turn
   }
 
   /** Counts what comes after the capture from zero; when the snapshot fails, what was before counts again. */
-  async #counted(write: () => Promise<SnapshotRecord>): Promise<SnapshotRecord> {
+  async #counted(write: () => Promise<SnapshotRecord>, signal: AbortSignal): Promise<SnapshotRecord> {
     const { bytes, entries } = this.#since
     this.#since = { bytes: 0, entries: 0 }
     try {
       this.#lastSnapshot = await write()
-      await this.#retireKeys()
+      await untilAborted(signal, this.#retireKeys())
       return this.#lastSnapshot
     } catch (error) {
       this.#since.bytes += bytes
@@ -246,19 +277,20 @@ export class SessionState {
    * resolves; the records must not be used any more.
    */
   replaceBy(records: RecordMap, reason: string): Promise<SnapshotRecord> {
-    return this.#inTurn(() =>
+    return this.#inTurn((signal) =>
       this.#counted(async () => {
         let stored: StoredSnapshot | undefined
         const idOf = (seq: number): string => snapshotId(this.epoch, seq, this.#deps.random, 'jump')
         await this.journal.replace(records, idOf, async (id, at) => {
           const capture = { ...at, chunks: records.repack() }
-          stored = await storeSnapshot(this.#deps, this.#at(), capture, { id, reason, clean: false })
+          const storing = storeSnapshot(this.#deps, this.#at(), capture, { id, reason, clean: false })
+          stored = await untilAborted(signal, storing)
         })
         this.#creds = undefined
         if (!stored) throw new Error('the journal was replaced without a snapshot')
         await recordSnapshot(this.#deps, this.key, stored)
         return stored.record
-      }),
+      }, signal),
     )
   }
 

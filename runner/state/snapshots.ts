@@ -28,17 +28,20 @@ interface Deps {
 /**
  * Writes one immutable object, then its record, then forgets what no restore can need any more: journal entries below the
  * snapshot before this one, so that the newest two can each be rolled forward, and snapshots beyond retention.
- * Durable when it resolves; when it fails in between, what is left over is an object nobody points to, or nothing.
+ * Durable when it resolves; when it fails in between, what is left over is an object nobody points to, or nothing. Once the
+ * signal has aborted no further part of it begins.
  */
 export async function writeSnapshot(
   deps: Deps,
   at: { key: SessionKey; epoch: number; ring: KeyRing },
   capture: Capture,
   note: { reason: string; label?: string; clean: boolean },
+  signal?: AbortSignal,
 ): Promise<SnapshotRecord> {
   const id = snapshotId(at.epoch, capture.seq, deps.random)
   const stored = await storeSnapshot(deps, at, capture, { id, ...note })
-  await recordSnapshot(deps, at.key, stored)
+  signal?.throwIfAborted()
+  await recordSnapshot(deps, at.key, stored, signal)
   return stored.record
 }
 
@@ -109,8 +112,11 @@ export async function recordSnapshot(
   deps: Deps,
   key: SessionKey,
   { record, parts }: StoredSnapshot,
+  signal?: AbortSignal,
 ): Promise<void> {
   await deps.stores.snapshots.record(key, record)
+  // The next owner of the working copy may be at work on it.
+  signal?.throwIfAborted()
   await deps.workingCopies.rebase(key, { epoch: record.epoch, seq: record.seq }, parts)
   try {
     await forget(deps, key)

@@ -156,10 +156,15 @@ export function ownerStoreContract(make: Make, options: ContractOptions = {}): v
       const witness = { seq: 41, mac: '00112233445566778899aabbccddeeff' }
       const told: (Owner | undefined)[] = []
       const watch = (await reopen()).owners.watch((_, owner) => told.push(owner))
-      await stores.owners.claim(ask('a', 0))
-      await stores.owners.release({ ...letGo('a', 1), witness })
-      await stores.owners.claim(ask('b', 1))
-      await eventually('the claims and the release are told', () => told.length >= 3)
+      const hears = async (action: () => Promise<unknown>) => {
+        const before = told.length
+        await action()
+        // One after the other: a watch may tell of several changes of one record at once.
+        await eventually('the change is told', () => told.length > before)
+      }
+      await hears(() => stores.owners.claim(ask('a', 0)))
+      await hears(() => stores.owners.release({ ...letGo('a', 1), witness }))
+      await hears(() => stores.owners.claim(ask('b', 1)))
       expect(told.filter((owner) => owner && owner.nonce !== 'by-a' && !owner.witness)).toEqual([])
       await watch.close()
     })

@@ -3,6 +3,7 @@ import type { SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
 import type { RunnerContext } from '../context.ts'
 import { openWindow } from '../observe.ts'
+import type { Outcome } from '../plan.ts'
 import { LiveSession } from '../../session/live-session.ts'
 import { archive, liveBlock, liveOf } from './live.ts'
 import { dropSession } from './ownership.ts'
@@ -55,20 +56,25 @@ export async function rehydrate(context: RunnerContext, key: SessionKey, session
   }
 }
 
-/** Connects, or asks for its turn. */
-export async function openSocket(context: RunnerContext, key: SessionKey, session: Session): Promise<void> {
+/** Connects, or asks for its turn and looks again when it has come. */
+export async function openSocket(
+  context: RunnerContext,
+  key: SessionKey,
+  session: Session,
+): Promise<Outcome> {
   const { clock, pacer, queue } = context
   const live = liveOf(context, key)
   const askAgainMs = pacer.admit(key, clock.monotonicMs(), live.handedOver)
   if (askAgainMs > 0) {
     queue.addAt(key, askAgainMs)
-    return
+    return 'not_yet'
   }
   const window = openWindow(session, live, clock.nowMs())
   const pairing = window && (!live.paired || window.replace) ? window : undefined
   if (pairing) await beginPairing(context, key, live)
   live.handedOver = false
   live.connect(session.want.generation, pairing)
+  return 'taken'
 }
 
 /**

@@ -1,20 +1,25 @@
 import { hasCode } from '#shared/errors.ts'
 import type { RunnerId, SessionKey } from '#shared/ids.ts'
 import type { Session, Status } from '#shared/session.ts'
+import { within } from '#shared/within.ts'
 import type { RunnerContext } from '../context.ts'
 import { personSpoke, storedBlock } from '../observe.ts'
+import type { Outcome } from '../plan.ts'
 import { LiveSession } from '../../session/live-session.ts'
 import { reportStatus } from '../report-status.ts'
 import { liveBlock } from './live.ts'
 
+/** A write of a store that is well takes tens of milliseconds, and a hand-over has seconds in all. */
+const TOLD_WITHIN_MS = 2_000
+
 /** What a predecessor's last word may be while it has a connection that is about to log in. */
 const MAY_LOG_IN: ReadonlySet<Status['phase']> = new Set(['rehydrating', 'connecting', 'backing_off'])
 
-/** Makes this runner the owner, if nobody was faster. */
-export const claim = (context: RunnerContext, key: SessionKey, session: Session): Promise<void> =>
+/** Makes this runner the owner; `lost` when somebody was faster, and who it is has been read anew. */
+export const claim = (context: RunnerContext, key: SessionKey, session: Session): Promise<Outcome> =>
   context.claims.counted(() => tryClaim(context, key, session))
 
-async function tryClaim(context: RunnerContext, key: SessionKey, session: Session): Promise<void> {
+async function tryClaim(context: RunnerContext, key: SessionKey, session: Session): Promise<Outcome> {
   const { stores, view, clock, random, lease, log } = context
   const before = view.owners.get(key)
   const startMs = clock.monotonicMs()
@@ -44,7 +49,7 @@ async function tryClaim(context: RunnerContext, key: SessionKey, session: Sessio
   } catch (error) {
     if (!hasCode(error, 'owner_changed')) throw error
     await view.refreshOwner(key)
-    return
+    return 'lost'
   }
   // The want may have changed since it was cached; the status is the predecessor's last word.
   await view.refreshSession(key)
@@ -58,8 +63,8 @@ async function tryClaim(context: RunnerContext, key: SessionKey, session: Sessio
     before?.epoch !== undefined && before.runnerId === undefined && fresh.status?.phase === 'connected'
   inheritLogins(context, key, before?.runnerId, fresh.status)
   // The lease may have run out meanwhile: then it is claimed anew, or somebody else's.
-  if (!lease.isGood || lease.term !== term) return
-  context.live.set(key, live)
+  if (lease.isGood && lease.term === term) context.live.set(key, live)
+  return 'taken'
 }
 
 /**
@@ -126,7 +131,8 @@ export async function release(context: RunnerContext, key: SessionKey): Promise<
   await live?.settle()
   const witness = live?.state?.witness
   if (!handedOver) reportStatus(context, key)
-  await context.reporter.told(key)
+  // A store that hangs must not keep the session here; the status goes on being told.
+  await within(clock, TOLD_WITHIN_MS, context.reporter.told(key))
   live?.unload()
   context.live.delete(key)
   context.pacer.done(key)

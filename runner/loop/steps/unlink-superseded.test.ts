@@ -6,6 +6,7 @@ import { fakeClock } from '#test/fake-clock.ts'
 import type { RunnerContext } from '../context.ts'
 import { keyOf, liveOf, recordedLog, sessionOf, statusOf } from '../../runner.fixture.ts'
 import type { LiveSession } from '../../session/live-session.ts'
+import { SlowLane } from '../slow-lane.ts'
 import { CREDS_KEY } from '../../state/record.ts'
 import { credsRecord, KEY, openWorld, type World } from '../../state/testing.ts'
 import type { UnlinkOutcome, UnlinkAsk } from '../../whatsapp/socket.ts'
@@ -37,7 +38,16 @@ async function begin(live: { id?: string; key?: number } = {}) {
   const events: Partial<AuditEvent>[] = []
   const wakes: number[] = []
   const lease = { isGood: true }
-  const unlinking = new Set<SessionKey>()
+  const unlinking = new SlowLane({
+    name: 'unlink',
+    clock,
+    log,
+    dice: () => 0.5,
+    atOnce: 2,
+    withinMs: 60_000,
+    mayWork: () => true,
+    wake: () => undefined,
+  })
   const others = new Map<SessionKey, Session>()
   const context = {
     stores: world.stores,
@@ -58,7 +68,7 @@ async function begin(live: { id?: string; key?: number } = {}) {
   }
   const pass = async (): Promise<void> => {
     unlinkSuperseded(context as unknown as RunnerContext, KEY)
-    while (unlinking.has(KEY)) await new Promise(setImmediate)
+    while (unlinking.isBusy(KEY)) await new Promise(setImmediate)
   }
   return { clock, context, session, asks, answers, events, wakes, lease, others, snapshot, pass, state }
 }
@@ -151,14 +161,21 @@ describe('A4 a superseded device', () => {
     session.stopUnlinking?.abort()
     expect([asks[0]?.mayWrite(), asks[0]?.signal.aborted]).toEqual([false, true])
     answer.resolve({ ended: 'confirmed' })
-    while (context.unlinking.size > 0) await new Promise(setImmediate)
+    while (context.unlinking.isBusy(KEY)) await new Promise(setImmediate)
     expect([session.superseded?.[0]?.state, events]).toEqual(['pending', []])
   })
 
-  test('waits while two others are unlinked', async () => {
-    const { context, asks, wakes, pass } = await begin()
-    context.unlinking.add(keyOf('one')).add(keyOf('two'))
+  test('waits while two others are unlinked, and is not unlinked when it is not connected by then', async () => {
+    const { context, session, asks, pass } = await begin()
+    const others = Promise.withResolvers<void>()
+    for (const name of ['one', 'two']) context.unlinking.offer(keyOf(name), () => others.promise)
+    unlinkSuperseded(context as unknown as RunnerContext, KEY)
+    session.socketIs = 'none'
+    others.resolve()
+    while (context.unlinking.isBusy(KEY)) await new Promise(setImmediate)
+    expect(asks).toEqual([])
+    session.socketIs = 'open'
     await pass()
-    expect([asks.length, wakes.length]).toEqual([0, 1])
+    expect(asks).toHaveLength(1)
   })
 })

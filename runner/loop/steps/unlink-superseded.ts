@@ -1,4 +1,4 @@
-import { CodedError, hasCode, toError } from '#shared/errors.ts'
+import { CodedError, hasCode } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { SupersededDevice } from '#shared/session.ts'
 import type { RunnerContext } from '../context.ts'
@@ -9,10 +9,6 @@ import { CREDS_KEY, decodeValue } from '../../state/record.ts'
 import type { RecordMap } from '../../state/record-map.ts'
 import { loadSnapshot } from '../../state/rehydrate.ts'
 
-/** Unlinked by one runner at once: nobody waits for them, and sessions that come up need the logins. */
-const AT_ONCE = 2
-/** While others are unlinked, or the store is in trouble. */
-const LATER_MS = 10_000
 /** After the first and after the second try in vain. */
 const AGAIN_AFTER_MS = [30_000, 180_000] as const
 
@@ -24,32 +20,29 @@ const AGAIN_AFTER_MS = [30_000, 180_000] as const
 export function unlinkSuperseded(context: RunnerContext, key: SessionKey): void {
   const { clock, queue, unlinking, breaker, lease } = context
   const live = context.live.get(key)
-  if (!live?.state || live.socketIs !== 'open' || !live.paired || !lease.isGood || unlinking.has(key)) return
-  const device = live.superseded?.find(({ state }) => state === 'pending')
-  if (!device) return
-  const nowMs = clock.monotonicMs()
-  const startMs = Math.max(
-    live.unlinkAtMs,
-    breaker.stoppedUntilMs,
-    unlinking.size >= AT_ONCE ? nowMs + LATER_MS : 0,
-  )
-  if (nowMs < startMs) return queue.addAt(key, startMs)
-  const stop = new AbortController()
-  live.stopUnlinking = stop
-  unlinking.add(key)
-  void unlink(context, live, device, stop.signal)
-    .catch((thrown: unknown) => {
-      if (stop.signal.aborted) return
-      const error = toError(thrown)
-      live.unlinkAtMs = clock.monotonicMs() + LATER_MS
-      if (!hasCode(error, 'store_unavailable', 'overloaded'))
-        context.log.error({ error, sessionId: key }, 'a superseded device could not be retired')
-    })
-    .finally(() => {
-      unlinking.delete(key)
-      queue.add(key)
-    })
+  if (!live || !lease.isGood || unlinking.isBusy(key) || !deviceToUnlink(live)) return
+  const startMs = Math.max(live.unlinkAtMs, breaker.stoppedUntilMs)
+  if (clock.monotonicMs() < startMs) return queue.addAt(key, startMs)
+  unlinking.offer(key, async (drained) => {
+    // It waited for its turn.
+    const device = context.live.get(key) === live ? deviceToUnlink(live) : undefined
+    if (!device) return
+    const stop = new AbortController()
+    live.stopUnlinking = stop
+    try {
+      await unlink(context, live, device, AbortSignal.any([drained, stop.signal]))
+    } catch (error) {
+      // Its session is closing: what failed by that did not fail.
+      if (!stop.signal.aborted) throw error
+    }
+  })
 }
+
+/** What is to be unlinked now, while the session is connected as the device that came after it. */
+const deviceToUnlink = (live: LiveSession): SupersededDevice | undefined =>
+  live.state && live.socketIs === 'open' && live.paired
+    ? live.superseded?.find(({ state }) => state === 'pending')
+    : undefined
 
 async function unlink(
   context: RunnerContext,
