@@ -7,10 +7,10 @@ import { judgeClose, type Verdict } from './disconnect.ts'
 import type { PreparedState } from '../state/prepared.ts'
 import { SessionState } from '../state/session-state.ts'
 import { isPaired } from '../whatsapp/auth-state.ts'
-import { Inbox } from '../whatsapp/inbox.ts'
+import { Inbox } from '../app/inbox.ts'
 import type { CloseReport, SocketEvents, WhatsAppSocket } from '../whatsapp/socket.ts'
 import type { Block } from './block.ts'
-import { InboxDeliverer } from './inbox-deliverer.ts'
+import { InboxDeliverer } from '../app/inbox-deliverer.ts'
 import type { LiveSessionDeps } from './live-session-deps.ts'
 import { OutboxSender } from './outbox-sender.ts'
 import { supersededBy, withDevice } from './superseded.ts'
@@ -293,11 +293,8 @@ export class LiveSession {
     this.#deliverer = undefined
   }
 
-  /** The whole state was exchanged (a restore, a reset): look at it anew. */
-  async restarted(): Promise<void> {
-    await this.#deliverer?.close()
-    if (!this.state) return
-    this.paired = isPaired(this.state.storedCreds())
-    this.#useInbox(this.state)
+  /** Another identity is in the place of the one before (a restore, a reset): look at it anew. The inbox goes on. */
+  restarted(): void {
+    if (this.state) this.paired = isPaired(this.state.storedCreds())
   }
 }

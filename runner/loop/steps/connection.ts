@@ -80,7 +80,7 @@ async function beginPairing(context: RunnerContext, key: SessionKey, live: LiveS
   if (!state) return
   if (live.paired) await archive(context, key, live, 'superseded')
   else await state.reset([])
-  await live.restarted()
+  live.restarted()
   live.authenticatedAt = undefined
   live.me = undefined
 }

@@ -5,7 +5,7 @@ import type { Log } from '#shared/log.ts'
 import type { FeedItem, FeedStore } from '#shared/store/feed-store.ts'
 import { RefusedItems } from '#shared/store/storable.ts'
 import { within } from '#shared/within.ts'
-import type { Inbox } from '../whatsapp/inbox.ts'
+import type { Inbox } from './inbox.ts'
 
 const BATCH = 100
 /** A hand-over has ten seconds in all, on Cloud Run. */

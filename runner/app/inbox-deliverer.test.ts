@@ -8,8 +8,8 @@ import { KEY, memory, recordedLog } from '../runner.fixture.ts'
 import { encodeValue, recordKey } from '../state/record.ts'
 import { RecordMap } from '../state/record-map.ts'
 import type { SessionState } from '../state/session-state.ts'
-import { INBOX_TYPE } from '../whatsapp/auth-state.ts'
-import { Inbox } from '../whatsapp/inbox.ts'
+import { APP_TYPE } from '../state/app-records.ts'
+import { Inbox } from './inbox.ts'
 import { InboxDeliverer } from './inbox-deliverer.ts'
 
 const PEER = '4917000000002@s.whatsapp.net'
@@ -51,7 +51,7 @@ function begin(script: Script<FeedStore> = {}, records = new RecordMap()) {
     const enc: BinaryNode = { tag: 'enc', attrs: {}, content: ciphertext }
     inbox.note({ tag: 'message', attrs: { id, from: PEER, t: '1790000000' }, content: [enc] })
     const kept = inbox.keep(ciphertext, plaintext)
-    if (kept) records.set(recordKey(INBOX_TYPE, kept.id), encodeValue(kept.value))
+    if (kept) records.set(recordKey(APP_TYPE, kept.id), encodeValue(kept.value))
   }
   const texts = async () => (await feed.list(KEY, { limit: 1_000 })).items.map((item) => item.text)
   return { clock, feed, deliverer, receive, texts, added, lines, records, script, count: () => delivered }
@@ -194,6 +194,6 @@ describe('the end', () => {
     void deliverer.close().then(() => (closed = true))
     await clock.advance(1_000)
     expect([closed, await texts(), clock.timers]).toEqual([true, [], 0])
-    expect([...records.idsOf(INBOX_TYPE)]).toHaveLength(1)
+    expect([...records.idsOf(APP_TYPE)]).toHaveLength(1)
   })
 })
