@@ -84,7 +84,8 @@ export class Inbox implements PlaintextKeeper {
       from,
       ...(participant === undefined ? {} : { participant }),
       ...(senderPn === undefined ? {} : { senderPn }),
-      t: Number(t ?? 0),
+      // Whoever pushes a stanza may leave it out, or write no number.
+      t: Number(t) || 0,
       hash,
       bytes: plaintext,
     }
@@ -109,6 +110,11 @@ export class Inbox implements PlaintextKeeper {
       if (found.length === limit) break
     }
     return found
+  }
+
+  /** Something durable waits for the application. */
+  get hasWaiting(): boolean {
+    return this.#waiting.some((id) => this.#state.records.get(INBOX_PREFIX + id) !== undefined)
   }
 
   /** The application has these now. They are remembered for a while, and then leave the state with some later entry. */
