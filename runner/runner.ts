@@ -170,7 +170,8 @@ export class Runner {
         dice: () => random.next(),
         lateLogins,
         wake: (key) => queue.add(key),
-        background: (work) => reporter.background(work),
+        background: (key, work) => reporter.background(key, work),
+        event: (key, event) => reporter.event(key, event),
       },
     }
     this.#handOver = new HandOver({

@@ -65,6 +65,8 @@ export class Passes {
       await act(this.#context, key, session, step)
     } catch (error) {
       stepFailed(this.#context, key, step, error)
+      // What it shows may not be true any more, and what its journal waits for belongs in there.
+      reportStatus(this.#context, key)
       queue.addAt(key, clock.monotonicMs() + FAILED_PASS_MS)
       return
     }
@@ -197,6 +199,7 @@ function isIdle({ want, status }: Session, hasJobs: boolean): boolean {
     want.state === 'stopped' &&
     !hasJobs &&
     want.deleting === undefined &&
+    status?.waiting === undefined &&
     status?.observedGeneration === want.generation
   )
 }

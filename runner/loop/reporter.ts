@@ -7,6 +7,7 @@ import type { Status } from '#shared/session.ts'
 import type { AuditEvent } from '#shared/store/event-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import { within } from '#shared/within.ts'
+import { withStorableWords } from './storable-words.ts'
 
 const RETRY_MIN_MS = 200
 const RETRY_MAX_MS = 10_000
@@ -14,6 +15,12 @@ const RETRY_MAX_MS = 10_000
 const WAITING_EVENTS_MAX = 10_000
 /** The start of five hundred sessions tells some two thousand events at once, and the lease must be renewed between them. */
 const EVENTS_AT_ONCE = 16
+
+/** A write that is not done yet, and the monotonic time since when. */
+interface WaitingWrite {
+  what: 'status' | 'writes'
+  sinceMs: number
+}
 
 export interface TellDeps {
   stores: Pick<Stores, 'sessions' | 'events'>
@@ -36,6 +43,8 @@ export class Reporter {
   readonly #writing = new Map<SessionKey, Promise<void>>()
   readonly #background = new Set<Promise<void>>()
   readonly #stop = new AbortController()
+  /** What waits of each session, in the order in which it began to. */
+  readonly #waiting = new Map<SessionKey, Set<WaitingWrite>>()
   #waitingEvents = 0
   #eventsUnderWay = 0
   readonly #eventTurns: (() => void)[] = []
@@ -49,7 +58,39 @@ export class Reporter {
   /** Notes the newest status; returns at once. */
   status(key: SessionKey, status: Status): void {
     this.#next.set(key, status)
-    if (!this.#writing.has(key)) this.#writing.set(key, this.#writeAll(key))
+    if (!this.#writing.has(key))
+      this.#writing.set(
+        key,
+        this.#noted(key, 'status', (one) => this.#writeAll(key, one)),
+      )
+  }
+
+  /** What of a session waits to be written, the oldest of each kind. */
+  waiting(key: SessionKey): WaitingWrite[] {
+    const all = [...(this.#waiting.get(key) ?? [])]
+    return (['status', 'writes'] as const).flatMap((what) => all.find((one) => one.what === what) ?? [])
+  }
+
+  /** The sessions of which anything waits. */
+  get waitingKeys(): Iterable<SessionKey> {
+    return this.#waiting.keys()
+  }
+
+  /** For as long as the work lasts it stands among what waits. */
+  async #noted(
+    key: SessionKey,
+    what: WaitingWrite['what'],
+    work: (one: WaitingWrite) => Promise<void>,
+  ): Promise<void> {
+    const one: WaitingWrite = { what, sinceMs: this.#deps.clock.monotonicMs() }
+    const ofKey = this.#waiting.get(key) ?? new Set()
+    this.#waiting.set(key, ofKey.add(one))
+    try {
+      await work(one)
+    } finally {
+      ofKey.delete(one)
+      if (ofKey.size === 0) this.#waiting.delete(key)
+    }
   }
 
   /** Resolves when the newest status of a session is written, or given up. */
@@ -73,9 +114,9 @@ export class Reporter {
     const at = clock.nowMs()
     const whole: AuditEvent = { ...event, id: `${String(at).padStart(15, '0')}-${random.id()}`, at, by: me }
     this.#waitingEvents++
-    const written = this.#tracked(
-      this.#inTurn(() => this.#untilDone(() => stores.events.append(key, whole))),
-    ).finally(() => {
+    const append = (): Promise<void> => this.#orPlainer(whole, (one) => stores.events.append(key, one))
+    const inTurn = (): Promise<void> => this.#inTurn(() => this.#untilDone(append))
+    const written = this.#tracked(this.#noted(key, 'writes', inTurn)).finally(() => {
       this.#waitingEvents--
     })
     const trail = Promise.all([this.#trails.get(key), written]).finally(() => {
@@ -90,9 +131,20 @@ export class Reporter {
     await Promise.all([this.#writing.get(key), this.#trails.get(key)])
   }
 
-  /** Runs a write until it succeeds, or the runner ends, or the store says that it never will. */
-  background(work: () => Promise<void>): void {
-    void this.#tracked(this.#untilDone(work))
+  /** Runs a write of a session until it succeeds, or the runner ends, or the store says that it never will. */
+  background(key: SessionKey, work: () => Promise<void>): void {
+    void this.#tracked(this.#noted(key, 'writes', () => this.#untilDone(work)))
+  }
+
+  /** What a store can never keep is written once more with words that it can. */
+  async #orPlainer<T>(record: T, write: (record: T) => Promise<void>): Promise<void> {
+    try {
+      await write(record)
+    } catch (error) {
+      if (!hasCode(error, 'store_refused')) throw error
+      this.#deps.log.error({ error }, 'the store can never keep a record as it is; its words are cut')
+      await write(withStorableWords(record))
+    }
   }
 
   /** `close` waits for it. */
@@ -122,7 +174,7 @@ export class Reporter {
     await Promise.all([...this.#writing.values(), ...this.#background])
   }
 
-  async #writeAll(key: SessionKey): Promise<void> {
+  async #writeAll(key: SessionKey, waiting: WaitingWrite): Promise<void> {
     const { stores, clock, fenced } = this.#deps
     for (let status = this.#next.get(key); status; status = this.#next.get(key)) {
       const newest = status
@@ -130,7 +182,8 @@ export class Reporter {
         // While it waited for the store a newer one came, or the session was forgotten.
         if (this.#next.get(key) !== newest) return
         try {
-          await stores.sessions.reportStatus(key, newest, clock.nowMs())
+          await this.#orPlainer(newest, (one) => stores.sessions.reportStatus(key, one, clock.nowMs()))
+          waiting.sinceMs = clock.monotonicMs()
         } catch (error) {
           if (hasCode(error, 'fenced')) fenced(key)
           throw error

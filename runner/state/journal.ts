@@ -39,6 +39,7 @@ export class SessionJournal {
   #credsDirty = false
   #scheduled = false
   #inFlight: Promise<void> | undefined
+  #flyingSinceMs: number | undefined
   #captures: ((capture: Capture) => void)[] = []
   #cancelLazy: (() => void) | undefined
   #state: 'open' | 'closed' | 'broken' = 'open'
@@ -67,6 +68,11 @@ export class SessionJournal {
   /** True while nothing that the protocol relies on waits to become durable. */
   get isDurable(): boolean {
     return this.#inFlight === undefined && !this.#scheduled
+  }
+
+  /** Monotonic: since when an entry is on its way into the store, or was when this broke. */
+  get undurableSinceMs(): number | undefined {
+    return this.#flyingSinceMs
   }
 
   /**
@@ -265,6 +271,7 @@ export class SessionJournal {
   #fly(entry: JournalEntry, appended: Promise<void>, landed?: () => void): void {
     const place = placeOf(entry)
     this.#cutAt = place
+    this.#flyingSinceMs = this.#deps.clock.monotonicMs()
     this.#inFlight = appended.then(
       () => {
         // What lands after a break was given up: those who waited have been refused.
@@ -281,6 +288,7 @@ export class SessionJournal {
   #next(): void {
     this.#flying = []
     this.#inFlight = undefined
+    this.#flyingSinceMs = undefined
     if (this.#scheduled) this.#deps.soon(() => this.#cut())
   }
 
