@@ -142,10 +142,7 @@ export class InboxDeliverer {
     // A batch whose other items meet a store in trouble comes again, and with it what was told already.
     const isTold = this.#told.has(name)
     if (less?.altered === undefined && !isTold) {
-      log.error(
-        { error, sessionId: key, isTold: less !== undefined },
-        'a message was set aside: the feed can never keep it',
-      )
+      log.error({ error, sessionId: key }, 'a message was set aside: the feed can never keep it')
       setAside(item, error.message)
       this.#told.set(name, true)
     }

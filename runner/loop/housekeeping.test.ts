@@ -29,6 +29,7 @@ async function begin(mayAct: boolean) {
     view: new View(stores, clock),
     live: new Map(),
     lease: { id: ME, isGood: true, takeMarginMs: () => undefined },
+    reporter: { waiting: () => [], waitingKeys: [] },
     boot: { tick: () => undefined },
     lag: new LoopLag(),
     preparations: { look: () => undefined },
