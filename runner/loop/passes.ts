@@ -60,6 +60,8 @@ export class Passes {
       log.info({ sessionId: key, step: step.do }, 'would act, but reconciling is off')
       return
     }
+    // It may wait for the journal for a minute; what is shown until then must not be what was before it broke.
+    if (step.do === 'rehydrate') reportStatus(this.#context, key)
     const startMs = clock.monotonicMs()
     try {
       await act(this.#context, key, session, step)
