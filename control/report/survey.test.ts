@@ -83,7 +83,7 @@ describe('C6 what a person should look at', () => {
     expect(problemsOf(sound(more))).toEqual([expect.stringMatching(says)])
   })
 
-  test('F1: names what waits, since when', () => {
+  test('names what waits, since when', () => {
     const waiting = [{ what: 'inbox', since: 0 }] as const
     const session = { ...sound().session, status: statusOf({ authenticatedAt: 1, waiting }) }
     expect(problemsOf(sound({ session }))).toEqual([

@@ -56,7 +56,7 @@ test('C1 tells whether credentials are valid and complete, without a QR', async 
   }
 })
 
-test('F1: calls no session healthy of which something has waited for longer than a minute, and says what', async () => {
+test('calls no session healthy of which something has waited for longer than a minute, and says what', async () => {
   await using world = await withSessions('main')
   const health = async () => (await world.ask('GET', '/v1/sessions/main/health?tenant=acme')).body
   const since = world.clock.nowMs()

@@ -103,7 +103,7 @@ describe('the inbox is delivered', () => {
 
   test('past one that is refused whatever is done to it: set aside, told of once, the others in order', async () => {
     const { clock, feed, deliverer, receive, aside } = begin()
-    const { add } = feed
+    const add = feed.add.bind(feed)
     let away = 2
     feed.add = async (key, items, nowMs) => {
       const bad = items.findIndex(({ text: words, kind }) => words === 'POISON' || kind === 'imageMessage')
@@ -133,7 +133,7 @@ describe('the inbox is delivered', () => {
 
   test('past one that the store means without saying which, and takes in no form', async () => {
     const { clock, feed, deliverer, receive, texts, aside, count, records } = begin()
-    const { add } = feed
+    const add = feed.add.bind(feed)
     feed.add = async (key, items, nowMs) => {
       if (items.some(({ id }) => id === 'M5')) throw new CodedError('store_refused', 'something of it')
       return add(key, items, nowMs)
@@ -147,7 +147,7 @@ describe('the inbox is delivered', () => {
     await deliverer.close()
   })
 
-  test('F1: says since when messages wait without any being delivered, and when nothing waits any more', async () => {
+  test('says since when messages wait without any being delivered, and when nothing waits any more', async () => {
     const { clock, deliverer, receive, script, emptied } = begin({ add: away })
     expect(deliverer.waitingSinceMs).toBeUndefined()
     receive(text('one'))

@@ -7,7 +7,7 @@ import { lateOf } from './late.ts'
 
 type Waits = ReturnType<LiveSession['waiting']>
 
-test('F1: counts what has waited for a minute over all sessions, also of those that are held no more', async () => {
+test('counts what has waited for a minute over all sessions, also of those that are held no more', async () => {
   const clock = fakeClock()
   await clock.advance(100_000)
   const ago = (ms: number): number => clock.monotonicMs() - ms

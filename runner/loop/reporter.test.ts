@@ -106,7 +106,7 @@ describe('telling a status', () => {
     expect(written).toEqual([2])
   })
 
-  test('F1: says since when it waits, and anew once one was written', async () => {
+  test('says since when it waits, and anew once one was written', async () => {
     const script: Script<Stores['sessions']> = { reportStatus: fault('store_unavailable') }
     const { clock, tell, status } = await begin({ sessions: script })
     expect(tell.waiting(KEY)).toEqual([])
@@ -167,7 +167,7 @@ describe('telling an event', () => {
     expect(first).not.toHaveProperty('code')
   })
 
-  test('F1: says since when lines of the trail, and other writes, wait', async () => {
+  test('says since when lines of the trail, and other writes, wait', async () => {
     const script: Script<Stores['events']> = { append: fault('store_unavailable') }
     const { clock, tell } = await begin({ events: script })
     const sinceMs = clock.monotonicMs()

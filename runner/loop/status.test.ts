@@ -176,7 +176,7 @@ describe('the status', () => {
   })
 })
 
-describe('F1: what waits', () => {
+describe('what waits', () => {
   const MINUTE = 60_000
   const since = (ms: number, what: 'inbox' | 'outbox' | 'journal' | 'writes' | 'status' = 'outbox') => ({
     waiting: [{ what, sinceMs: MONOTONIC - ms }],

@@ -129,7 +129,7 @@ async function begin() {
   return { clock, stores, scripts, runner, lines, latest, status, waiting, receive }
 }
 
-test('F1: that messages are not in the feed is told after a minute, and no longer once they are', async () => {
+test('that messages are not in the feed is told after a minute, and no longer once they are', async () => {
   const { clock, scripts, receive, waiting, status, runner, lines } = await begin()
   scripts.feed.add = away
   const since = clock.nowMs()
@@ -148,7 +148,7 @@ test('F1: that messages are not in the feed is told after a minute, and no longe
   expect([await waiting(), runner.late]).toEqual([[], []])
 })
 
-test('F1: that messages do not leave a session that is connected is told alike', async () => {
+test('that messages do not leave a session that is connected is told alike', async () => {
   const { clock, stores, latest, waiting } = await begin()
   await stores.outbox.enqueue(KEY, message(1))
   const since = clock.nowMs()
@@ -160,7 +160,7 @@ test('F1: that messages do not leave a session that is connected is told alike',
   expect(await stores.outbox.get(KEY, message(1).id)).toMatchObject({ state: 'sent' })
 })
 
-test('F1: that events can’t be written is told in a status that can', async () => {
+test('that events can’t be written is told in a status that can', async () => {
   const { clock, scripts, latest, waiting } = await begin()
   scripts.events.append = away
   latest().events.closed({ status: 428, message: 'Connection Terminated' })
@@ -173,7 +173,7 @@ test('F1: that events can’t be written is told in a status that can', async ()
   expect(await waiting()).toEqual([])
 })
 
-test('F1: a session whose journal is away is not called connected, and says what it waits for', async () => {
+test('a session whose journal is away is not called connected, and says what it waits for', async () => {
   const { clock, scripts, latest, waiting, status } = await begin()
   scripts.journal.append = away
   const since = clock.nowMs()
@@ -189,7 +189,7 @@ test('F1: a session whose journal is away is not called connected, and says what
   expect([(await status())?.phase, await waiting()]).toEqual(['connected', []])
 })
 
-test('F1: that statuses can’t be written is known without any store', async () => {
+test('that statuses can’t be written is known without any store', async () => {
   const { clock, scripts, latest, runner, lines } = await begin()
   scripts.sessions.reportStatus = away
   latest().events.closed({ status: 428, message: 'Connection Terminated' })

@@ -42,7 +42,7 @@ test('a runner whose stores are away says so by a code, and is alive all the sam
   expect((await app.request('/health/live')).status).toBe(200)
 })
 
-test('F1: a runner that can’t write the statuses of its sessions is not ready, though its stores answer', async () => {
+test('a runner that can’t write the statuses of its sessions is not ready, though its stores answer', async () => {
   const { app } = begin({ isRunning: true, late: [{ what: 'status', sessions: 3, oldestMs: 61_000 }] })
   const ready = await app.request('/health/ready')
   expect([ready.status, await ready.json()]).toMatchObject([503, { stores: 'status_late' }])

@@ -168,7 +168,7 @@ describe('an outbox', () => {
     await sender.closed()
   })
 
-  test('F1: says since when messages wait without any leaving, while it is connected', async () => {
+  test('says since when messages wait without any leaving, while it is connected', async () => {
     const { clock, sender, ids, connection, script } = await begin(2)
     expect(sender.waitingSinceMs).toBeUndefined()
     sender.opened(connection())
