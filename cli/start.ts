@@ -47,16 +47,28 @@ export async function main(): Promise<void> {
   const check = stores.check(config.MOORING_ROLE === 'control' ? 'records' : 'all')
   // What it serves with is loaded while the stores are asked.
   const [serve] = await Promise.all([loadServer(config), check])
-  serving = await serve(config, { stores, log, registry, isRunning: () => runner !== undefined })
+  serving = await serve(config, {
+    stores,
+    log,
+    registry,
+    isRunning: () => runner !== undefined,
+    isStatusLate: () => runner?.late.some(({ what }) => what === 'status') === true,
+  })
   if (config.MOORING_ROLE !== 'control') {
     const { startRunner } = await import('#runner/main.ts')
-    runner = await startRunner(config, stores, log, () => endProcess('drained as asked'))
+    runner = await startRunner(config, stores, log, registry, () => endProcess('drained as asked'))
   }
 }
 
 type Serve = (
   config: Config,
-  deps: { stores: Stores; log: Log; registry: Registry; isRunning: () => boolean },
+  deps: {
+    stores: Stores
+    log: Log
+    registry: Registry
+    isRunning: () => boolean
+    isStatusLate: () => boolean
+  },
 ) => Promise<Serving>
 
 /** Each role loads what it needs: control no library of WhatsApp, a runner alone no API. */

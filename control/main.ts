@@ -15,7 +15,12 @@ import { welcome } from './start/welcome.ts'
 /** Everything that only a process which serves the API loads. */
 export async function startControl(
   config: Config,
-  { stores, log, registry }: { stores: Stores; log: Log; registry: Registry },
+  {
+    stores,
+    log,
+    registry,
+    isStatusLate,
+  }: { stores: Stores; log: Log; registry: Registry; isStatusLate: () => boolean },
 ): Promise<Serving> {
   const key = await bootstrapKey(config, config.MOORING_DATA_DIR, randomBytes)
   const project = config.GOOGLE_CLOUD_PROJECT
@@ -26,6 +31,7 @@ export async function startControl(
     log,
     version,
     registry,
+    isStatusLate,
     adminKeySha256: sha256Hex(key.text),
     keyPepper: await keyPepper(config, config.MOORING_DATA_DIR, randomBytes),
     ...(project === undefined ? {} : { project }),

@@ -1,4 +1,6 @@
 import { join } from 'node:path'
+import type { Registry } from 'prom-client'
+import { measureLate } from './probes/late-metrics.ts'
 import { Runner } from './runner.ts'
 import { runnerSettings } from './settings.ts'
 import { baileysSockets } from './whatsapp/baileys-socket.ts'
@@ -19,6 +21,7 @@ export async function startRunner(
   config: Config,
   stores: Stores,
   log: Log,
+  registry: Registry,
   drained: () => void,
 ): Promise<Runner> {
   silenceConsole(log)
@@ -44,6 +47,7 @@ export async function startRunner(
       workDir: config.MOORING_WORK_DIR ?? join(config.MOORING_DATA_DIR, 'work'),
     },
   })
+  measureLate(registry, () => runner.late)
   await runner.start()
   return runner
 }

@@ -11,6 +11,7 @@ import { FleetBreaker } from './pacing/breaker.ts'
 import type { RunnerContext } from './loop/context.ts'
 import { Housekeeping } from './loop/housekeeping.ts'
 import { KeyQueue } from './loop/key-queue.ts'
+import { lateOf, type Late } from './loop/late.ts'
 import { logLeaseLost } from './loop/log-lines.ts'
 import { LoopLag } from './pacing/loop-lag.ts'
 import { Claims } from './ownership/claims.ts'
@@ -205,7 +206,8 @@ export class Runner {
         dice: () => random.next(),
         lateLogins,
         wake: (key) => queue.add(key),
-        background: (work) => reporter.background(work),
+        background: (key, work) => reporter.background(key, work),
+        event: (key, event) => reporter.event(key, event),
       },
     }
     this.#handOver = new HandOver({
@@ -240,6 +242,11 @@ export class Runner {
 
   get held(): number {
     return this.#context.live.size
+  }
+
+  /** What has waited for longer than a minute, over all its sessions. */
+  get late(): readonly Late[] {
+    return lateOf(this.#context)
   }
 
   /** Renews the lease, reads everything, and begins. Resolves when the first passes are queued. */

@@ -74,6 +74,24 @@ export interface SupersededDevice {
   at: number
 }
 
+/** What of a session can wait for a store, or for WhatsApp. */
+export const WAITABLE = [
+  'inbox', // messages that came in are not in the feed yet
+  'outbox', // messages do not leave, although it is connected
+  'journal', // what it learned is not durable, so it is not connected
+  'writes', // states of messages, or lines of the audit trail
+] as const
+export type Waitable = (typeof WAITABLE)[number]
+
+export interface Waiting {
+  what: Waitable
+  /** Milliseconds since 1970. */
+  since: number
+}
+
+/** A store that is well answers in a second; what waits for so long needs to be known of. */
+export const WAITS_TOO_LONG_MS = 60_000
+
 /** What a runner saw last. Written by the session's owner only, under its epoch. Times are milliseconds since 1970. */
 export interface Status {
   phase: Phase
@@ -105,6 +123,11 @@ export interface Status {
   snapshot?: { seq: number; at: number; bytes: number }
   /** The head of the journal when this was written. It rides along: by itself it is no reason to write. */
   witness?: Witness
+  /**
+   * What has waited for longer than `WAITS_TOO_LONG_MS`, in the order of `WAITABLE`. Of a session that holds no connection the
+   * inbox stands here at once: by this the next owner knows that there is something to deliver.
+   */
+  waiting?: readonly Waiting[]
   /** What this session was before, and whether the phone still lists it; oldest first. */
   superseded?: readonly SupersededDevice[]
   uptime: { connectedMs: number; wantedMs: number; connects: number; disconnects: number }

@@ -125,6 +125,7 @@ function servicesOf(deps: ControlDeps): Services {
     rate: deps.rate ?? { perSecond: 100, burst: 200 },
     sessionsPerTenant: deps.sessionsPerTenant ?? 1000,
     streamPollMs: deps.streamPollMs ?? 1000,
+    isStatusLate: deps.isStatusLate ?? (() => false),
     fleet,
     metrics: createMetrics(stores, fleet, clock, registry),
   }

@@ -30,6 +30,8 @@ export interface ControlDeps {
   sessionsPerTenant?: number
   /** Where `/metrics` reads; with both roles in one process the runner's metrics may live in it too. */
   registry?: Registry
+  /** Of the runner in this process: statuses of its sessions have waited for too long to be written. */
+  isStatusLate?: () => boolean
   /** How often an open event stream looks for news. */
   streamPollMs?: number
 }

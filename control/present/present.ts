@@ -125,6 +125,7 @@ function presentStatus(
     nextAttemptAt: phase === 'backing_off' ? isoOrNull(status?.nextAttemptAt) : null,
     ...(status?.until === undefined ? {} : { until: iso(status.until) }),
     snapshot: status?.snapshot ? { ...status.snapshot, at: iso(status.snapshot.at) } : null,
+    waiting: (status?.waiting ?? []).map(({ what, since }) => ({ what, since: iso(since) })),
     superseded: (status?.superseded ?? []).map((device) => ({
       jid: device.jid ?? null,
       state: device.state,

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi'
-import { PHASES } from '#shared/session.ts'
+import { PHASES, WAITABLE } from '#shared/session.ts'
 import { JOB_KINDS } from '#shared/store/job-store.ts'
 
 /** Shapes that several resources share. Times are ISO 8601 in UTC, everywhere in the API. */
@@ -87,6 +87,13 @@ export const UptimeSchema = z.object({
   disconnects: z.int(),
 })
 
+export const WaitingSchema = z.array(z.object({ what: z.enum(WAITABLE), since: Time })).openapi({
+  description:
+    'What has waited for longer than a minute. `inbox`: messages that came in are not in the feed yet. `outbox`: messages do ' +
+    'not leave although it is connected. `journal`: what it learned can not be made durable. `writes`: states of messages, ' +
+    'or lines of the audit trail.',
+})
+
 export const StatusSchema = z
   .object({
     phase: z.enum(PHASES),
@@ -114,6 +121,7 @@ export const StatusSchema = z
     nextAttemptAt: Time.nullable(),
     until: Time.optional().openapi({ description: 'With `restricted`: when the ban ends.' }),
     snapshot: z.object({ seq: z.int(), at: Time, bytes: z.int() }).nullable(),
+    waiting: WaitingSchema,
     superseded: z
       .array(
         z.object({

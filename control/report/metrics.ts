@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Clock } from '#shared/clock.ts'
 import { keyOf } from '#shared/ids.ts'
-import { PHASES } from '#shared/session.ts'
+import { PHASES, WAITABLE } from '#shared/session.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import type { Fleet } from './fleet.ts'
 import { phaseNow } from '../present/present.ts'
@@ -44,6 +44,12 @@ export function createMetrics(
     labelNames: ['phase'],
     registers,
   })
+  const waiting = new Gauge({
+    name: 'mooring_sessions_waiting',
+    help: 'Sessions of which something waits, as their owners told last, by what.',
+    labelNames: ['what'],
+    registers,
+  })
   const runners = new Gauge({
     name: 'mooring_runners',
     help: 'Runners whose lease is good, by whether they drain.',
@@ -63,11 +69,14 @@ export function createMetrics(
       if (nowMs - countedAtMs < COUNT_FOR_MS) return
       const [owners, view] = await Promise.all([ownersOf(stores), fleet.view()])
       const counts = new Map<string, number>(PHASES.map((phase) => [phase, 0]))
+      const waits = new Map<string, number>(WAITABLE.map((what) => [what, 0]))
       for await (const session of stores.sessions.scan()) {
         const { phase } = phaseNow(session, owners.get(keyOf(session)), view)
         counts.set(phase, (counts.get(phase) ?? 0) + 1)
+        for (const { what } of session.status?.waiting ?? []) waits.set(what, (waits.get(what) ?? 0) + 1)
       }
       for (const [phase, number] of counts) sessions.set({ phase }, number)
+      for (const [what, number] of waits) waiting.set({ what }, number)
       const alive = view.runners.filter((runner) => runner.alive)
       for (const draining of [true, false]) {
         runners.set(

@@ -83,6 +83,14 @@ describe('C6 what a person should look at', () => {
     expect(problemsOf(sound(more))).toEqual([expect.stringMatching(says)])
   })
 
+  test('names what waits, since when', () => {
+    const waiting = [{ what: 'inbox', since: 0 }] as const
+    const session = { ...sound().session, status: statusOf({ authenticatedAt: 1, waiting }) }
+    expect(problemsOf(sound({ session }))).toEqual([
+      'messages that came in are not in the feed, since 1970-01-01T00:00:00.000Z',
+    ])
+  })
+
   test.for(['conflict', 'logged_out', 'banned', 'outdated', 'failed'] as const)('names %s', (phase) => {
     expect(problemsOf(sound({ phase, reason: 'so it is' }))).toEqual([`${phase}: so it is`])
   })

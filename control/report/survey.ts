@@ -6,7 +6,7 @@ import type { Stores } from '#shared/store/stores.ts'
 import { credentialsOf, type CredentialState } from '../session/credentials.ts'
 import type { Fleet } from './fleet.ts'
 import { phaseNow } from '../present/present.ts'
-import { needsPerson } from './attention.ts'
+import { lateOf, needsPerson } from './attention.ts'
 import { ownersOf, sessionsOf } from './scan.ts'
 
 /** What the stores hold of one session. Read as it is, nothing opened: no key is needed, and nothing is changed. */
@@ -76,6 +76,8 @@ export function problemsOf(survey: Survey): readonly string[] {
     else if (noneUsable && snapshots.length > 0)
       problems.push('none of its backups can be used; POST …/snapshots makes a new one')
   }
+  // Whatever its age: what a runner tells of is late, or nobody holds the session that owes it.
+  problems.push(...lateOf(session.status, Infinity))
   if (needsPerson(phase)) problems.push(`${phase}${reason === undefined ? '' : `: ${reason}`}`)
   return problems
 }

@@ -4,17 +4,24 @@ import { CREDENTIALS, credentialsOf } from '../session/credentials.ts'
 import { isoOrNull, presentSession } from '../present/present.ts'
 import { rememberedCheck } from '#shared/http/ready.ts'
 import { answers, declare } from '../http/route.ts'
-import { SessionParam, StatusSchema, Time, UptimeSchema } from '../present/schemas.ts'
-import { ALERT_AFTER_ATTEMPTS, ratioOf } from '../report/attention.ts'
+import { SessionParam, StatusSchema, Time, UptimeSchema, WaitingSchema } from '../present/schemas.ts'
+import { ALERT_AFTER_ATTEMPTS, lateOf, ratioOf } from '../report/attention.ts'
 import { findSession } from '../session/session-access.ts'
 
 const HealthSchema = z
   .object({
     id: z.string(),
     tenant: z.string(),
-    healthy: z.boolean().openapi({ description: 'It is as it is wanted: connected, or stopped.' }),
+    healthy: z.boolean().openapi({
+      description:
+        'It is as it is wanted, connected or stopped, and nothing of it has waited for longer than a minute.',
+    }),
     phase: StatusSchema.shape.phase,
-    reason: z.string().nullable(),
+    reason: z
+      .string()
+      .nullable()
+      .openapi({ description: 'Why it is in this phase, and what of it waits since when.' }),
+    waiting: WaitingSchema,
     alert: z.boolean().openapi({ description: `It failed ${ALERT_AFTER_ATTEMPTS} times in a row or more.` }),
     credentials: z.object({
       state: z.enum(['good', 'doubtful', 'archived', 'none', 'unknown']),
@@ -97,13 +104,16 @@ export function healthRoutes(app: ControlApp, services: Services): void {
     const { session, owner } = await findSession(services, c)
     const { id, tenant, want, status } = presentSession(session, owner, await services.fleet.view())
     const state = credentialsOf(session)
+    const late = lateOf(session.status, services.clock.nowMs())
+    const reasons = [status.reason ?? [], late].flat()
     return c.json(
       {
         id,
         tenant,
-        healthy: status.phase === (want.state === 'running' ? 'connected' : 'stopped'),
+        healthy: status.phase === (want.state === 'running' ? 'connected' : 'stopped') && late.length === 0,
         phase: status.phase,
-        reason: status.reason,
+        reason: reasons.length === 0 ? null : reasons.join('; '),
+        waiting: status.waiting,
         alert: status.attempts >= ALERT_AFTER_ATTEMPTS,
         credentials: {
           state,

@@ -10,8 +10,13 @@ import { answers, body, declare } from '../http/route.ts'
 import { PageQuery, SessionParam, Time } from '../present/schemas.ts'
 import { findForChange, findSession } from '../session/session-access.ts'
 
-/** What WhatsApp takes in one text message. */
+/**
+ * What WhatsApp takes in one text message, in UTF-16 units as its apps count. In UTF-8 that is at most three times as many
+ * bytes, far below the 1 MiB that a store takes in one document.
+ */
 const TEXT_LENGTH_MAX = 65_536
+/** Spaces, control characters and those that fonts show as nothing: a person would see an empty bubble. */
+const BLANK = /^[\s\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}]*$/u
 const PHONE = /^\+?([1-9]\d{4,14})$/
 const JID = /^(?:\d{5,20}@s\.whatsapp\.net|\d{5,20}@lid|\d{5,25}(?:-\d{5,20})?@g\.us)$/
 
@@ -22,8 +27,10 @@ const NewMessage = z.strictObject({
   }),
   text: z
     .string()
-    .min(1)
-    .openapi({ description: `1 to ${TEXT_LENGTH_MAX} characters.` }),
+    .max(TEXT_LENGTH_MAX)
+    .refine((text) => text.isWellFormed(), { error: 'has half of a surrogate pair, which is no character' })
+    .refine((text) => !BLANK.test(text), { error: 'must have something to read in it' })
+    .openapi({ description: `1 to ${TEXT_LENGTH_MAX} characters, at least one of them to be seen.` }),
 })
 
 const SentSchema = z
@@ -44,7 +51,17 @@ const ReceivedSchema = z
     from: z.string(),
     chat: z.string(),
     text: z.string().optional(),
-    kind: z.string().openapi({ description: '`text`, or the name of the content.' }),
+    altered: z
+      .array(z.enum(['characters', 'cut']))
+      .optional()
+      .openapi({
+        description:
+          'Where no store keeps the text as it came: `characters` were replaced, its end was `cut`.',
+      }),
+    kind: z.string().openapi({
+      description:
+        '`text`, or the name of the content; `unstorable` where only this could be kept of the message.',
+    }),
     at: Time,
     cursor: z.string(),
   })
@@ -81,11 +98,6 @@ export function messageRoutes(app: ControlApp, services: Services): void {
   app.openapi(send, async (c) => {
     const asked = c.req.valid('json')
     const to = parseRecipient(asked.to)
-    if (asked.text.length > TEXT_LENGTH_MAX) {
-      throw new CodedError('too_large', `A text has at most ${TEXT_LENGTH_MAX} characters.`, {
-        field: 'text',
-      })
-    }
     const { key } = await findForChange(services, c)
     const nowMs = services.clock.nowMs()
     const id = messageIdFor(c, services.random, ...key.split('~'))
@@ -184,6 +196,7 @@ const presentReceived = (item: FeedItem & { cursor: string }): z.infer<typeof Re
   from: item.from,
   chat: item.chat,
   ...(item.text === undefined ? {} : { text: item.text }),
+  ...(item.altered === undefined ? {} : { altered: [...item.altered] }),
   kind: item.kind,
   at: iso(item.at),
   cursor: item.cursor,

@@ -56,6 +56,41 @@ test('C1 tells whether credentials are valid and complete, without a QR', async 
   }
 })
 
+test('calls no session healthy of which something has waited for longer than a minute, and says what', async () => {
+  await using world = await withSessions('main')
+  const health = async () => (await world.ask('GET', '/v1/sessions/main/health?tenant=acme')).body
+  const since = world.clock.nowMs()
+  const at = new Date(since).toISOString()
+  await world.report('main', { phase: 'connected', waiting: [{ what: 'inbox', since }] })
+  expect(await health()).toMatchObject({
+    healthy: true,
+    reason: null,
+    waiting: [{ what: 'inbox', since: at }],
+  })
+  await world.clock.advance(60_000)
+  await world.report('main', {
+    phase: 'connected',
+    waiting: [
+      { what: 'inbox', since },
+      { what: 'outbox', since },
+    ],
+  })
+  expect(await health()).toMatchObject({
+    healthy: false,
+    phase: 'connected',
+    reason:
+      `messages that came in are not in the feed, since ${at}; ` +
+      `messages do not leave, although it is connected, since ${at}`,
+  })
+  const { body } = await world.ask('GET', '/v1/sessions/main?tenant=acme')
+  expect(body.status.waiting).toHaveLength(2)
+  const metrics = await world.ask('GET', '/metrics')
+  expect(metrics.body).toContain('mooring_sessions_waiting{what="outbox"} 1')
+  expect(metrics.body).toContain('mooring_sessions_waiting{what="writes"} 0')
+  await world.report('main', { phase: 'connected' })
+  expect(await health()).toMatchObject({ healthy: true, reason: null, waiting: [] })
+})
+
 test('B3 calls no session healthy whose runner is dead', async () => {
   await using world = await withSessions('main')
   await world.report('main', { phase: 'connected', authenticatedAt: 1 })

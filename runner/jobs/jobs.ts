@@ -4,6 +4,7 @@ import type { Session } from '#shared/session.ts'
 import type { Job } from '#shared/store/job-store.ts'
 import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
 import type { RunnerContext } from '../loop/context.ts'
+import { withStorableWords } from '../loop/storable-words.ts'
 import { restore } from './restore.ts'
 import { exportState, importState } from './transfer.ts'
 import { logout, reset } from './unlink.ts'
@@ -42,7 +43,9 @@ export async function runJob(
     if (code !== 'internal' && ERRORS[code].http < 500)
       log.info({ sessionId: key, job: job.kind, code }, 'job refused')
     else log.error({ error, sessionId: key, job: job.kind }, 'job failed')
-    await stores.jobs.finish(key, id, { ...end, state: 'failed', error: { code, detail } })
+    // What a job says of its failure must never be what keeps it open, and all that comes behind it.
+    const failure = withStorableWords({ code, detail })
+    await stores.jobs.finish(key, id, { ...end, state: 'failed', error: failure })
     context.reporter.event(key, { kind: 'job', to: 'failed', why: `${job.kind}: ${code}` })
   }
   view.endJob(key, id)

@@ -34,7 +34,7 @@ export async function restore(work: Work): Promise<Result> {
   live.verdict = undefined
   if (live.paired) await state.snapshot('restore', { label: 'before_restore' })
   await state.replaceBy(records, 'restored')
-  await live.restarted()
+  live.restarted()
   live.superseded = live.superseded?.filter(({ snapshot }) => snapshot !== chosen.id)
   beginAfresh(live)
   if (typeof backup === 'string' && live.paired) live.authenticatedAt = context.clock.nowMs()

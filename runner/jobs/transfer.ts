@@ -4,6 +4,7 @@ import { exportsOf } from '#shared/registry.ts'
 import { jobSecretAad, openBytes, openSecret } from '#shared/sealed-secret.ts'
 import { exportBundle } from '../state/bundle.ts'
 import { checkState } from '../state/check.ts'
+import { withoutApp } from '../state/app-records.ts'
 import { readImport } from '../state/read-import.ts'
 import { beginAfresh, type Result, type Work } from './work.ts'
 
@@ -16,7 +17,7 @@ export async function exportState({ context, key, state, job }: Work): Promise<R
   const object = `${exportsOf(key)}${job.id}`
   const meta = { tenant, session, epoch: state.epoch, seq: state.journal.seq, exportedAt: clock.nowMs() }
   const parts = await exportBundle({
-    records: state.records,
+    records: withoutApp(state.records),
     meta,
     passphrase: await passphraseOf(context, key, job),
   })
@@ -47,7 +48,7 @@ export async function importState({ context, key, live, state, job }: Work): Pro
   await live.closeSocket()
   if (live.paired) await state.snapshot('import', { label: 'before_import' })
   await state.replaceBy(records, 'import')
-  await live.restarted()
+  live.restarted()
   beginAfresh(live)
   live.authenticatedAt = context.clock.nowMs()
   await stores.blobs.remove(object)

@@ -12,7 +12,7 @@ export async function logout({ context, key, session, live, state }: Work): Prom
   await live.closeSocket()
   live.verdict = undefined
   await state.reset([])
-  await live.restarted()
+  live.restarted()
   live.block = { phase: 'logged_out', why: 'logged out on request', until: undefined, untilMs: undefined }
   context.log.info({ sessionId: key, unlinked }, 'session logged out')
   return { unlinked, snapshot: backup.id }
@@ -26,7 +26,7 @@ export async function reset({ context, key, session, live }: Work): Promise<Resu
   live.verdict = undefined
   if (live.paired) await archive(context, key, live, 'reset')
   else await live.state?.reset([])
-  await live.restarted()
+  live.restarted()
   beginAfresh(live)
   live.me = undefined
   live.authenticatedAt = undefined

@@ -30,6 +30,7 @@ async function begin(mayAct: boolean) {
     live: new Map(),
     workingCopies: { keys: async () => [], drop: async () => undefined },
     lease: { id: ME, isGood: true, takeMarginMs: () => undefined },
+    reporter: { waiting: () => [], waitingKeys: [] },
     boot: { tick: () => undefined },
     lag: new LoopLag(),
     preparations: { look: () => undefined },

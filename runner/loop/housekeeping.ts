@@ -1,12 +1,15 @@
+import { isDeepStrictEqual } from 'node:util'
 import { toError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { RunnerContext } from './context.ts'
-import { logBeat } from './log-lines.ts'
+import { lateOf } from './late.ts'
+import { logBeat, logLate } from './log-lines.ts'
 import type { HandOver } from '../ownership/hand-over.ts'
 import { nextToMove } from '../ownership/rebalance.ts'
 import { Expiry } from '../removal/expiry.ts'
 import type { Passes } from './passes.ts'
 import { snapshotIfDue } from './upkeep.ts'
+import { waitingOf } from './status.ts'
 
 /** infra/alerts.tf counts these lines: five minutes without one wake somebody. */
 const BEAT_EVERY_MS = 60_000
@@ -59,6 +62,7 @@ export class Housekeeping {
         )
       boot.tick(nowMs)
       for (const key of this.#context.live.keys()) snapshotIfDue(this.#context, key)
+      this.#queueWaiting()
     })
     this.#every('resync', resyncEveryMs, async () => {
       await this.resync()
@@ -102,6 +106,20 @@ export class Housekeeping {
   #beat(): void {
     const { lease, live, log } = this.#context
     logBeat(log, { runnerId: lease.id, held: live.size, leaseMarginMs: lease.takeMarginMs() })
+    for (const late of lateOf(this.#context)) logLate(log, late)
+  }
+
+  /** A session of which something begins to wait for too long, or does no more, tells so. */
+  #queueWaiting(): void {
+    const { live, view, reporter, clock, queue } = this.#context
+    const [nowMs, monotonicMs] = [clock.nowMs(), clock.monotonicMs()]
+    for (const [key, one] of live) {
+      const session = view.sessions.get(key)
+      if (!session) continue
+      const waiting = [...one.waiting(), ...reporter.waiting(key)]
+      const now = waitingOf(one, session, { nowMs, monotonicMs, waiting })
+      if (!isDeepStrictEqual(now, session.status?.waiting ?? [])) queue.add(key)
+    }
   }
 
   /** Looks at the other runners, and again in time; sessions whose owner is gone are queued, the most recently active first. */

@@ -1,6 +1,7 @@
 import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { Phase, Status } from '#shared/session.ts'
+import type { Late } from './late.ts'
 
 /**
  * The lines that somebody counts: `infra/signals.json` and `infra/metrics.tf` make metrics and alerts of them, the queries of
@@ -71,4 +72,9 @@ export function logFallback(
   // What this runner holds is disposable; what the store holds is not.
   if (rest.base === 'local' || rest.base === 'prepared') log.warn(fields, 'restore attempt fell short')
   else log.error({ code: 'restore_fallback', ...fields }, 'restore attempt fell short')
+}
+
+/** Once a minute for each kind, for as long as it lasts. */
+export function logLate(log: Log, { what, sessions, oldestMs }: Late): void {
+  log.error({ what, sessions, oldestMs }, 'something waits for longer than a minute')
 }

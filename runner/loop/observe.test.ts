@@ -156,6 +156,7 @@ describe('observing', () => {
         job: undefined,
         pairingUntilMs: 0,
         behind: false,
+        owes: false,
       },
     })
   })

@@ -3,6 +3,7 @@ import type { Owner, PairingWindow, Session, Status } from '#shared/session.ts'
 import type { Job } from '#shared/store/job-store.ts'
 import type { Have, PlanWant } from './plan.ts'
 import type { LiveSession } from '../session/live-session.ts'
+import { owesMessages } from './status.ts'
 
 /** What observing looks at; plain values, so that a pass sees one moment. */
 export interface Observation {
@@ -131,6 +132,7 @@ export function observe(observation: Observation): { want: PlanWant; have: Have 
       job: job && { id: job.id, kind: job.kind },
       pairingUntilMs: window ? monotonicMs + (window.expiresAtMs - nowMs) : 0,
       behind: (status?.observedGeneration ?? 0) < want.generation,
+      owes: owesMessages(session, live),
     },
   }
 }

@@ -60,7 +60,7 @@ async function begin(others: readonly string[], phase?: Status['phase'], predece
     queue: { add: () => undefined, addAt: () => undefined },
     pacer: new Pacer({ perSecond: 10, atOnceMax: 10 }),
     breaker: new FleetBreaker(() => undefined),
-    reporter: { status: () => undefined, event: () => undefined },
+    reporter: { status: () => undefined, event: () => undefined, waiting: () => [], waitingKeys: [] },
     boot: new BootReport(silent, clock.monotonicMs()),
     log: silent,
   } as unknown as RunnerContext

@@ -102,10 +102,14 @@ export class Passes {
     const startMs = clock.monotonicMs()
     const outside = this.#outside(key, session)
     let outcome: Outcome | 'failed'
+    // It may wait for the journal for a minute; what is shown until then must not be what was before it broke.
+    if (step.do === 'rehydrate') reportStatus(this.#context, key)
     try {
       outcome = await act(this.#context, key, session, step)
     } catch (error) {
       stepFailed(this.#context, key, step, error)
+      // What it shows may not be true any more, and what its journal waits for belongs in there.
+      reportStatus(this.#context, key)
       outcome = 'failed'
     }
     if (outcome === 'not_yet') return reportStatus(this.#context, key)
@@ -235,6 +239,7 @@ function isIdle({ want, status }: Session, hasJobs: boolean): boolean {
     want.state === 'stopped' &&
     !hasJobs &&
     want.deleting === undefined &&
+    status?.waiting === undefined &&
     status?.observedGeneration === want.generation
   )
 }

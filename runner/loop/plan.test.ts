@@ -25,6 +25,7 @@ const calm: Have = {
   job: undefined,
   pairingUntilMs: 0,
   behind: false,
+  owes: false,
 }
 const running: PlanWant = { state: 'running', deleting: false, restart: 0 }
 const stopped: PlanWant = { ...running, state: 'stopped' }
@@ -58,6 +59,24 @@ const rows: readonly [says: string, want: PlanWant, have: Partial<Have>, step: S
   ['E7 leaves alone what another runner owns', running, { ...bare, owner: 'theirs' }, rest('not_ours')],
   ['drops what it holds of an unowned session', running, { owner: 'claimable', ...idle }, drop],
 
+  [
+    'keeps a stopped session until what it received is delivered',
+    stopped,
+    { ...idle, owes: true },
+    rest('delivering'),
+  ],
+  ['keeps a blocked one alike', running, { ...idle, block: forever, owes: true }, rest('delivering')],
+  [
+    'keeps one without credentials alike',
+    running,
+    { ...idle, paired: false, owes: true },
+    rest('delivering'),
+  ],
+  ['closes the connection of one first', stopped, { owes: true }, close('stopped')],
+  ['rebuilds one that owes, to deliver', stopped, { ...bare, owes: true }, rehydrate],
+  ['claims one that owes, also when nothing else is wanted of it', stopped, { ...free, owes: true }, claim],
+  ['claims a blocked one that owes', running, { ...free, block: forever, owes: true }, claim],
+  ['hands one that owes over all the same', stopped, { ...idle, owes: true, leaving: true }, release],
   ['claims nothing while it drains', running, { ...free, draining: true }, rest('draining')],
   [
     'gives back what is left in its name while it drains',
@@ -187,6 +206,7 @@ const anyHave: fc.Arbitrary<Have> = fc.record({
   }),
   pairingUntilMs: anyTime,
   behind: fc.boolean(),
+  owes: fc.boolean(),
 })
 
 interface World {

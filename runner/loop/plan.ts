@@ -35,6 +35,8 @@ export interface Have {
   pairingUntilMs: number
   /** True when the stored status does not answer to the newest want yet. */
   behind: boolean
+  /** Messages that came in are not in the feed yet. */
+  owes: boolean
 }
 
 export interface PlanWant {
@@ -51,6 +53,7 @@ export const REST_REASONS = [
   'lease_lost',
   'draining',
   'blocked',
+  'delivering',
   'unpaired',
   'backing_off',
   'fleet_stopped',
@@ -100,8 +103,7 @@ export function plan(want: PlanWant, have: Have, nowMs: number): Step {
   if (blocked) return letGo(have, 'blocked')
   if (have.state === 'none') return { do: 'rehydrate' }
   const pairing = nowMs < have.pairingUntilMs
-  if (!have.paired && !pairing)
-    return have.socket === 'none' ? { do: 'release' } : { do: 'close', why: 'pairing_over' }
+  if (!have.paired && !pairing) return letGo(have, 'pairing_over')
 
   if (have.socket !== 'none') return keep(want, have, pairing)
   if (nowMs < have.breakerUntilMs) return rest('fleet_stopped', have.breakerUntilMs)
@@ -114,7 +116,7 @@ function claim(want: PlanWant, have: Have, nowMs: number): Step {
   if (have.draining) return have.unreleased ? { do: 'release' } : rest('draining')
   const pairing = nowMs < have.pairingUntilMs
   const runs = want.state === 'running' && (have.paired || pairing || have.behind)
-  const asked = want.deleting || have.job !== undefined || have.behind
+  const asked = want.deleting || have.job !== undefined || have.behind || have.owes
   if (have.block && have.block.untilMs === undefined && !asked) return rest('blocked')
   if (have.block?.untilMs !== undefined && nowMs < have.block.untilMs && !asked)
     return rest('blocked', have.block.untilMs)
@@ -136,9 +138,14 @@ function act(have: Have, step: Step): Step {
   return step
 }
 
-/** No socket is wanted: close it, and give the ownership back, so that nobody holds what nobody needs. */
-function letGo(have: Have, why: 'stopped' | 'blocked'): Step {
-  return have.socket === 'none' ? { do: 'release' } : { do: 'close', why }
+/**
+ * No socket is wanted: close it, and give the ownership back, so that nobody holds what nobody needs; but not before what it
+ * received is delivered, since nobody else would do it.
+ */
+function letGo(have: Have, why: 'stopped' | 'blocked' | 'pairing_over'): Step {
+  if (have.socket !== 'none') return { do: 'close', why }
+  if (!have.owes) return { do: 'release' }
+  return have.state === 'none' ? { do: 'rehydrate' } : rest('delivering')
 }
 
 function keep(want: PlanWant, have: Have, pairing: boolean): Step {

@@ -15,6 +15,7 @@ export function reportStatus(context: RunnerContext, key: SessionKey): void {
   const facts = {
     nowMs,
     monotonicMs: context.clock.monotonicMs(),
+    waiting: [...live.waiting(), ...context.reporter.waiting(key)],
     epoch,
     pairingOpen: openWindow(session, live, nowMs) !== undefined,
     loginMayBeLate: context.lateLogins.isOpen(key, context.clock.monotonicMs()),

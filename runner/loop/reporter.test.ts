@@ -106,6 +106,32 @@ describe('telling a status', () => {
     expect(written).toEqual([2])
   })
 
+  test('says since when it waits, and anew once one was written', async () => {
+    const script: Script<Stores['sessions']> = { reportStatus: fault('store_unavailable') }
+    const { clock, tell, status } = await begin({ sessions: script })
+    expect(tell.waiting(KEY)).toEqual([])
+    status(1)
+    const sinceMs = clock.monotonicMs()
+    await clock.advance(61_000)
+    status(2)
+    tell.event(KEY, { kind: 'claim' })
+    await clock.settle()
+    expect(tell.waiting(KEY)).toEqual([{ what: 'status', sinceMs }])
+    expect([...tell.waitingKeys]).toEqual([KEY])
+    delete script.reportStatus
+    await clock.advance(10_000)
+    expect([tell.waiting(KEY), [...tell.waitingKeys]]).toEqual([[], []])
+  })
+
+  test('one that the store can never keep is written with words that it can', async () => {
+    const { clock, tell, stores, lines } = await begin()
+    tell.status(KEY, statusOf({ reason: `\ud83d${'x'.repeat(1 << 20)}`, attempts: 3 }))
+    await clock.settle()
+    const status = (await stores.sessions.get(KEY))?.status
+    expect(status).toMatchObject({ attempts: 3, reason: `\ufffd${'x'.repeat(999)}` })
+    expect(lines).toHaveLength(1)
+  })
+
   test('a write that can never succeed is given up and logged', async () => {
     const { tell, status, lines } = await begin({ sessions: { reportStatus: [fault('config')] } })
     status(1)
@@ -126,6 +152,39 @@ describe('telling an event', () => {
       { kind: 'release', epoch: 3, at: at + 5, by: 'runner-1' },
       { kind: 'close', why: 'timed_out', code: 408, at, by: 'runner-1' },
     ])
+  })
+
+  test('one that the store can never keep is written with words that it can, and holds up no other', async () => {
+    const { clock, tell, events } = await begin()
+    const why = 'x\udc00'
+    tell.event(KEY, { kind: 'close', why, code: Number.NaN, detail: { n: Infinity, text: why } })
+    await clock.advance(1)
+    tell.event(KEY, { kind: 'release' })
+    await clock.settle()
+    const [last, first] = await events()
+    expect(last).toMatchObject({ kind: 'release' })
+    expect(first).toMatchObject({ kind: 'close', why: 'x\ufffd', detail: { text: 'x\ufffd' } })
+    expect(first).not.toHaveProperty('code')
+  })
+
+  test('says since when lines of the trail, and other writes, wait', async () => {
+    const script: Script<Stores['events']> = { append: fault('store_unavailable') }
+    const { clock, tell } = await begin({ events: script })
+    const sinceMs = clock.monotonicMs()
+    tell.event(KEY, { kind: 'claim' })
+    await clock.advance(1_000)
+    let done = false
+    tell.background(KEY, async () => {
+      if (!done) throw new CodedError('overloaded', 'scripted')
+    })
+    await clock.settle()
+    expect(tell.waiting(KEY)).toEqual([{ what: 'writes', sinceMs }])
+    delete script.append
+    await clock.advance(10_000)
+    expect(tell.waiting(KEY)).toEqual([{ what: 'writes', sinceMs: sinceMs + 1_000 }])
+    done = true
+    await clock.advance(10_000)
+    expect(tell.waiting(KEY)).toEqual([])
   })
 
   test('is written once though its answer was lost', async () => {
@@ -204,7 +263,7 @@ describe('the end', () => {
     stores.sessions.reportStatus = () => new Promise(() => undefined)
     status(1)
     tell.event(KEY, { kind: 'claim' })
-    tell.background(() => new Promise(() => undefined))
+    tell.background(KEY, () => new Promise(() => undefined))
     let isClosed = false
     void tell.close(1_500).then(() => (isClosed = true))
     await clock.advance(1_500)

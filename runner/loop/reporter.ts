@@ -8,6 +8,7 @@ import type { AuditEvent } from '#shared/store/event-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import { within } from '#shared/within.ts'
 import { KeyQueue } from './key-queue.ts'
+import { withStorableWords } from './storable-words.ts'
 
 const RETRY_MIN_MS = 200
 const RETRY_MAX_MS = 10_000
@@ -23,6 +24,12 @@ interface Trail {
   waitMs: number
   /** Monotonic: the store is not asked before. */
   untilMs: number
+}
+
+/** A write that is not done yet, and the monotonic time since when. */
+interface WaitingWrite {
+  what: 'status' | 'writes'
+  sinceMs: number
 }
 
 export interface TellDeps {
@@ -48,6 +55,8 @@ export class Reporter {
   readonly #stop = new AbortController()
   /** What is not in the trail yet, in order. */
   readonly #events = new Map<SessionKey, Trail>()
+  /** What waits of each session, in the order in which it began to. */
+  readonly #waiting = new Map<SessionKey, Set<WaitingWrite>>()
   #waitingEvents = 0
   readonly #eventQueue: KeyQueue<SessionKey>
 
@@ -65,7 +74,39 @@ export class Reporter {
   /** Notes the newest status; returns at once. */
   status(key: SessionKey, status: Status): void {
     this.#next.set(key, status)
-    if (!this.#writing.has(key)) this.#writing.set(key, this.#writeAll(key))
+    if (!this.#writing.has(key))
+      this.#writing.set(
+        key,
+        this.#noted(key, 'status', (one) => this.#writeAll(key, one)),
+      )
+  }
+
+  /** What of a session waits to be written, the oldest of each kind. */
+  waiting(key: SessionKey): WaitingWrite[] {
+    const all = [...(this.#waiting.get(key) ?? [])]
+    return (['status', 'writes'] as const).flatMap((what) => all.find((one) => one.what === what) ?? [])
+  }
+
+  /** The sessions of which anything waits. */
+  get waitingKeys(): Iterable<SessionKey> {
+    return this.#waiting.keys()
+  }
+
+  /** For as long as the work lasts it stands among what waits. */
+  async #noted(
+    key: SessionKey,
+    what: WaitingWrite['what'],
+    work: (one: WaitingWrite) => Promise<void>,
+  ): Promise<void> {
+    const one: WaitingWrite = { what, sinceMs: this.#deps.clock.monotonicMs() }
+    const ofKey = this.#waiting.get(key) ?? new Set()
+    this.#waiting.set(key, ofKey.add(one))
+    try {
+      await work(one)
+    } finally {
+      ofKey.delete(one)
+      if (ofKey.size === 0) this.#waiting.delete(key)
+    }
   }
 
   /** Resolves when the newest status of a session is written, or given up. */
@@ -93,7 +134,7 @@ export class Reporter {
     trail.lines.push({ event: whole, written: written.resolve, done: written.promise })
     this.#events.set(key, trail)
     this.#waitingEvents++
-    void this.#tracked(written.promise)
+    void this.#tracked(this.#noted(key, 'writes', () => written.promise))
     if (clock.monotonicMs() < trail.untilMs) this.#eventQueue.addAt(key, trail.untilMs)
     else this.#eventQueue.add(key)
   }
@@ -111,7 +152,7 @@ export class Reporter {
     const trail = this.#events.get(key)
     for (let line = trail?.lines[0]; trail && line; line = trail.lines[0]) {
       try {
-        await stores.events.append(key, line.event)
+        await this.#orPlainer(line.event, (one) => stores.events.append(key, one))
         trail.waitMs = 0
       } catch (error) {
         if (hasCode(error, 'store_unavailable', 'overloaded')) {
@@ -129,9 +170,20 @@ export class Reporter {
     this.#events.delete(key)
   }
 
-  /** Runs a write until it succeeds, or the runner ends, or the store says that it never will. */
-  background(work: () => Promise<void>): void {
-    void this.#tracked(this.#untilDone(work))
+  /** Runs a write of a session until it succeeds, or the runner ends, or the store says that it never will. */
+  background(key: SessionKey, work: () => Promise<void>): void {
+    void this.#tracked(this.#noted(key, 'writes', () => this.#untilDone(work)))
+  }
+
+  /** What a store can never keep is written once more with words that it can. */
+  async #orPlainer<T>(record: T, write: (record: T) => Promise<void>): Promise<void> {
+    try {
+      await write(record)
+    } catch (error) {
+      if (!hasCode(error, 'store_refused')) throw error
+      this.#deps.log.error({ error }, 'the store can never keep a record as it is; its words are cut')
+      await write(withStorableWords(record))
+    }
   }
 
   /** `close` waits for it. */
@@ -148,7 +200,7 @@ export class Reporter {
     await this.#eventQueue.close(0)
   }
 
-  async #writeAll(key: SessionKey): Promise<void> {
+  async #writeAll(key: SessionKey, waiting: WaitingWrite): Promise<void> {
     const { stores, clock, fenced } = this.#deps
     for (let status = this.#next.get(key); status; status = this.#next.get(key)) {
       const newest = status
@@ -156,7 +208,8 @@ export class Reporter {
         // While it waited for the store a newer one came, or the session was forgotten.
         if (this.#next.get(key) !== newest) return
         try {
-          await stores.sessions.reportStatus(key, newest, clock.nowMs())
+          await this.#orPlainer(newest, (one) => stores.sessions.reportStatus(key, one, clock.nowMs()))
+          waiting.sinceMs = clock.monotonicMs()
         } catch (error) {
           if (hasCode(error, 'fenced')) fenced(key)
           throw error

@@ -4,7 +4,7 @@ import { snapshot } from '#test/contract/samples.ts'
 import { liveOf, sessionOf, statusOf as stored } from '../runner.fixture.ts'
 import type { LiveSession } from '../session/live-session.ts'
 import type { SessionState } from '../state/session-state.ts'
-import { phaseOf, saysTheSame, statusOf, type StatusFacts } from './status.ts'
+import { owesMessages, phaseOf, saysTheSame, statusOf, type StatusFacts } from './status.ts'
 
 const NOW = 1_790_000_000_000
 const MONOTONIC = 5_000
@@ -15,6 +15,7 @@ const facts = (more: Partial<StatusFacts> = {}): StatusFacts => ({
   epoch: 4,
   pairingOpen: false,
   fleetStopped: false,
+  waiting: [],
   ...more,
 })
 
@@ -172,6 +173,48 @@ describe('the status', () => {
     })
     const ahead = { phase: 'connected', at: NOW + 100, uptime } as const
     expect(tell({ socketIs: 'open' }, { before: ahead }).uptime).toEqual(uptime)
+  })
+})
+
+describe('what waits', () => {
+  const MINUTE = 60_000
+  const since = (ms: number, what: 'inbox' | 'outbox' | 'journal' | 'writes' | 'status' = 'outbox') => ({
+    waiting: [{ what, sinceMs: MONOTONIC - ms }],
+  })
+  const open = { socketIs: 'open' } as const
+
+  test('is told once it has waited for a minute, with the time since when', () => {
+    expect(tell(open, {}, since(MINUTE - 1))).not.toHaveProperty('waiting')
+    expect(tell(open, {}, since(MINUTE)).waiting).toEqual([{ what: 'outbox', since: NOW - MINUTE }])
+  })
+
+  test('keeps the time since when, whoever owns it and however the clocks go', () => {
+    const before = { waiting: [{ what: 'outbox', since: 7 }] } as const
+    expect(tell(open, { before }, since(3)).waiting).toEqual(before.waiting)
+    expect(tell(open, { before })).not.toHaveProperty('waiting')
+  })
+
+  test('is never the status itself, which could not say so', () => {
+    expect(tell(open, {}, since(MINUTE, 'status'))).not.toHaveProperty('waiting')
+  })
+
+  test.for<[says: string, live: Partial<LiveSession>, want: Partial<Session['want']>]>([
+    ['blocked', { block: block('logged_out') }, {}],
+    ['stopped', {}, { state: 'stopped' }],
+    ['without credentials', unpaired, {}],
+  ])('is the inbox of one that is %s at once, so that its next owner delivers it', ([, live, want]) => {
+    expect(tell(live, { want }, since(1, 'inbox')).waiting).toEqual([{ what: 'inbox', since: NOW - 1 }])
+    expect(tell(live, { want }, since(1, 'outbox'))).not.toHaveProperty('waiting')
+  })
+
+  test('of the inbox stays as the last owner told it until the state is rebuilt, or can’t be', () => {
+    const before = { waiting: [{ what: 'inbox', since: 7 }] } as const
+    expect(tell({ state: undefined }, { before }).waiting).toEqual(before.waiting)
+    expect(tell({ state: undefined, isUnreadable: true }, { before })).not.toHaveProperty('waiting')
+    expect(owesMessages(sessionOf({ status: stored(before) }), undefined)).toBe(true)
+    expect(owesMessages(sessionOf({ status: stored(before) }), liveOf({ state: undefined }))).toBe(true)
+    expect(owesMessages(sessionOf({ status: stored(before) }), liveOf())).toBe(false)
+    expect(owesMessages(sessionOf(), undefined)).toBe(false)
   })
 })
 

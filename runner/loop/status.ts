@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Phase, Session, Status } from '#shared/session.ts'
-import { unseenStatus } from '#shared/session.ts'
+import type { Phase, Session, Status, Waitable, Waiting } from '#shared/session.ts'
+import { unseenStatus, WAITABLE, WAITS_TOO_LONG_MS } from '#shared/session.ts'
 import type { LiveSession } from '../session/live-session.ts'
 
 /** What the status is made of beside the live session itself. */
@@ -11,6 +11,8 @@ export interface StatusFacts {
   pairingOpen: boolean
   fleetStopped: boolean
   loginMayBeLate?: boolean
+  /** All that waits of the session, with monotonic times; of each kind the oldest. */
+  waiting: readonly { what: Waitable | 'status'; sinceMs: number }[]
 }
 
 const REASONS: Partial<Record<Phase, string>> = {
@@ -49,6 +51,7 @@ export function statusOf(live: LiveSession, session: Session, facts: StatusFacts
   const ended = live.endedWindowId ?? before.endedWindowId
   const superseded = live.superseded ?? before.superseded ?? []
   const backingOff = phase === 'backing_off'
+  const waiting = waitingOf(live, session, facts)
   return {
     phase,
     ...(reason === undefined ? {} : { reason }),
@@ -77,9 +80,39 @@ export function statusOf(live: LiveSession, session: Session, facts: StatusFacts
         : {}),
     ...(witness ? { witness } : {}),
     ...(superseded.length > 0 ? { superseded } : {}),
+    ...(waiting.length > 0 ? { waiting } : {}),
     uptime: uptimeOf(before, phase, facts, session),
   }
 }
+
+/**
+ * What of a session is told to wait. That the status itself waits can't be told in it. Pure.
+ */
+export function waitingOf(
+  live: LiveSession,
+  session: Session,
+  facts: Pick<StatusFacts, 'nowMs' | 'monotonicMs' | 'waiting'>,
+): readonly Waiting[] {
+  const before = new Map(session.status?.waiting?.map((one) => [one.what, one]))
+  // Nobody else comes by to deliver what such a session has: whoever owns it next must know at once.
+  const holdsNone = live.block !== undefined || session.want.state === 'stopped' || !live.paired
+  return WAITABLE.flatMap((what): Waiting[] => {
+    const known = before.get(what)
+    // Until its state is rebuilt nobody knows more of the inbox than its last owner.
+    if (what === 'inbox' && !live.state && !live.isUnreadable) return known ? [known] : []
+    const now = facts.waiting.find((one) => one.what === what)
+    if (!now) return []
+    const waitsMs = facts.monotonicMs - now.sinceMs
+    if (waitsMs < WAITS_TOO_LONG_MS && !known && !(what === 'inbox' && holdsNone)) return []
+    return [known ?? { what, since: Math.round(facts.nowMs - waitsMs) }]
+  })
+}
+
+/** Messages that came in are not in the feed yet, as far as is known. Pure. */
+export const owesMessages = (session: Session, live: LiveSession | undefined): boolean =>
+  live?.state
+    ? live.isDelivering
+    : live?.isUnreadable !== true && session.status?.waiting?.some(({ what }) => what === 'inbox') === true
 
 function reasonOf(live: LiveSession, phase: Phase): string | undefined {
   if (live.block && phase === live.block.phase) return live.block.why

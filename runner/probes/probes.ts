@@ -17,6 +17,7 @@ export function createProbes(deps: {
   registry: Registry
   /** Whether the runner has begun: its lease could be renewed and everything was read. */
   isRunning: () => boolean
+  isStatusLate?: () => boolean
 }): Hono {
   const { version, registry, isRunning } = deps
   const checkStores = rememberedCheck(deps)

@@ -10,7 +10,13 @@ import { version } from '#shared/version.ts'
 /** The port of a process that only runs sessions. */
 export async function startProbes(
   config: Config,
-  deps: { stores: Stores; log: Log; registry: Registry; isRunning: () => boolean },
+  deps: {
+    stores: Stores
+    log: Log
+    registry: Registry
+    isRunning: () => boolean
+    isStatusLate: () => boolean
+  },
 ): Promise<Serving> {
   const app = createProbes({ ...deps, clock: systemClock, version })
   const serving = await serveHttp({ app, port: config.PORT, hostname: config.MOORING_HOST })

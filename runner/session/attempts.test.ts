@@ -27,7 +27,8 @@ async function begin(world: Awaited<ReturnType<typeof openWorld>>) {
       dice: () => 0,
       lateLogins: new LateLogins(),
       wake: () => void woken++,
-      background: (work) => void work(),
+      background: (_, work) => void work(),
+      event: () => undefined,
     },
     KEY,
   )

@@ -1,6 +1,7 @@
 import type { Clock } from '#shared/clock.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
+import type { AuditEvent } from '#shared/store/event-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import type { StateDeps } from '../state/session-state.ts'
 import type { OpenSocket } from '../whatsapp/socket.ts'
@@ -19,6 +20,8 @@ export interface LiveSessionDeps {
   lateLogins: LateLogins
   /** Something happened that a pass must look at. */
   wake: (key: SessionKey) => void
-  /** Runs a write in the background until it succeeded. */
-  background: (work: () => Promise<void>) => void
+  /** Runs a write of a session in the background until it succeeded. */
+  background: (key: SessionKey, work: () => Promise<void>) => void
+  /** Adds a line to the audit trail; returns at once. */
+  event: (key: SessionKey, event: Omit<AuditEvent, 'id' | 'at' | 'by'>) => void
 }

@@ -1,16 +1,17 @@
-import { CodedError, toError } from '#shared/errors.ts'
+import { CodedError, hasCode, toError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
-import type { Owner, PairingWindow, Session, Status, SupersededDevice } from '#shared/session.ts'
+import type { Owner, PairingWindow, Session, Status, SupersededDevice, Waitable } from '#shared/session.ts'
 import type { Farewell } from '#shared/store/removal-store.ts'
 import { backoffMs, BACKOFF } from '../pacing/backoff.ts'
 import { judgeClose, type Verdict } from './disconnect.ts'
 import type { PreparedState } from '../state/prepared.ts'
 import { SessionState } from '../state/session-state.ts'
 import { isPaired } from '../whatsapp/auth-state.ts'
-import { Inbox } from '../whatsapp/inbox.ts'
+import { Inbox } from '../app/inbox.ts'
 import type { CloseReport, SocketEvents, WhatsAppSocket } from '../whatsapp/socket.ts'
 import type { Block } from './block.ts'
-import { InboxDeliverer } from './inbox-deliverer.ts'
+import { InboxDeliverer } from '../app/inbox-deliverer.ts'
+import { shortName } from '../app/storable-item.ts'
 import type { LiveSessionDeps } from './live-session-deps.ts'
 import { OutboxSender } from './outbox-sender.ts'
 import { supersededBy, withDevice } from './superseded.ts'
@@ -64,6 +65,10 @@ export class LiveSession {
   #deliverer: InboxDeliverer | undefined
   #inbox: Inbox | undefined
   #cancelStable: (() => void) | undefined
+  /** Monotonic: since when the journal is away that the last state broke on. */
+  #undurableSinceMs: number | undefined
+  /** Its state could not be rebuilt, and trying again would not help. */
+  isUnreadable = false
 
   constructor(deps: LiveSessionDeps, key: SessionKey) {
     this.#deps = deps
@@ -83,11 +88,21 @@ export class LiveSession {
     this.superseded = supersededBy(state.rebuilt.snapshots, session.status?.superseded ?? [])
     state.onBroken((error) => {
       log.warn({ error, sessionId: this.key }, 'state broke; the socket is dropped')
+      if (hasCode(error, 'store_unavailable', 'overloaded', 'store_refused'))
+        this.#undurableSinceMs ??= state.journal.undurableSinceMs ?? clock.monotonicMs()
       this.drop(`state: ${error instanceof CodedError ? error.code : 'error'}`)
       this.#deps.wake(this.key)
     })
+    this.#undurableSinceMs = undefined
     this.#useInbox(state)
-    this.#outbox ??= new OutboxSender({ key: this.key, store: stores.outbox, clock, log, background })
+    this.#outbox ??= new OutboxSender({
+      key: this.key,
+      store: stores.outbox,
+      clock,
+      log,
+      background: (work) => background(this.key, work),
+      setAside: (id, why) => this.#setAside('outbox', why, { message: id }),
+    })
     return state
   }
 
@@ -104,8 +119,37 @@ export class LiveSession {
       delivered: () => {
         this.lastActivityAt = clock.nowMs()
       },
+      emptied: () => {
+        // What holds no connection is held for this alone.
+        if (this.socketIs !== 'open') this.#deps.wake(this.key)
+      },
+      setAside: ({ id, from }, why) =>
+        this.#setAside('feed', why, { message: shortName(id), from: shortName(from) }),
     })
     this.#deliverer.poke()
+  }
+
+  /** What no store can keep is told of where people look for what happened. */
+  #setAside(of: 'feed' | 'outbox', why: string, detail: Record<string, string>): void {
+    const epoch = this.state?.epoch ?? 0
+    this.#deps.event(this.key, { kind: 'set_aside', to: of, why, epoch, detail })
+  }
+
+  /** Messages that came in are not in the feed yet. */
+  get isDelivering(): boolean {
+    return this.#deliverer?.waitingSinceMs !== undefined
+  }
+
+  /** What of it waits, each with the monotonic time since when. */
+  waiting(): { what: Waitable; sinceMs: number }[] {
+    const since = {
+      inbox: this.#deliverer?.waitingSinceMs,
+      outbox: this.#outbox?.waitingSinceMs,
+      journal: this.#undurableSinceMs ?? this.state?.journal.undurableSinceMs,
+    }
+    return (['inbox', 'outbox', 'journal'] as const).flatMap((what) =>
+      since[what] === undefined ? [] : [{ what, sinceMs: since[what] }],
+    )
   }
 
   /** Begins a connection; what becomes of it is told by events. */
@@ -136,7 +180,7 @@ export class LiveSession {
       qr: (text, expiresInMs) => {
         if (!pairing) return
         const expiresAt = Math.min(clock.nowMs() + expiresInMs, pairing.expiresAtMs)
-        this.#deps.background(() => this.#show(pairing, text, expiresAt))
+        this.#deps.background(this.key, () => this.#show(pairing, text, expiresAt))
       },
       paired: () => {
         this.paired = true
@@ -295,11 +339,8 @@ export class LiveSession {
     this.#deliverer = undefined
   }
 
-  /** The whole state was exchanged (a restore, a reset): look at it anew. */
-  async restarted(): Promise<void> {
-    await this.#deliverer?.close()
-    if (!this.state) return
-    this.paired = isPaired(this.state.storedCreds())
-    this.#useInbox(this.state)
+  /** Another identity is in the place of the one before (a restore, a reset): look at it anew. The inbox goes on. */
+  restarted(): void {
+    if (this.state) this.paired = isPaired(this.state.storedCreds())
   }
 }

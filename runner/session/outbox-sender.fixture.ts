@@ -30,7 +30,9 @@ export async function begin(count: number, script: Script<OutboxStore> = {}) {
   const counted: OutboxStore = { ...outbox, pending: (...ask) => (reads++, outbox.pending(...ask)) }
   const background = (work: () => Promise<void>): void => void work()
   const store = faulty(counted, script)
-  const make = (): OutboxSender => new OutboxSender({ key, store, clock, log: silent, background })
+  const aside: string[] = []
+  const setAside = (id: string): void => void aside.push(id)
+  const make = (): OutboxSender => new OutboxSender({ key, store, clock, log: silent, background, setAside })
   const sender = make()
   const messages = Array.from({ length: count }, (_, at) => message(at))
   const ids = messages.map(({ id }) => id)
@@ -58,6 +60,7 @@ export async function begin(count: number, script: Script<OutboxStore> = {}) {
     connection,
     stateOf,
     script,
+    aside,
     reads: () => reads,
   }
 }

@@ -141,6 +141,59 @@ describe('an outbox', () => {
     await sender.closed()
   })
 
+  test('a message of which the store can never note that it was taken is passed over, and told of once', async () => {
+    const refused = { kind: 'fail_before', error: new CodedError('store_refused', 'scripted') } as const
+    const { clock, sender, wire, ids, aside, connection, stateOf } = await begin(3, { advance: [refused] })
+    sender.opened(connection())
+    await clock.settle()
+    expect(wire).toEqual(ids.slice(1))
+    expect([aside, await stateOf(ids[0] ?? '')]).toEqual([[ids[0]], 'failed'])
+    for (const id of ids.slice(1)) sender.acknowledged(id, undefined)
+    await clock.advance(10 * ACK_WITHIN_MS)
+    expect(wire).toEqual(ids.slice(1))
+    await sender.closed()
+  })
+
+  test('a message of which the store can never note what became of it is not sent for ever', async () => {
+    const refused = { kind: 'fail_before', error: new CodedError('store_refused', 'scripted') } as const
+    const { clock, sender, wire, ids, aside, connection, script } = await begin(2)
+    sender.opened(connection())
+    await clock.settle()
+    script.advance = [refused]
+    for (const id of ids) sender.acknowledged(id, undefined)
+    await clock.settle()
+    sender.poke()
+    await clock.advance(10 * ACK_WITHIN_MS)
+    expect([wire, aside]).toEqual([ids, [ids[0]]])
+    await sender.closed()
+  })
+
+  test('says since when messages wait without any leaving, while it is connected', async () => {
+    const { clock, sender, ids, connection, script } = await begin(2)
+    expect(sender.waitingSinceMs).toBeUndefined()
+    sender.opened(connection())
+    const openedMs = clock.monotonicMs()
+    await clock.advance(3 * ACK_WITHIN_MS)
+    // Sent again and again, and never acknowledged.
+    expect(sender.waitingSinceMs).toBe(openedMs)
+    sender.acknowledged(ids[0] ?? '', undefined)
+    expect(sender.waitingSinceMs).toBe(clock.monotonicMs())
+    sender.acknowledged(ids[1] ?? '', undefined)
+    await clock.settle()
+    expect(sender.waitingSinceMs).toBeUndefined()
+    await clock.advance(1_000)
+    script.pending = { kind: 'fail_before', error: new CodedError('store_unavailable', 'scripted') }
+    sender.poke()
+    const awayMs = clock.monotonicMs()
+    await clock.advance(60_000)
+    expect(sender.waitingSinceMs).toBe(awayMs)
+    delete script.pending
+    await clock.advance(TRY_AGAIN_MS)
+    expect(sender.waitingSinceMs).toBeUndefined()
+    await sender.closed()
+    expect(sender.waitingSinceMs).toBeUndefined()
+  })
+
   test('sends what is accepted while it sends', async () => {
     const { clock, key, outbox, sender, wire, connection } = await begin(1)
     const sending = Promise.withResolvers<void>()

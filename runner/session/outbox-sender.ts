@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '#shared/clock.ts'
-import { toError } from '#shared/errors.ts'
+import { hasCode, toError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { OutboxMessage, OutboxState, OutboxStore } from '#shared/store/outbox-store.ts'
@@ -24,6 +24,9 @@ const OURS = '3EB0'
 /** A send that hangs must not hold up a hand-over: unacknowledged, it is sent again by whoever connects next. */
 const CLOSE_WITHIN_MS = 2_000
 
+/** What the store refuses to note of a message is remembered here: until it expires there it must not be sent again. */
+const ASIDE_MAX = 1_000
+
 /** A message that can't even be put on the wire (no such number, say) is given up after this many tries. */
 const TRIES_MAX = 5
 
@@ -34,6 +37,8 @@ export interface OutboxSenderDeps {
   log: Log
   /** Runs a write in the background until it succeeded. */
   background: (work: () => Promise<void>) => void
+  /** The store can never note what became of a message; `why` holds nothing of what is in it. */
+  setAside: (id: string, why: string) => void
 }
 
 /**
@@ -45,6 +50,9 @@ export class OutboxSender {
   /** On the wire and not acknowledged, by id, with the time after which they are sent again. */
   readonly #unacknowledged = new Map<string, number>()
   readonly #tries = new Map<string, number>()
+  readonly #aside = new LRUCache<string, true>({ max: ASIDE_MAX })
+  /** Monotonic: when a message last left the outbox, or began to wait in it. */
+  #movedMs = 0
   #socket: WhatsAppSocket | undefined
   #running: Promise<void> | undefined
   #again = false
@@ -61,7 +69,25 @@ export class OutboxSender {
   opened(socket: WhatsAppSocket): void {
     this.#socket = socket
     this.#unacknowledged.clear()
+    this.#movedMs = this.#deps.clock.monotonicMs()
     this.poke()
+  }
+
+  /**
+   * Monotonic: since when messages wait without any of them leaving the outbox; `undefined` while none waits or there is no
+   * connection. What WhatsApp does not acknowledge waits, however often it was sent.
+   */
+  get waitingSinceMs(): number | undefined {
+    return this.#socket && this.#isWaiting ? this.#movedMs : undefined
+  }
+
+  get #isWaiting(): boolean {
+    return this.#unacknowledged.size > 0 || this.#hasMore || this.#storeFailed
+  }
+
+  /** To be said before something begins to wait. */
+  #begins(): void {
+    if (!this.#isWaiting) this.#movedMs = this.#deps.clock.monotonicMs()
   }
 
   /** The send gate closes; resolves when nothing is in work any more, or what is in work hangs. */
@@ -91,6 +117,7 @@ export class OutboxSender {
   acknowledged(id: string, error: number | undefined): void {
     if (!this.#unacknowledged.delete(id)) return
     this.#tries.delete(id)
+    this.#movedMs = this.#deps.clock.monotonicMs()
     const to: { state: OutboxState; error?: OutboxMessage['error'] } =
       error === undefined ? { state: 'sent' } : { state: 'failed', error: { why: 'refused', code: error } }
     this.#advance(id, to)
@@ -117,23 +144,27 @@ export class OutboxSender {
       for (const message of pending) {
         const socket = this.#socket
         if (!socket) return
+        if (this.#aside.has(message.id)) continue
         const againAtMs = this.#unacknowledged.get(message.id)
         if (againAtMs !== undefined && clock.monotonicMs() < againAtMs) continue
         await this.#sendOne(socket, message)
       }
       this.#hasMore = pending.length === BATCH
+      this.#storeFailed = false
     } catch (error) {
       log.warn({ error: toError(error), sessionId: key }, 'outbox could not be read; it is tried again')
+      this.#begins()
       this.#storeFailed = true
     }
     this.#retryLater()
   }
 
   async #sendOne(socket: WhatsAppSocket, message: OutboxMessage): Promise<void> {
-    const { store, key, clock, log } = this.#deps
+    const { key, clock, log } = this.#deps
     const { id, to, text } = message
     recent.set(this.#name(id), text)
-    if (message.state === 'queued') await store.advance(key, id, { state: 'sending', nowMs: clock.nowMs() })
+    if (message.state === 'queued' && !(await this.#isTaken(id))) return
+    this.#begins()
     this.#unacknowledged.set(id, clock.monotonicMs() + ACK_WITHIN_MS)
     try {
       await socket.send({ id, to, text, again: message.state !== 'queued' })
@@ -149,15 +180,35 @@ export class OutboxSender {
       if (tries < TRIES_MAX || this.#socket !== socket) return
       this.#tries.delete(id)
       this.#unacknowledged.delete(id)
+      this.#movedMs = clock.monotonicMs()
       this.#advance(id, { state: 'failed', error: { why: 'not_sendable' } })
     }
+  }
+
+  /** Nothing leaves before the store knows that it may have; a message of which it can't is passed over. */
+  async #isTaken(id: string): Promise<boolean> {
+    const { store, key, clock } = this.#deps
+    try {
+      await store.advance(key, id, { state: 'sending', nowMs: clock.nowMs() })
+      return true
+    } catch (error) {
+      if (!hasCode(error, 'store_refused')) throw error
+      this.#putAside(id, error)
+      this.#advance(id, { state: 'failed', error: { why: 'not_storable' } })
+      return false
+    }
+  }
+
+  #putAside(id: string, error: Error): void {
+    if (this.#aside.has(id)) return
+    this.#aside.set(id, true)
+    this.#deps.setAside(id, error.message)
   }
 
   /** Only while something waits: an idle session keeps no timer. */
   #retryLater(): void {
     if (!this.#socket || this.#cancelRetry) return
     if (this.#unacknowledged.size === 0 && !this.#storeFailed) return
-    this.#storeFailed = false
     this.#cancelRetry = this.#deps.clock.after(TRY_AGAIN_MS, () => {
       this.#cancelRetry = undefined
       this.poke()
@@ -167,7 +218,12 @@ export class OutboxSender {
   #advance(id: string, to: { state: OutboxState; error?: OutboxMessage['error'] }): void {
     const { store, key, clock, background } = this.#deps
     background(async () => {
-      await store.advance(key, id, { ...to, nowMs: clock.nowMs() })
+      try {
+        await store.advance(key, id, { ...to, nowMs: clock.nowMs() })
+      } catch (error) {
+        if (!hasCode(error, 'store_refused')) throw error
+        this.#putAside(id, error)
+      }
       if (this.#hasMore) this.poke()
     })
   }

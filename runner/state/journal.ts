@@ -3,6 +3,7 @@ import { CodedError, toError } from '#shared/errors.ts'
 import type { Witness } from '#shared/session.ts'
 import type { JournalEntry } from '#shared/store/journal-store.ts'
 import { Appender, type AppenderDeps } from './appender.ts'
+import { appRecords, carryApp } from './app-records.ts'
 import type { Before, EntryBody, EntryKind } from './entry.ts'
 import { PendingChanges, type Change } from './pending-changes.ts'
 import type { Chunk, RecordMap } from './record-map.ts'
@@ -38,6 +39,7 @@ export class SessionJournal {
   #credsDirty = false
   #scheduled = false
   #inFlight: Promise<void> | undefined
+  #flyingSinceMs: number | undefined
   #captures: ((capture: Capture) => void)[] = []
   #cancelLazy: (() => void) | undefined
   #state: 'open' | 'closed' | 'broken' = 'open'
@@ -66,6 +68,11 @@ export class SessionJournal {
   /** True while nothing that the protocol relies on waits to become durable. */
   get isDurable(): boolean {
     return this.#inFlight === undefined && !this.#scheduled
+  }
+
+  /** Monotonic: since when an entry is on its way into the store, or was when this broke. */
+  get undurableSinceMs(): number | undefined {
+    return this.#flyingSinceMs
   }
 
   /**
@@ -118,10 +125,16 @@ export class SessionJournal {
 
   /** An entry of its own, of another kind than what `set` writes; durable when it resolves. */
   append(kind: Exclude<EntryKind, 'change'>, changes: readonly Change[] = []): Promise<void> {
-    const seal = (): JournalEntry => this.#seal({ kind, changes })
+    const { records } = this.#deps
+    let all = changes
+    const seal = (): JournalEntry => {
+      // A reset stands for the whole state by itself, so it says what it keeps of the state before.
+      if (kind === 'reset') all = [...appRecords(records), ...changes]
+      return this.#seal({ kind, changes: all })
+    }
     return this.#alone(seal, () => {
-      if (kind === 'reset') this.#deps.records.clear()
-      for (const [key, value] of changes) this.#deps.records.set(key, value)
+      if (kind === 'reset') records.clear()
+      for (const [key, value] of all) records.set(key, value)
     })
   }
 
@@ -129,7 +142,8 @@ export class SessionJournal {
    * Puts another state in the place of this one: `keep` stores it as the snapshot `idOf` its seq, then one entry names that
    * snapshot, and this entry decides: before it the old state holds, from it on the new one. The entry is sealed before
    * anything is stored, since the snapshot holds its MAC. Nothing can be set meanwhile. When `keep` fails nothing has
-   * changed. Durable when it resolves.
+   * changed. Durable when it resolves. The records of the application go over from the old state to `records` before `keep`
+   * is asked.
    */
   async replace(
     records: RecordMap,
@@ -141,6 +155,7 @@ export class SessionJournal {
     this.#replacing = true
     try {
       while (this.#isBusy) await this.flush()
+      carryApp(this.#deps.records, records)
       const snapshot = idOf(this.#cutAt.seq + 1)
       const entry = this.#seal({ kind: 'jump', changes: [], snapshot })
       await keep(snapshot, placeOf(entry))
@@ -256,6 +271,7 @@ export class SessionJournal {
   #fly(entry: JournalEntry, appended: Promise<void>, landed?: () => void): void {
     const place = placeOf(entry)
     this.#cutAt = place
+    this.#flyingSinceMs = this.#deps.clock.monotonicMs()
     this.#inFlight = appended.then(
       () => {
         // What lands after a break was given up: those who waited have been refused.
@@ -272,6 +288,7 @@ export class SessionJournal {
   #next(): void {
     this.#flying = []
     this.#inFlight = undefined
+    this.#flyingSinceMs = undefined
     if (this.#scheduled) this.#deps.soon(() => this.#cut())
   }
 

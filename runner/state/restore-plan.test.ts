@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { furthest, planRestore, type RestoreListing } from './restore-plan.ts'
 
-/** What is there: snapshots as seq (`!` for a quarantined one), the head of the journal, the working copy's seq. */
+/** What is there: snapshots as seq (`!` for a quarantined one, `a` for an archive), the head of the journal, the working copy's seq. */
 const rows: readonly [
   why: string,
   snapshots: string,
@@ -24,6 +24,9 @@ const rows: readonly [
   ['a quarantined snapshot is never chosen', '3 9!', 12, undefined, '3+4 empty+1'],
   ['a quarantined newest does not outdate a working copy', '3 9!', 12, 8, 'local+9 3+4 empty+1'],
   ['a snapshot above a journal that is gone stands alone', '9', 0, undefined, '9+10'],
+  ['an archive comes last, whatever its age', '3 9a', 12, undefined, '3+4 empty+1 9+10'],
+  ['an archive does not outdate a working copy', '3 9a', 12, 8, 'local+9 3+4 empty+1 9+10'],
+  ['an archive above a journal that is gone stands alone', '9a', 0, undefined, '9+10'],
 ]
 
 function listing(snapshots: string, journalHead: number, local: number | undefined): RestoreListing {
@@ -34,6 +37,7 @@ function listing(snapshots: string, journalHead: number, local: number | undefin
       seq: Number.parseInt(text, 10),
       at: 1,
       ...(text.endsWith('!') ? { quarantined: 'damaged' } : {}),
+      ...(text.endsWith('a') ? { archive: true as const } : {}),
     })),
     journalHead,
     ...(local === undefined ? {} : { local: { seq: local } }),

@@ -8,6 +8,7 @@ import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import { untilAborted } from '#shared/until-aborted.ts'
 import type { DataKeys, KeyRing } from './data-keys.ts'
+import { moveOldApp } from './app-records.ts'
 import { ratchetFence, liftCounters } from './ratchet-fence.ts'
 import { APPEND_WITHIN_MS } from './appender.ts'
 import { SessionJournal } from './journal.ts'
@@ -16,6 +17,7 @@ import type { PreparedState } from './prepared.ts'
 import { CREDS_KEY, decodeValue } from './record.ts'
 import { RecordMap } from './record-map.ts'
 import { rehydrate, type Rehydrated } from './rehydrate.ts'
+import { isBase } from './restore-plan.ts'
 import {
   recordSnapshot,
   SNAPSHOT_AFTER,
@@ -133,6 +135,8 @@ export class SessionState {
         if (hasCode(error, 'seq_taken')) continue
         throw error
       }
+      // Nobody waits for it: until it is written with the next entry, the next start moves them again.
+      await state.journal.set(moveOldApp(state.records), { ride: true })
       if (rebuilt.complete) {
         const changes = liftCounters(state.records, CREDS_KEY)
         if (changes.length > 0) await state.journal.set(changes)
@@ -188,7 +192,8 @@ export class SessionState {
 
   /**
    * Takes a snapshot of now. Durable when it resolves; one at a time, a second call waits and takes its own. With `due` it is
-   * one that nobody waits for: that signal ends it, and so does whatever else needs its turn.
+   * one that nobody waits for: that signal ends it, and so does whatever else needs its turn. A labelled one is an archive:
+   * credentials to go back to, without the records of the application.
    * @throws CodedError `closed` when it was ended
    */
   snapshot(
@@ -200,6 +205,8 @@ export class SessionState {
       const note = { reason, clean: more.clean ?? this.atRest, ...(more.label ? { label: more.label } : {}) }
       const write = (): Promise<SnapshotRecord> =>
         untilAborted(signal, writeSnapshot(this.#deps, this.#at(), capture, note, signal))
+      // No start builds on an archive, so the journal since the last snapshot is as long as before.
+      if (more.label) return (this.#lastSnapshot = await write())
       return this.#counted(write, signal)
     }, more.due)
   }
@@ -252,7 +259,7 @@ export class SessionState {
     const { dataKeys, stores, log } = this.#deps
     try {
       const snapshots = await stores.snapshots.list(this.key)
-      if (snapshots.filter((snapshot) => snapshot.quarantined === undefined).length < 2) return
+      if (snapshots.filter(isBase).length < 2) return
       const needed = new Set(snapshots.map((snapshot) => snapshot.dataKeyId))
       this.#ring = await dataKeys.retire(this.key, this.#ring, needed)
     } catch (error) {
@@ -264,7 +271,10 @@ export class SessionState {
     return { key: this.key, epoch: this.epoch, ring: this.#ring }
   }
 
-  /** Forgets everything and starts from these records: a new identity. Durable when it resolves. */
+  /**
+   * Forgets the identity and starts from these records: a new one. What the application has not got yet stays. Durable when
+   * it resolves.
+   */
   async reset(records: readonly Change[]): Promise<void> {
     // The credentials of the connection before must not come back with the next entry.
     this.#creds = undefined
@@ -274,7 +284,7 @@ export class SessionState {
   /**
    * Puts another state in the place of this one: first its object, then the entry that names it, then its record. The entry
    * decides, so a crash at any point leaves the old state or the new one, and a late write of ours neither. Durable when it
-   * resolves; the records must not be used any more.
+   * resolves; the records must not be used any more. Those of the application are kept, whatever `records` came with.
    */
   replaceBy(records: RecordMap, reason: string): Promise<SnapshotRecord> {
     return this.#inTurn((signal) =>

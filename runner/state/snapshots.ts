@@ -8,14 +8,17 @@ import { snapshotsOf } from '#shared/registry.ts'
 import type { BlobStore } from '#shared/store/blob-store.ts'
 import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
+import { withoutApp } from './app-records.ts'
 import type { KeyRing } from './data-keys.ts'
 import type { Capture } from './journal.ts'
+import { RecordMap } from './record-map.ts'
+import { isBase } from './restore-plan.ts'
 import { snapshotParts } from './snapshot-file.ts'
 import type { WorkingCopies } from './working-copy.ts'
 
 /** The journal since the last snapshot passes one of these, and a new one is due (docs/design/state.md §6.5). */
 export const SNAPSHOT_AFTER = { bytes: 1024 * 1024, entries: 2_000, ageMs: 24 * 3_600_000 } as const
-/** The last five, and every labelled one for thirty days (docs/design/state.md §6.5). */
+/** The last five that a start can build on, and every labelled one for thirty days (docs/design/state.md §6.5). */
 export const KEEP = { newest: 5, labelledMs: 30 * 24 * 3_600_000 } as const
 
 interface Deps {
@@ -39,7 +42,11 @@ export async function writeSnapshot(
   signal?: AbortSignal,
 ): Promise<SnapshotRecord> {
   const id = snapshotId(at.epoch, capture.seq, deps.random)
-  const stored = await storeSnapshot(deps, at, capture, { id, ...note })
+  const isArchive = note.label !== undefined
+  const kept = isArchive
+    ? { ...capture, chunks: withoutApp(new RecordMap(capture.chunks)).repack() }
+    : capture
+  const stored = await storeSnapshot(deps, at, kept, { id, ...note, ...(isArchive && { archive: true }) })
   signal?.throwIfAborted()
   await recordSnapshot(deps, at.key, stored, signal)
   return stored.record
@@ -86,7 +93,7 @@ export async function storeSnapshot(
   deps: Deps,
   at: { key: SessionKey; epoch: number; ring: KeyRing },
   capture: Capture,
-  note: { id: string; reason: string; label?: string; clean: boolean },
+  note: Pick<SnapshotRecord, 'id' | 'reason' | 'label' | 'clean' | 'archive'>,
 ): Promise<StoredSnapshot> {
   const { stores, clock } = deps
   const { key, epoch, ring } = at
@@ -117,7 +124,7 @@ export async function recordSnapshot(
   await deps.stores.snapshots.record(key, record)
   // The next owner of the working copy may be at work on it.
   signal?.throwIfAborted()
-  await deps.workingCopies.rebase(key, { epoch: record.epoch, seq: record.seq }, parts)
+  if (isBase(record)) await deps.workingCopies.rebase(key, { epoch: record.epoch, seq: record.seq }, parts)
   try {
     await forget(deps, key)
   } catch (error) {
@@ -133,8 +140,7 @@ export async function recordSnapshot(
 async function forget(deps: Deps, key: SessionKey): Promise<void> {
   const { stores, clock } = deps
   const snapshots = await stores.snapshots.list(key)
-  const usable = snapshots.filter((snapshot) => snapshot.quarantined === undefined)
-  const [newest, before] = usable
+  const [newest, before] = snapshots.filter(isBase)
   if (newest && before) await stores.journal.truncate(key, Math.min(before.seq, newest.seq - 1))
   for (const snapshot of retired(snapshots, clock.nowMs())) {
     await stores.blobs.remove(snapshot.object)
@@ -142,10 +148,10 @@ async function forget(deps: Deps, key: SessionKey): Promise<void> {
   }
 }
 
-/** What retention lets go: neither among the newest five usable nor labelled within thirty days. Pure. */
+/** What retention lets go: neither among the newest five to build on nor labelled within thirty days. Pure. */
 export function retired(snapshots: readonly SnapshotRecord[], nowMs: number): readonly SnapshotRecord[] {
-  const usable = snapshots.filter((snapshot) => snapshot.quarantined === undefined)
-  const kept = new Set(usable.slice(0, KEEP.newest).map((snapshot) => snapshot.id))
+  const bases = snapshots.filter(isBase)
+  const kept = new Set(bases.slice(0, KEEP.newest).map((snapshot) => snapshot.id))
   return snapshots.filter((snapshot) => {
     if (kept.has(snapshot.id)) return false
     const age = nowMs - snapshot.at

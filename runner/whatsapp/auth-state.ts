@@ -15,9 +15,6 @@ import type { CredsChange } from '../state/session-state.ts'
 
 export { isPaired } from '../state/paired.ts'
 
-/** The key type under which decrypted messages wait for the application; Baileys passes it through untouched. */
-export const INBOX_TYPE = 'inbox'
-
 /** The authentication state of one connection. */
 export interface ConnectionAuth extends AuthenticationState {
   /** From here on `set` throws: nothing is stored any more whose receipt could not be sent. */

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { silent } from '../runner.fixture.ts'
-import { INBOX_TYPE } from './auth-state.ts'
+import { APP_TYPE } from '../state/app-records.ts'
 import { silenceConsole } from './library/silent-console.ts'
 import type { PlaintextKeeper } from './signal-repository.ts'
 import {
@@ -131,7 +131,7 @@ describe('nothing decrypted is lost', () => {
     const sent = await encrypt(sender, peer, 'hello')
     sets.length = told.length = 0
     expect(await decrypt(peer, sender, sent)).toBe('hello')
-    expect(sets.at(-1)).toEqual(expect.arrayContaining([INBOX_TYPE, 'pre-key', 'session']))
+    expect(sets.at(-1)).toEqual(expect.arrayContaining([APP_TYPE, 'pre-key', 'session']))
     expect(told.slice(-2)).toEqual(['durable', 'kept'])
   })
 
@@ -158,7 +158,7 @@ describe('nothing decrypted is lost', () => {
     forged[forged.length - 1] = Number(forged.at(-1)) ^ 1
     sets.length = told.length = 0
     await expect(decrypt(peer, sender, { type, ciphertext: forged })).rejects.toThrow(/No matching sessions/)
-    expect(sets.flat()).not.toContain(INBOX_TYPE)
+    expect(sets.flat()).not.toContain(APP_TYPE)
     expect(told).not.toContain('kept')
     expect(await decrypt(peer, sender, { type, ciphertext })).toBe('hello')
   })

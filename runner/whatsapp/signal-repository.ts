@@ -8,7 +8,7 @@ import {
   type SignalRepositoryWithLIDStore,
   type SocketConfig,
 } from '@whiskeysockets/baileys'
-import { INBOX_TYPE } from './auth-state.ts'
+import { APP_TYPE } from '../state/app-records.ts'
 import { makeKeyedMutex } from './library/keyed-mutex.ts'
 import { withoutUnused } from './library/unused-sessions.ts'
 
@@ -25,7 +25,7 @@ export const TRANSACTION = { maxCommitRetries: 1, delayBetweenTriesMs: 50 } as c
 
 /** Keeps what was decrypted, and knows it again when the server delivers it a second time. */
 export interface PlaintextKeeper {
-  /** The inbox record for a ciphertext that came in a message stanza; `undefined` for any other. */
+  /** The record, of the application's type, for a ciphertext that came in a message stanza; `undefined` for any other. */
   keep(ciphertext: Uint8Array, plaintext: Uint8Array): { id: string; value: unknown } | undefined
   /** The plaintext of a ciphertext that was decrypted before. */
   known(ciphertext: Uint8Array): Uint8Array | undefined
@@ -83,7 +83,7 @@ export function writeAheadRepository(
         const opened = await work()
         const record = keeper.keep(ciphertext, opened)
         if (record) {
-          await keys.set({ [INBOX_TYPE]: { [record.id]: record.value } } as SignalDataSet)
+          await keys.set({ [APP_TYPE]: { [record.id]: record.value } } as SignalDataSet)
           wasKept = true
         }
         return opened

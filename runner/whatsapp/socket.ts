@@ -1,4 +1,4 @@
-import type { Inbox } from './inbox.ts'
+import type { Inbox } from '../app/inbox.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { RecordMap } from '../state/record-map.ts'
 import type { SessionState } from '../state/session-state.ts'

@@ -10,6 +10,8 @@ interface Deps {
   stores: Pick<Stores, 'check'>
   clock: Clock
   log: Log
+  /** What is shown of the sessions may be old: their statuses have waited for too long to be written. */
+  isStatusLate?: () => boolean
 }
 
 /** `ok`, or the code of what is wrong; the text for the operator goes to the log, not to whoever asks without a key. */
@@ -22,10 +24,12 @@ export function rememberedCheck(deps: Deps): () => Promise<string> {
   }
 }
 
-async function check({ stores, log }: Deps): Promise<string> {
+async function check({ stores, log, isStatusLate }: Deps): Promise<string> {
   try {
     await stores.check()
-    return 'ok'
+    if (isStatusLate?.() !== true) return 'ok'
+    log.warn('the stores answer, and statuses of sessions still wait to be written')
+    return 'status_late'
   } catch (error) {
     log.warn({ error }, 'the stores are not ready')
     return hasCode(error, 'config', 'store_unavailable') ? error.code : 'internal'

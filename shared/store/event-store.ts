@@ -6,7 +6,7 @@ export interface AuditEvent {
   /** Time-ordered: sorts as it happened. */
   id: string
   at: number
-  /** `phase`, `close`, `claim`, `release`, `takeover`, `fenced`, `snapshot`, `restore`, `fallback`, `pairing`, `retire`, `job`, `want` … */
+  /** `phase`, `close`, `claim`, `release`, `takeover`, `fenced`, `snapshot`, `restore`, `fallback`, `pairing`, `retire`, `set_aside`, `job`, `want` … */
   kind: string
   from?: string
   to?: string

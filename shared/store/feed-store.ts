@@ -10,7 +10,9 @@ export interface FeedItem {
   chat: string
   /** Absent where the message has no text; `kind` says what it is then. */
   text?: string
-  /** `text`, or the name of the content (`imageMessage` …); `unstorable` where no store can keep the text. */
+  /** What was done to `text` because no store keeps it as it came: `characters` were replaced, its end was `cut` off. */
+  altered?: readonly ('characters' | 'cut')[]
+  /** `text`, or the name of the content (`imageMessage` …); `unstorable` where nothing but this could be kept. */
   kind: string
   /** Milliseconds since 1970, by WhatsApp. */
   at: number

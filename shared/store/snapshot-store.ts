@@ -1,6 +1,6 @@
 import type { SessionKey } from '../ids.ts'
 
-/** The record of one immutable, encrypted object that holds a session's whole state at one seq. */
+/** The record of one immutable, encrypted object that holds a session's state at one seq. */
 export interface SnapshotRecord {
   /** `{epoch}-{seq}-{nonce}`, or `{epoch}-{seq}-jump-{nonce}`; unique in the session. Sorts by nothing, use `seq` and `at`. */
   id: string
@@ -18,6 +18,8 @@ export interface SnapshotRecord {
   reason: string
   /** A labelled one is kept 30 days, whatever retention says. */
   label?: string
+  /** Holds no records of the application: to go back to, and for a start only where nothing else is left. */
+  archive?: true
   /** Taken after the last write of a socket that ended in order; restoring it as the newest needs no fence. */
   clean: boolean
   at: number

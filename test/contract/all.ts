@@ -10,6 +10,7 @@ import { keyWrapperContract } from './key-wrapper.ts'
 import { outboxStoreContract } from './outbox-store.ts'
 import { ownerStoreContract } from './owner-store.ts'
 import { contract, type ContractOptions, type Make } from './promises.ts'
+import { deliveryContract } from './delivery.ts'
 import { refusalContract } from './refusals.ts'
 import { removalStoreContract } from './removal-store.ts'
 import { runnerStoreContract } from './runner-store.ts'
@@ -63,6 +64,7 @@ const CONTRACTS = {
   backups: backupStoreContract,
   keys: keyWrapperContract,
   refusals: refusalContract,
+  delivery: deliveryContract,
 }
 
 /** Runs every contract over one set of stores; `skip` is by the names above. */

@@ -15,7 +15,7 @@ export function snapshotStoreContract(make: Make, options: ContractOptions = {})
       'keeps a record that was acknowledged when the client closes at once',
       async ({ stores, reopen }) => {
         const mac = '00112233445566778899aabbccddeeff'
-        const record = snapshot(5, { mac, label: 'before the update', clean: true })
+        const record = snapshot(5, { mac, label: 'before the update', archive: true, clean: true })
         await stores.snapshots.record(KEY, record)
         await stores.close()
         expect(await (await reopen()).snapshots.list(KEY)).toEqual([record])

@@ -10,6 +10,7 @@ import { readConfig } from '#shared/config.ts'
 import { openEmbeddedStores } from '#shared/embedded/open.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import { systemRandom } from '#shared/random.ts'
+import type { FeedStore } from '#shared/store/feed-store.ts'
 import type { JournalEntry, JournalStore } from '#shared/store/journal-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import { faulty, type Script } from '#test/contract/faulty.ts'
@@ -31,13 +32,14 @@ export interface Hold {
   release(): void
 }
 
-/** A runner of this very process, whose journal does what the test says. */
+/** A runner of this very process, whose journal and feed do what the test says. */
 export interface LocalRunner {
   readonly stores: Stores
   readonly lines: readonly Line[]
   readonly appends: readonly Append[]
   /** Faults of the journal, read at each call. */
   readonly journal: Script<JournalStore>
+  readonly feed: Script<FeedStore>
   /** From here on appends wait. */
   holdAppends(): Hold
   stop(): Promise<void>
@@ -74,6 +76,7 @@ async function startLocalRunner(options: LocalOptions): Promise<LocalRunner> {
   const { dataDir, workDir } = installation
   const stores = await openEmbeddedStores({ dataDir, clock: systemClock, random: systemRandom })
   const journal: Script<JournalStore> = {}
+  const feed: Script<FeedStore> = {}
   const appends: Append[] = []
   const faultyJournal = faulty(stores.journal, journal)
   const config = readConfig({
@@ -84,7 +87,11 @@ async function startLocalRunner(options: LocalOptions): Promise<LocalRunner> {
   })
   const settings = runnerSettings(config, '0')
   const runner = new Runner({
-    stores: { ...stores, journal: { ...faultyJournal, append: noted(faultyJournal, appends) } },
+    stores: {
+      ...stores,
+      feed: faulty(stores.feed, feed),
+      journal: { ...faultyJournal, append: noted(faultyJournal, appends) },
+    },
     clock,
     random: systemRandom,
     log,
@@ -99,6 +106,7 @@ async function startLocalRunner(options: LocalOptions): Promise<LocalRunner> {
     lines,
     appends,
     journal,
+    feed,
     holdAppends() {
       let held = Promise.withResolvers<void>()
       const hold = (): void => void (journal.append = { kind: 'delay', until: held.promise })

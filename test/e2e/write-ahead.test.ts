@@ -160,7 +160,7 @@ test('a message is receipted after its ratchet step and its text are durable in 
   hold.release()
   await eventually('the receipt', receipted, (count) => count === before + 1)
   const entries = (await entriesOf(local)).slice(from)
-  const entry = entries.find(({ names }) => [...names].some((name) => name.startsWith('inbox/')))
+  const entry = entries.find(({ names }) => [...names].some((name) => name.startsWith('app/inbox/')))
   const { lid } = await world.whatsapp.phone(person)
   expect([...(entry?.names ?? [])]).toContain(`session/${userOf(lid)}_1.0`)
   await eventually('the text', async () => (await textsIn(control.api, 'shop')).includes('slowly'))

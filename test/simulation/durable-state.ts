@@ -4,7 +4,7 @@ import { openEntry } from '#runner/state/sealed-entry.ts'
 import { dataKeyAad } from '#runner/state/aad.ts'
 import { decodeValue, splitRecordKey } from '#runner/state/record.ts'
 import { RecordMap } from '#runner/state/record-map.ts'
-import { INBOX_TYPE } from '#runner/whatsapp/auth-state.ts'
+import { INBOX_PREFIX } from '#runner/state/app-records.ts'
 import type { MemoryDatabase } from './memory/database.ts'
 import { unwrapNow } from './memory/key-wrapper.ts'
 import { sentOf, type RatchetRecord } from './ratchet.ts'
@@ -51,7 +51,7 @@ export class DurableState {
     this.records.set(name, value)
     const { type } = splitRecordKey(name)
     if (!value) return undefined
-    if (type === INBOX_TYPE) this.kept.add((decodeValue(value) as { id: string }).id)
+    if (name.startsWith(INBOX_PREFIX)) this.kept.add((decodeValue(value) as { id: string }).id)
     if (type !== 'session') return undefined
     for (const [chain, sent] of sentOf(decodeValue(value) as RatchetRecord)) {
       const before = this.sent.get(chain) ?? 0

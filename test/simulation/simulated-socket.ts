@@ -1,5 +1,6 @@
 import type { SessionKey } from '#shared/ids.ts'
 import { within } from '#shared/within.ts'
+import { APP_TYPE } from '#runner/state/app-records.ts'
 import { connectionAuth, type ConnectionAuth } from '#runner/whatsapp/auth-state.ts'
 import type { CloseReport, OpenSocketAsk, SocketHealth, WhatsAppSocket } from '#runner/whatsapp/socket.ts'
 import type { Link } from './link.ts'
@@ -123,7 +124,7 @@ export class SimulatedSocket implements WhatsAppSocket, WhatsAppClient {
         const kept = inbox.keep(ciphertext, plaintextOf(text))
         await this.#auth.keys.set({
           session: { [from]: record },
-          ...(kept ? { inbox: { [kept.id]: kept.value } } : {}),
+          ...(kept ? { [APP_TYPE]: { [kept.id]: kept.value } } : {}),
         } as never)
       })
       events.received()

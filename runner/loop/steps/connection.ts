@@ -50,6 +50,7 @@ export async function rehydrate(context: RunnerContext, key: SessionKey, session
   } catch (error) {
     if (hasCode(error, 'fenced')) return dropSession(context, key)
     if (!hasCode(error, 'wrong_key', 'newer_format', 'bad_bytes', 'no_state')) throw error
+    live.isUnreadable = true
     live.block = liveBlock(context, 'failed', error.code, undefined)
     context.reporter.event(key, { kind: 'fallback', why: error.message, epoch: owner.epoch })
     log.error({ error, sessionId: key }, 'session cannot be rebuilt; only it is affected')
@@ -86,7 +87,7 @@ async function beginPairing(context: RunnerContext, key: SessionKey, live: LiveS
   if (!state) return
   if (live.paired) await archive(context, key, live, 'superseded')
   else await state.reset([])
-  await live.restarted()
+  live.restarted()
   live.authenticatedAt = undefined
   live.me = undefined
 }

@@ -149,7 +149,7 @@ export async function release(context: RunnerContext, key: SessionKey): Promise<
     await give()
   } catch (error) {
     if (hasCode(error, 'fenced')) await view.refreshOwner(key)
-    else context.reporter.background(give)
+    else context.reporter.background(key, give)
   }
   context.reporter.event(key, { kind: 'release', epoch: owner.epoch })
   log.info(

@@ -38,7 +38,8 @@ async function begin(world: Awaited<ReturnType<typeof openWorld>>) {
       dice: () => 0.5,
       lateLogins,
       wake: () => undefined,
-      background: (work) => void work(),
+      background: (_, work) => void work(),
+      event: () => undefined,
     } satisfies LiveSessionDeps,
     KEY,
   )

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { encodeValue, recordKey } from '../state/record.ts'
 import type { SessionState } from '../state/session-state.ts'
 import { openWorld } from '../state/testing.ts'
-import { INBOX_TYPE } from './auth-state.ts'
+import { APP_TYPE, INBOX_PREFIX } from '../state/app-records.ts'
 import { Inbox } from './inbox.ts'
 
 const PEER = '4917000000002@s.whatsapp.net'
@@ -34,7 +34,7 @@ async function receive(
 ): Promise<boolean> {
   inbox.note(stanza(enc, attrs))
   const kept = inbox.keep(enc, plaintext)
-  if (kept) await state.journal.set([[recordKey(INBOX_TYPE, kept.id), encodeValue(kept.value)]])
+  if (kept) await state.journal.set([[recordKey(APP_TYPE, kept.id), encodeValue(kept.value)]])
   return kept !== undefined
 }
 
@@ -115,7 +115,7 @@ describe('the inbox', () => {
     await inbox.delivered(ids.slice(REMEMBERED))
     expect(inbox.known(ciphertext(0))).toBeUndefined()
     expect(inbox.known(ciphertext(1))).toBeDefined()
-    expect([...state.records.idsOf(INBOX_TYPE)]).toHaveLength(REMEMBERED)
+    expect([...state.records.entries(INBOX_PREFIX)]).toHaveLength(REMEMBERED)
     expect(items(inbox)).toEqual([])
   })
 

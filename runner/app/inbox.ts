@@ -9,10 +9,10 @@ import {
 } from '@whiskeysockets/baileys'
 import type { FeedItem } from '#shared/store/feed-store.ts'
 import type { Change } from '../state/pending-changes.ts'
-import { decodeValue, encodeValue, recordKey } from '../state/record.ts'
+import { INBOX_PREFIX, numberText, POSITION_KEY } from '../state/app-records.ts'
+import { decodeValue, encodeValue, splitRecordKey } from '../state/record.ts'
 import type { SessionState } from '../state/session-state.ts'
-import { INBOX_TYPE } from './auth-state.ts'
-import type { PlaintextKeeper } from './signal-repository.ts'
+import type { PlaintextKeeper } from '../whatsapp/signal-repository.ts'
 
 /** What is kept of a message beside its plaintext: enough to tell the application of it after a crash. */
 interface Kept {
@@ -27,10 +27,6 @@ interface Kept {
   bytes: Uint8Array
 }
 
-/** Wide enough to sort as text; a session receives fewer messages than this in its life. */
-const NUMBER_DIGITS = 12
-/** Up to where, in the order of arrival, the application has them all. */
-const POSITION_KEY = recordKey('inbox-mark', '')
 /**
  * How many messages are remembered after the application has them. The server delivers again what it saw no receipt for,
  * and sends offline messages in batches of 100 (what rc14 asks for); twice that leaves nothing out.
@@ -51,7 +47,7 @@ export class Inbox implements PlaintextKeeper {
 
   constructor(state: SessionState) {
     this.#state = state
-    const ids = [...state.records.idsOf(INBOX_TYPE)]
+    const ids = [...state.records.entries(INBOX_PREFIX)].map(([key]) => key.slice(INBOX_PREFIX.length))
     const position = state.records.get(POSITION_KEY)
     const through = position ? String(decodeValue(position)) : ''
     this.#waiting = ids.filter((id) => id > through)
@@ -79,7 +75,7 @@ export class Inbox implements PlaintextKeeper {
     if (!attrs || messageId === undefined || from === undefined || attrs['category'] === 'peer')
       return undefined
     const senderPn = attrs['participant_pn'] ?? attrs['sender_pn']
-    const id = String(this.#next++).padStart(NUMBER_DIGITS, '0')
+    const id = numberText(this.#next++)
     const hash = hashOf(ciphertext)
     this.#byHash.set(hash, id)
     this.#waiting.push(id)
@@ -88,11 +84,12 @@ export class Inbox implements PlaintextKeeper {
       from,
       ...(participant === undefined ? {} : { participant }),
       ...(senderPn === undefined ? {} : { senderPn }),
-      t: Number(t ?? 0),
+      // Whoever pushes a stanza may leave it out, or write no number.
+      t: Number(t) || 0,
       hash,
       bytes: plaintext,
     }
-    return { id, value }
+    return { id: splitRecordKey(INBOX_PREFIX + id).id, value }
   }
 
   known(ciphertext: Uint8Array): Uint8Array | undefined {
@@ -115,6 +112,11 @@ export class Inbox implements PlaintextKeeper {
     return found
   }
 
+  /** Something durable waits for the application. */
+  get hasWaiting(): boolean {
+    return this.#waiting.some((id) => this.#state.records.get(INBOX_PREFIX + id) !== undefined)
+  }
+
   /** The application has these now. They are remembered for a while, and then leave the state with some later entry. */
   async delivered(ids: readonly string[]): Promise<void> {
     const done = new Set(ids)
@@ -126,13 +128,13 @@ export class Inbox implements PlaintextKeeper {
       const kept = this.#read(id)
       if (kept) this.#byHash.delete(kept.hash)
     }
-    const gone = old.map((id): Change => [recordKey(INBOX_TYPE, id), null])
+    const gone = old.map((id): Change => [INBOX_PREFIX + id, null])
     // It rides with the next entry: a crash before that hands the last few to the feed again, which takes each once.
     await this.#state.journal.set([[POSITION_KEY, encodeValue(last)], ...gone], { ride: true })
   }
 
   #read(id: string): Kept | undefined {
-    const bytes = this.#state.records.get(recordKey(INBOX_TYPE, id))
+    const bytes = this.#state.records.get(INBOX_PREFIX + id)
     return bytes && (decodeValue(bytes) as Kept)
   }
 }

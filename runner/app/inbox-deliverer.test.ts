@@ -1,19 +1,22 @@
 import { encodeWAMessage, proto, type BinaryNode } from '@whiskeysockets/baileys'
 import { describe, expect, test } from 'vitest'
 import { CodedError } from '#shared/errors.ts'
-import type { FeedStore } from '#shared/store/feed-store.ts'
+import type { FeedItem, FeedStore } from '#shared/store/feed-store.ts'
+import { RefusedItems } from '#shared/store/storable.ts'
 import { faulty, type Script } from '#test/contract/faulty.ts'
 import { fakeClock } from '#test/fake-clock.ts'
 import { KEY, memory, recordedLog } from '../runner.fixture.ts'
 import { encodeValue, recordKey } from '../state/record.ts'
 import { RecordMap } from '../state/record-map.ts'
 import type { SessionState } from '../state/session-state.ts'
-import { INBOX_TYPE } from '../whatsapp/auth-state.ts'
-import { Inbox } from '../whatsapp/inbox.ts'
+import { APP_TYPE, INBOX_PREFIX } from '../state/app-records.ts'
+import { Inbox } from './inbox.ts'
 import { InboxDeliverer } from './inbox-deliverer.ts'
 
 const PEER = '4917000000002@s.whatsapp.net'
 const text = (words: string): Uint8Array => encodeWAMessage({ conversation: words })
+/** A text in which a stranger put half of a surrogate pair, in three bytes that are no UTF-8. */
+const withLoneSurrogate = (): Uint8Array => text('x\ud83dy')
 
 /** Records whose changes are durable at once. */
 function recordsState(records: RecordMap): SessionState {
@@ -34,7 +37,8 @@ function begin(script: Script<FeedStore> = {}, records = new RecordMap()) {
   const { log, lines } = recordedLog()
   const state = recordsState(records)
   const inbox = new Inbox(state)
-  let delivered = 0
+  let [delivered, emptied] = [0, 0]
+  const aside: { item: FeedItem; why: string }[] = []
   const deliverer = new InboxDeliverer({
     key: KEY,
     inbox,
@@ -43,6 +47,8 @@ function begin(script: Script<FeedStore> = {}, records = new RecordMap()) {
     clock,
     log,
     delivered: (count) => (delivered += count),
+    emptied: () => emptied++,
+    setAside: (item, why) => aside.push({ item, why }),
   })
   let number = 0
   /** A message is decrypted: noted, kept and durable. Answers its record. */
@@ -51,26 +57,109 @@ function begin(script: Script<FeedStore> = {}, records = new RecordMap()) {
     const enc: BinaryNode = { tag: 'enc', attrs: {}, content: ciphertext }
     inbox.note({ tag: 'message', attrs: { id, from: PEER, t: '1790000000' }, content: [enc] })
     const kept = inbox.keep(ciphertext, plaintext)
-    if (kept) records.set(recordKey(INBOX_TYPE, kept.id), encodeValue(kept.value))
+    if (kept) records.set(recordKey(APP_TYPE, kept.id), encodeValue(kept.value))
   }
   const texts = async () => (await feed.list(KEY, { limit: 1_000 })).items.map((item) => item.text)
-  return { clock, feed, deliverer, receive, texts, added, lines, records, script, count: () => delivered }
+  return {
+    clock,
+    feed,
+    deliverer,
+    receive,
+    texts,
+    added,
+    lines,
+    records,
+    script,
+    aside,
+    count: () => delivered,
+    emptied: () => emptied,
+  }
 }
 
 const away = { kind: 'fail_before', error: new CodedError('store_unavailable', 'scripted') } as const
 
 describe('the inbox is delivered', () => {
-  test('past a message whose text no store can keep: it is told of without it, and those after it come', async () => {
-    const { clock, feed, deliverer, receive, texts, lines } = begin()
+  test('past texts that no store can keep: they are kept as far as they can be, marked, in their order', async () => {
+    const { clock, feed, deliverer, receive, texts, aside, lines } = begin()
     receive(text('one'))
-    receive(text('x'.repeat(1 << 20)), 'TOO-LONG')
+    receive(text('ä'.repeat(1 << 20)), 'TOO-LONG')
     receive(text('three'))
+    receive(withLoneSurrogate(), 'HALF')
+    receive(text('five'))
     deliverer.poke()
     await clock.settle()
-    expect(await texts()).toEqual(['one', undefined, 'three'])
+    expect(await texts()).toEqual(['one', 'ä'.repeat(450_000), 'three', 'x\ufffdy', 'five'])
     const { items } = await feed.list(KEY, { limit: 9 })
-    expect(items[1]).toMatchObject({ id: 'TOO-LONG', from: PEER, kind: 'unstorable' })
-    expect(lines.map(({ message }) => message)).toEqual(['the feed can never keep the text of a message'])
+    expect(items.map(({ altered }) => altered)).toEqual([
+      undefined,
+      ['cut'],
+      undefined,
+      ['characters'],
+      undefined,
+    ])
+    expect([aside, lines]).toEqual([[], []])
+    await deliverer.close()
+  })
+
+  test('past one that is refused whatever is done to it: set aside, told of once, the others in order', async () => {
+    const { clock, feed, deliverer, receive, aside } = begin()
+    const add = feed.add.bind(feed)
+    let away = 2
+    feed.add = async (key, items, nowMs) => {
+      const bad = items.findIndex(({ text: words, kind }) => words === 'POISON' || kind === 'imageMessage')
+      if (bad >= 0) throw new RefusedItems('add to a feed: no reason that we know of', [bad])
+      if (away-- > 0) throw new CodedError('store_unavailable', 'scripted')
+      return add(key, items, nowMs)
+    }
+    for (const words of ['one', 'POISON', 'three']) receive(text(words))
+    receive(encodeWAMessage(proto.Message.fromObject({ imageMessage: { mimetype: 'image/png' } })))
+    receive(text('five'))
+    deliverer.poke()
+    await clock.advance(10_000)
+    const { items } = await feed.list(KEY, { limit: 9 })
+    expect(items.map(({ id, kind, text: words }) => [id, words ?? kind])).toEqual([
+      ['M0', 'one'],
+      ['M1', 'unstorable'],
+      ['M2', 'three'],
+      ['M3', 'unstorable'],
+      ['M4', 'five'],
+    ])
+    expect(aside.map(({ item, why }) => [item.id, why])).toEqual([
+      ['M1', 'add to a feed: no reason that we know of'],
+      ['M3', 'add to a feed: no reason that we know of'],
+    ])
+    await deliverer.close()
+  })
+
+  test('past one that the store means without saying which, and takes in no form', async () => {
+    const { clock, feed, deliverer, receive, texts, aside, count, records } = begin()
+    const add = feed.add.bind(feed)
+    feed.add = async (key, items, nowMs) => {
+      if (items.some(({ id }) => id === 'M5')) throw new CodedError('store_refused', 'something of it')
+      return add(key, items, nowMs)
+    }
+    for (let at = 0; at < 9; at++) receive(text(`${at}`))
+    deliverer.poke()
+    await clock.settle()
+    expect(await texts()).toEqual(['0', '1', '2', '3', '4', '6', '7', '8'])
+    expect(aside.map(({ item }) => item.id)).toEqual(['M5'])
+    expect([count(), new Inbox(recordsState(records)).hasWaiting]).toEqual([9, false])
+    await deliverer.close()
+  })
+
+  test('says since when messages wait without any being delivered, and when nothing waits any more', async () => {
+    const { clock, deliverer, receive, script, emptied } = begin({ add: away })
+    expect(deliverer.waitingSinceMs).toBeUndefined()
+    receive(text('one'))
+    deliverer.poke()
+    const sinceMs = clock.monotonicMs()
+    await clock.advance(61_000)
+    receive(text('two'))
+    deliverer.poke()
+    expect([deliverer.waitingSinceMs, emptied()]).toEqual([sinceMs, 0])
+    delete script.add
+    await clock.advance(10_000)
+    expect([deliverer.waitingSinceMs, emptied()]).toEqual([undefined, 1])
     await deliverer.close()
   })
 
@@ -194,6 +283,6 @@ describe('the end', () => {
     void deliverer.close().then(() => (closed = true))
     await clock.advance(1_000)
     expect([closed, await texts(), clock.timers]).toEqual([true, [], 0])
-    expect([...records.idsOf(INBOX_TYPE)]).toHaveLength(1)
+    expect([...records.entries(INBOX_PREFIX)]).toHaveLength(1)
   })
 })
