@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { Registry } from 'prom-client'
+import { countDropped } from './probes/dropped-metrics.ts'
 import { measureLate } from './probes/late-metrics.ts'
 import { Runner } from './runner.ts'
 import { runnerSettings } from './settings.ts'
@@ -42,6 +43,7 @@ export async function startRunner(
     openSocket: baileysSockets(whatsapp),
     unlinkDevice: deviceUnlinker(whatsapp),
     drained,
+    dropped: countDropped(registry),
     settings: {
       ...settings.runner,
       workDir: config.MOORING_WORK_DIR ?? join(config.MOORING_DATA_DIR, 'work'),

@@ -30,6 +30,7 @@ import { Reporter } from './loop/reporter.ts'
 import { SlowLane } from './loop/slow-lane.ts'
 import { View } from './loop/view.ts'
 import { Watchdog, type WatchdogTimes } from './session/watchdog.ts'
+import type { Dropped } from './whatsapp/dropped.ts'
 import type { OpenSocket, UnlinkDevice } from './whatsapp/socket.ts'
 
 export interface RunnerSettings {
@@ -58,6 +59,8 @@ export interface RunnerDeps {
   openSocket: OpenSocket
   unlinkDevice: UnlinkDevice
   settings: RunnerSettings
+  /** Counts what strangers send and no session takes. */
+  dropped?: Dropped
   /** All was handed over because somebody asked for it through the store; the process is to end. */
   drained?: () => void
   /** Exchanged by simulations only: what a surviving disk holds, and the end of a turn of the event loop. */
@@ -205,6 +208,7 @@ export class Runner {
         log,
         dice: () => random.next(),
         lateLogins,
+        dropped: deps.dropped ?? (() => undefined),
         wake: (key) => queue.add(key),
         background: (key, work) => reporter.background(key, work),
         event: (key, event) => reporter.event(key, event),

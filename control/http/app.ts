@@ -5,6 +5,7 @@ import { CodedError } from '#shared/errors.ts'
 import { isName } from '#shared/ids.ts'
 import { authenticate } from './auth.ts'
 import type { ControlApp, ControlContext, ControlDeps, ControlEnv, Services } from './context.ts'
+import { messageIdSecretOf } from './idempotency.ts'
 import { docsRoutes } from '../routes/docs.ts'
 import { eventRoutes } from '../routes/events.ts'
 import { eventStreamRoutes } from '../routes/event-stream.ts'
@@ -120,6 +121,7 @@ function servicesOf(deps: ControlDeps): Services {
     log: deps.log.child({ component: 'control' }),
     adminKeySha256: deps.adminKeySha256,
     keyPepper: deps.keyPepper,
+    messageIdSecret: messageIdSecretOf(deps.keyPepper),
     project: deps.project,
     version: deps.version ?? '0.0.0',
     rate: deps.rate ?? { perSecond: 100, burst: 200 },

@@ -38,6 +38,7 @@ export interface ControlDeps {
 
 /** `ControlDeps` with every default filled in, and what the routes share. */
 export interface Services extends Required<Omit<ControlDeps, 'adminKeySha256' | 'registry' | 'project'>> {
+  messageIdSecret: Uint8Array
   adminKeySha256: string | undefined
   project: string | undefined
   fleet: Fleet

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, createHmac, hkdfSync } from 'node:crypto'
 import { CodedError } from '#shared/errors.ts'
 import type { Random } from '#shared/random.ts'
 import type { ControlContext } from './context.ts'
@@ -32,12 +32,28 @@ export function idFor(c: ControlContext, random: Random, ...subject: string[]): 
 
 /**
  * The WhatsApp id of a message, in the form that WhatsApp Web gives its own: `3EB0` and 18 hex digits (Baileys'
- * `generateMessageIDV2`). Derived from tenant, session and `Idempotency-Key` where there is one.
+ * `generateMessageIDV2`). Derived from tenant, session and `Idempotency-Key` where there is one, under a secret: whoever
+ * knows or guesses those three does not know the id, and by an id one can ask for a message again.
  */
-export function messageIdFor(c: ControlContext, random: Random, ...subject: string[]): string {
-  const digest = digestOf(...subject, idempotencyKey(c) ?? `${random.id()}${random.id()}`)
-  return `3EB0${digest.toString('hex').toUpperCase().slice(0, 18)}`
+export function messageIdFor(
+  c: ControlContext,
+  { random, messageIdSecret }: { random: Random; messageIdSecret: Uint8Array },
+  ...subject: string[]
+): string {
+  const parts = [...subject, idempotencyKey(c) ?? `${random.id()}${random.id()}`]
+  const mac = createHmac('sha256', messageIdSecret).update(joined(parts), 'utf8').digest('hex')
+  return `3EB0${mac.toUpperCase().slice(0, 18)}`
 }
 
+/**
+ * The secret of message ids: a key of its own from the pepper, which only control has, on every store, for as long as
+ * `Idempotency-Key`s are remembered and longer. A new pepper is a new secret: a request that is repeated across the change
+ * is another message.
+ */
+export const messageIdSecretOf = (keyPepper: string): Uint8Array =>
+  Buffer.from(hkdfSync('sha256', keyPepper, '', 'mooring message ids 1', 32))
+
 /** Parts are separated by a character that none of them can contain. */
-const digestOf = (...parts: string[]): Buffer => createHash('sha256').update(parts.join('|'), 'utf8').digest()
+const joined = (parts: readonly string[]): string => parts.join('|')
+
+const digestOf = (...parts: string[]): Buffer => createHash('sha256').update(joined(parts), 'utf8').digest()

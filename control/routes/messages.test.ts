@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { controlWorld } from '../control.fixture.ts'
 import type { ControlWorld } from '../control.fixture.ts'
@@ -6,8 +7,8 @@ import { parseRecipient } from './messages.ts'
 const at = '/v1/sessions/main/messages'
 const secret = 'the body of this message is nobody’s business'
 
-async function withSession(): Promise<ControlWorld> {
-  const world = await controlWorld()
+async function withSession(deps: Parameters<typeof controlWorld>[0] = {}): Promise<ControlWorld> {
+  const world = await controlWorld(deps)
   await world.ask('POST', '/v1/sessions?tenant=acme', { body: { id: 'main' } })
   return world
 }
@@ -67,6 +68,24 @@ test('queues one message under one Idempotency-Key, and refuses another one unde
     field: 'Idempotency-Key',
   })
   expect((await world.stores.outbox.list(world.key('main'), { limit: 9 })).items.length).toBe(1)
+})
+
+test('F5: the id under an Idempotency-Key is the same on every control of one secret, and nobody else can tell it', async () => {
+  const idUnder = async (keyPepper: string): Promise<string> => {
+    await using world = await withSession({ keyPepper })
+    const { body } = await send(world, { to: '4915123456789', text: 'hi' }, { 'idempotency-key': 'order-1' })
+    return body.id
+  }
+  const [one, same, other] = [
+    await idUnder('a pepper of thirty-two characters'),
+    await idUnder('a pepper of thirty-two characters'),
+    await idUnder('another of thirty-two characters!'),
+  ]
+  expect(one).toMatch(/^3EB0[0-9A-F]{18}$/)
+  expect(same).toBe(one)
+  expect(other).not.toBe(one)
+  const unkeyed = createHash('sha256').update('acme|main|order-1').digest('hex')
+  expect(one).not.toBe(`3EB0${unkeyed.toUpperCase().slice(0, 18)}`)
 })
 
 test('gives one Idempotency-Key another id in another session', async () => {

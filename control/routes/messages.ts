@@ -100,7 +100,7 @@ export function messageRoutes(app: ControlApp, services: Services): void {
     const to = parseRecipient(asked.to)
     const { key } = await findForChange(services, c)
     const nowMs = services.clock.nowMs()
-    const id = messageIdFor(c, services.random, ...key.split('~'))
+    const id = messageIdFor(c, services, ...key.split('~'))
     const message = await outbox.enqueue(key, {
       id,
       to,

@@ -43,6 +43,7 @@ function begin(script: Script<FeedStore> = {}, records = new RecordMap()) {
     key: KEY,
     inbox,
     creds: () => undefined,
+    dropped: () => undefined,
     store: faulty(counted, script),
     clock,
     log,

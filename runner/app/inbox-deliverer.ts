@@ -6,6 +6,7 @@ import type { Log } from '#shared/log.ts'
 import type { FeedItem, FeedStore } from '#shared/store/feed-store.ts'
 import { RefusedItems } from '#shared/store/storable.ts'
 import { within } from '#shared/within.ts'
+import type { Dropped } from '../whatsapp/dropped.ts'
 import type { Inbox } from './inbox.ts'
 import { lessOf } from './storable-item.ts'
 
@@ -30,6 +31,7 @@ export interface InboxDelivererDeps {
   emptied: () => void
   /** The feed has at most a line that says that there was this message; `why` holds nothing of what is in it. */
   setAside: (item: FeedItem, why: string) => void
+  dropped: Dropped
 }
 
 /**
@@ -97,6 +99,7 @@ export class InboxDeliverer {
         const items = waiting.flatMap(({ item }): FeedItem[] => (item ? [item] : []))
         if (items.length > 0) await this.#add(items)
         await inbox.delivered(waiting.map(({ id }) => id))
+        for (const { isForged } of waiting) if (isForged) this.#deps.dropped('device_sent')
         delivered(items.length)
         isEmptied = true
         this.#sinceMs = clock.monotonicMs()

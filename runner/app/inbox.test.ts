@@ -8,7 +8,9 @@ import { Inbox } from './inbox.ts'
 
 const PEER = '4917000000002@s.whatsapp.net'
 const GROUP = '1203630000001@g.us'
-const CREDS = { me: { id: '491701234567:5@s.whatsapp.net' } }
+const OUR = '491701234567'
+const OUR_LID = '77700'
+const CREDS = { me: { id: `${OUR}:5@s.whatsapp.net`, lid: `${OUR_LID}:5@lid` } }
 const REMEMBERED = 200
 
 const text = (words: string): Uint8Array => encodeWAMessage({ conversation: words })
@@ -119,6 +121,20 @@ describe('the inbox', () => {
     expect(items(inbox)).toEqual([])
   })
 
+  test('F3: of delivered messages no more than two megabytes are remembered, the newest', async () => {
+    await using world = await openWorld()
+    const state = await world.open(1)
+    const inbox = new Inbox(state)
+    const large = text('x'.repeat(900_000))
+    for (let number = 0; number < 5; number++) {
+      await receive(inbox, state, ciphertext(number), large)
+      await inbox.delivered(inbox.waiting(CREDS, 10).map(({ id }) => id))
+    }
+    const known = [0, 1, 2, 3, 4].filter((number) => inbox.known(ciphertext(number)) !== undefined)
+    expect(known).toEqual([3, 4])
+    expect([...state.records.entries(INBOX_PREFIX)]).toHaveLength(2)
+  })
+
   test('a message that was kept but whose decryption failed after all is not waited for', async () => {
     await using world = await openWorld()
     const state = await world.open(1)
@@ -173,11 +189,59 @@ describe('what the application reads', () => {
 
   test('what the own phone sent is from oneself, in the chat it went to', async () => {
     const sentByUs = { deviceSentMessage: { destinationJid: PEER, message: said } }
-    expect(await read(sentByUs)).toMatchObject({
-      from: '491701234567@s.whatsapp.net',
+    expect(await read(sentByUs, { from: `${OUR}@s.whatsapp.net`, recipient: PEER })).toMatchObject({
+      from: `${OUR}@s.whatsapp.net`,
       chat: PEER,
       text: 'hello',
     })
+  })
+
+  const LID = '900@lid'
+  const ours = `${OUR}@s.whatsapp.net`
+  test.for<[string, Record<string, string>, string]>([
+    ['to a LID whose number is there', { recipient: LID, peer_recipient_pn: PEER }, PEER],
+    ['to a LID alone', { recipient: LID }, LID],
+    ['to oneself', { recipient: `${OUR_LID}@lid` }, ours],
+    ['in a group', { from: GROUP, participant: `${OUR_LID}:3@lid` }, GROUP],
+  ])(
+    'F5: what a device of ours sent %s is in the chat of the stanza, from our number',
+    async ([, attrs, chat]) => {
+      const copy = { deviceSentMessage: { destinationJid: '4917999@s.whatsapp.net', message: said } }
+      const stamped = { from: `${OUR_LID}@lid`, ...attrs }
+      expect(await read(copy, stamped)).toMatchObject({ from: ours, chat, text: 'hello' })
+    },
+  )
+
+  test.for<[string, Record<string, string>]>([
+    ['a stranger', { from: PEER }],
+    ['a stranger who names a device of ours', { from: PEER, participant: `${OUR}:3@s.whatsapp.net` }],
+    ['a member of a group', { from: GROUP, participant: LID }],
+  ])('F5: a copy of what we sent, by %s, is nothing and is said to be forged', async ([, attrs]) => {
+    await using world = await openWorld()
+    const state = await world.open(1)
+    const inbox = new Inbox(state)
+    const copy = { deviceSentMessage: { destinationJid: '4915199999999@s.whatsapp.net', message: said } }
+    await receive(inbox, state, ciphertext(1), encodeWAMessage(copy), attrs)
+    const [waiting] = inbox.waiting(CREDS, 10)
+    expect(waiting).toMatchObject({ isForged: true })
+    expect(waiting).not.toHaveProperty('item')
+  })
+
+  test('F5: whose device wrote a message is judged when it comes, whoever we are when it is read', async () => {
+    await using world = await openWorld()
+    const state = await world.open(1)
+    const inbox = new Inbox(state)
+    const copy = { deviceSentMessage: { destinationJid: PEER, message: said } }
+    const enc = ciphertext(1)
+    inbox.note(stanza(enc, { from: ours, recipient: PEER }), true)
+    const kept = inbox.keep(enc, encodeWAMessage(copy))
+    await state.journal.set([[recordKey(APP_TYPE, kept?.id ?? ''), encodeValue(kept?.value)]])
+    expect(inbox.waiting(undefined, 1)).toMatchObject([{ item: { chat: PEER, text: 'hello' } }])
+  })
+
+  test('F5: the time is that of the stanza, and a status is no private text', async () => {
+    const attrs = { from: 'status@broadcast', participant: PEER, t: '1790000007' }
+    expect(await read(said, attrs)).toMatchObject({ chat: 'status@broadcast', at: 1_790_000_007_000 })
   })
 
   test('text of every kind is text, and anything else is named', async () => {

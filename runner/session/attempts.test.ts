@@ -28,6 +28,7 @@ async function begin(world: Awaited<ReturnType<typeof openWorld>>) {
       lateLogins: new LateLogins(),
       wake: () => void woken++,
       background: (_, work) => void work(),
+      dropped: () => undefined,
       event: () => undefined,
     },
     KEY,

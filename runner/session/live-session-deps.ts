@@ -4,6 +4,7 @@ import type { Log } from '#shared/log.ts'
 import type { AuditEvent } from '#shared/store/event-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import type { StateDeps } from '../state/session-state.ts'
+import type { Dropped } from '../whatsapp/dropped.ts'
 import type { OpenSocket } from '../whatsapp/socket.ts'
 import type { LateLogins } from './late-logins.ts'
 
@@ -22,6 +23,8 @@ export interface LiveSessionDeps {
   wake: (key: SessionKey) => void
   /** Runs a write of a session in the background until it succeeded. */
   background: (key: SessionKey, work: () => Promise<void>) => void
+  /** Counts what strangers send and no session takes. */
+  dropped: Dropped
   /** Adds a line to the audit trail; returns at once. */
   event: (key: SessionKey, event: Omit<AuditEvent, 'id' | 'at' | 'by'>) => void
 }

@@ -102,6 +102,7 @@ export class LiveSession {
       log,
       background: (work) => background(this.key, work),
       setAside: (id, why) => this.#setAside('outbox', why, { message: id }),
+      dropped: this.#deps.dropped,
     })
     return state
   }
@@ -113,6 +114,7 @@ export class LiveSession {
       key: this.key,
       inbox: this.#inbox,
       creds: () => state.storedCreds(),
+      dropped: this.#deps.dropped,
       store: stores.feed,
       clock,
       log,
@@ -169,7 +171,8 @@ export class LiveSession {
       state,
       inbox,
       events: this.#events(pairing),
-      sentText: async (id) => this.#outbox?.sentText(id),
+      sentText: async (id, isFor) => this.#outbox?.sentText(id, isFor),
+      dropped: this.#deps.dropped,
       mayWrite: this.#deps.mayWrite,
     })
   }
@@ -194,7 +197,7 @@ export class LiveSession {
         this.lastActivityAt = clock.nowMs()
         this.#outbox?.acknowledged(id, error)
       },
-      receipt: (ids, kind) => this.#outbox?.receipt(ids, kind),
+      receipt: (ids, kind, isFor) => this.#outbox?.receipt(ids, kind, isFor),
       received: () => this.#deliverer?.poke(),
       pairingRefresh: () => {
         this.pairingNote = 'WhatsApp asked for a new code; scan the one that is shown now'

@@ -27,12 +27,20 @@ export async function begin(count: number, script: Script<OutboxStore> = {}) {
   const key = keyOf(`outbox-${sessions++}`)
   const { outbox } = memory(clock).stores
   let reads = 0
-  const counted: OutboxStore = { ...outbox, pending: (...ask) => (reads++, outbox.pending(...ask)) }
+  const asked: string[] = []
+  const counted: OutboxStore = {
+    ...outbox,
+    pending: (...ask) => (reads++, outbox.pending(...ask)),
+    get: (of, id) => (asked.push(id), outbox.get(of, id)),
+  }
   const background = (work: () => Promise<void>): void => void work()
   const store = faulty(counted, script)
   const aside: string[] = []
   const setAside = (id: string): void => void aside.push(id)
-  const make = (): OutboxSender => new OutboxSender({ key, store, clock, log: silent, background, setAside })
+  const droppedKinds: string[] = []
+  const dropped = (what: string): void => void droppedKinds.push(what)
+  const make = (): OutboxSender =>
+    new OutboxSender({ key, store, clock, log: silent, background, setAside, dropped })
   const sender = make()
   const messages = Array.from({ length: count }, (_, at) => message(at))
   const ids = messages.map(({ id }) => id)
@@ -61,9 +69,14 @@ export async function begin(count: number, script: Script<OutboxStore> = {}) {
     stateOf,
     script,
     aside,
+    droppedKinds,
+    asked,
     reads: () => reads,
   }
 }
+
+/** Whoever it is. */
+export const anybody = (): boolean => true
 
 type World = Awaited<ReturnType<typeof begin>>
 export const first = ({ ids }: World): string => ids[0] as string

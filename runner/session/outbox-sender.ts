@@ -5,16 +5,19 @@ import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { OutboxMessage, OutboxState, OutboxStore } from '#shared/store/outbox-store.ts'
 import { within } from '#shared/within.ts'
+import type { Dropped } from '../whatsapp/dropped.ts'
 import type { WhatsAppSocket } from '../whatsapp/socket.ts'
 
 /** Messages in work at once; the order of one session's messages is kept by sending them one after the other. */
 const BATCH = 50
-/** Texts of messages that were sent lately, for peers that ask again; older ones are read from the store. One for all. */
-const recent = new LRUCache<string, string>({
+/** Messages that were sent lately, for peers that ask again; older ones are read from the store. One for all. */
+const recent = new LRUCache<string, Pick<OutboxMessage, 'to' | 'text'>>({
   max: 20_000,
   maxSize: 32 * 1024 * 1024,
-  sizeCalculation: (text) => text.length + 1,
+  sizeCalculation: ({ to, text }) => text.length + to.length + 1,
 })
+/** Ids that the store was asked for in vain: of the phone's other devices, or somebody's invention. One for all. */
+const unknown = new LRUCache<string, true>({ max: 20_000 })
 /** An acknowledgement that has not come by then is asked for again by sending the same message under the same id. */
 const ACK_WITHIN_MS = 20_000
 const TRY_AGAIN_MS = 2_000
@@ -39,6 +42,7 @@ export interface OutboxSenderDeps {
   background: (work: () => Promise<void>) => void
   /** The store can never note what became of a message; `why` holds nothing of what is in it. */
   setAside: (id: string, why: string) => void
+  dropped: Dropped
 }
 
 /**
@@ -123,14 +127,36 @@ export class OutboxSender {
     this.#advance(id, to)
   }
 
-  receipt(ids: readonly string[], kind: 'delivered' | 'read'): void {
-    // Also of what another process sent before this one: the store knows it.
-    for (const id of ids) if (id.startsWith(OURS)) this.#advance(id, { state: kind })
+  /** Counts for messages that went to whom `isFor` says yes to; anybody can send one for any id. */
+  receipt(ids: readonly string[], kind: 'delivered' | 'read', isFor: (to: string) => boolean): void {
+    for (const id of ids) {
+      if (!id.startsWith(OURS)) continue
+      this.#deps.background(async () => {
+        // Also of what another process sent before this one: the store knows it.
+        const message = await this.#sent(id)
+        if (!message) return
+        if (isFor(message.to)) await this.#advanced(id, { state: kind })
+        else this.#deps.dropped('receipt')
+      })
+    }
   }
 
-  /** The text of a message of ours, also one that was sent long ago. */
-  async sentText(id: string): Promise<string | undefined> {
-    return recent.get(this.#name(id)) ?? (await this.#deps.store.get(this.#deps.key, id))?.text
+  /** The text of a message of ours to whom `isFor` says yes to, also one that was sent long ago. */
+  async sentText(id: string, isFor: (to: string) => boolean): Promise<string | undefined> {
+    if (!id.startsWith(OURS)) return undefined
+    const message = await this.#sent(id)
+    return message && isFor(message.to) ? message.text : undefined
+  }
+
+  async #sent(id: string): Promise<Pick<OutboxMessage, 'to' | 'text'> | undefined> {
+    const name = this.#name(id)
+    const known = recent.get(name)
+    if (known || unknown.has(name)) return known
+    const stored = await this.#deps.store.get(this.#deps.key, id)
+    if (stored) recent.set(name, { to: stored.to, text: stored.text })
+    // What is sent meanwhile is among the recent ones, and those come first.
+    else unknown.set(name, true)
+    return stored
   }
 
   #name(id: string): string {
@@ -162,7 +188,7 @@ export class OutboxSender {
   async #sendOne(socket: WhatsAppSocket, message: OutboxMessage): Promise<void> {
     const { key, clock, log } = this.#deps
     const { id, to, text } = message
-    recent.set(this.#name(id), text)
+    recent.set(this.#name(id), { to, text })
     if (message.state === 'queued' && !(await this.#isTaken(id))) return
     this.#begins()
     this.#unacknowledged.set(id, clock.monotonicMs() + ACK_WITHIN_MS)
@@ -216,15 +242,17 @@ export class OutboxSender {
   }
 
   #advance(id: string, to: { state: OutboxState; error?: OutboxMessage['error'] }): void {
-    const { store, key, clock, background } = this.#deps
-    background(async () => {
-      try {
-        await store.advance(key, id, { ...to, nowMs: clock.nowMs() })
-      } catch (error) {
-        if (!hasCode(error, 'store_refused')) throw error
-        this.#putAside(id, error)
-      }
-      if (this.#hasMore) this.poke()
-    })
+    this.#deps.background(() => this.#advanced(id, to))
+  }
+
+  async #advanced(id: string, to: { state: OutboxState; error?: OutboxMessage['error'] }): Promise<void> {
+    const { store, key, clock } = this.#deps
+    try {
+      await store.advance(key, id, { ...to, nowMs: clock.nowMs() })
+    } catch (error) {
+      if (!hasCode(error, 'store_refused')) throw error
+      this.#putAside(id, error)
+    }
+    if (this.#hasMore) this.poke()
   }
 }

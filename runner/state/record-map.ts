@@ -71,6 +71,11 @@ export class RecordMap {
     return this.#overBytes
   }
 
+  /** How many chunks the base has: of some 24 KiB of records, or of one that is larger. */
+  get chunks(): number {
+    return this.#base.length
+  }
+
   /** Every record whose key begins so, in key order. */
   *entries(prefix = ''): Generator<readonly [string, Uint8Array]> {
     const changed = [...this.#over.keys()].filter((key) => key.startsWith(prefix)).toSorted(byKey)

@@ -11,7 +11,11 @@ import { CodedError } from '#shared/errors.ts'
 import { handedToLibrary } from '#shared/process.ts'
 import { CREDS_KEY, decodeValue, encodeValue, isLazy, recordKey } from '../state/record.ts'
 import type { Change } from '../state/pending-changes.ts'
+import type { RecordMap } from '../state/record-map.ts'
 import type { CredsChange } from '../state/session-state.ts'
+import type { Dropped } from './dropped.ts'
+import { ownAddresses } from './people.ts'
+import { RecordBudgets } from './record-budgets.ts'
 
 export { isPaired } from '../state/paired.ts'
 
@@ -25,31 +29,33 @@ export interface ConnectionAuth extends AuthenticationState {
 export interface AuthSource {
   storedCreds(): unknown
   followCreds(encode: () => CredsChange | undefined): void
-  readonly records: { get(key: string): Uint8Array | undefined }
+  readonly records: Pick<RecordMap, 'get' | 'entries' | 'chunks'>
   readonly journal: { set(changes: readonly Change[], how: { lazy: boolean }): Promise<void> }
 }
 
 /**
  * Baileys' authentication state over the session's records: `get` answers from memory with fresh copies, `set` is atomic,
- * changes the memory at once and resolves when the journal entry is durable. Made anew for every
- * connection: a mutex that got stuck in the old one's transaction layer stays behind with it.
+ * changes the memory at once and resolves when the journal entry is durable; every kind of record stays within its budget.
+ * Made anew for every connection: a mutex that got stuck in the old one's transaction layer stays behind with it.
  */
-export function connectionAuth(state: AuthSource): ConnectionAuth {
+export function connectionAuth(state: AuthSource, dropped: Dropped = () => undefined): ConnectionAuth {
   const creds = (state.storedCreds() as AuthenticationCreds | undefined) ?? initAuthCreds()
   state.followCreds(() => [CREDS_KEY, encodeValue(creds)])
   let closed = false
   const close = (): void => {
     closed = true
   }
-  return { creds, keys: keyStore(state, () => closed), close }
+  const budgets = new RecordBudgets(state.records, dropped, (person) => ownAddresses(creds).has(person))
+  return { creds, keys: keyStore(state, budgets, () => closed), close }
 }
 
-function keyStore(state: AuthSource, isClosed: () => boolean): SignalKeyStore {
+function keyStore(state: AuthSource, budgets: RecordBudgets, isClosed: () => boolean): SignalKeyStore {
   return {
     get<T extends keyof SignalDataTypeMap>(type: T, ids: string[]): { [id: string]: SignalDataTypeMap[T] } {
       const values: { [id: string]: SignalDataTypeMap[T] } = {}
       for (const id of ids) {
         const bytes = state.records.get(recordKey(type, id))
+        if (bytes) budgets.use(type, id)
         if (bytes) values[id] = revive(type, decodeValue(bytes)) as SignalDataTypeMap[T]
       }
       return values
@@ -78,8 +84,9 @@ function keyStore(state: AuthSource, isClosed: () => boolean): SignalKeyStore {
           lazy &&= isLazy(type)
         }
       }
-      if (changes.length === 0) return Promise.resolve()
-      return state.journal.set(changes, { lazy }).catch((error: unknown) => {
+      const admitted = budgets.admit(changes)
+      if (admitted.length === 0) return Promise.resolve()
+      return state.journal.set(admitted, { lazy }).catch((error: unknown) => {
         throw handedToLibrary(error)
       })
     },

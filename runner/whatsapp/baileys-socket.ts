@@ -24,6 +24,9 @@ import { keepPreKeyReady } from './library/spare-pre-key.ts'
 import { Unavailable } from './library/unavailable.ts'
 import { verifySignatures } from './library/verified-curve.ts'
 import { betweenMessages, throughAllWork } from './library/work-in-hand.ts'
+import { PeerRate } from './peer-rate.ts'
+import { authorOf, People } from './people.ts'
+import { RetryGate } from './retry-gate.ts'
 import { TRANSACTION, writeAheadRepository } from './signal-repository.ts'
 import { guardDurableWire } from './wire-guard.ts'
 import type { OpenSocket, OpenSocketAsk, SocketHealth, WhatsAppSocket } from './socket.ts'
@@ -44,6 +47,9 @@ export const LOGOUT_WITHIN_MS = 10_000
 /** The first QR lives a minute, each following one 20 s (docs/facts/baileys.md §4.1). */
 const FIRST_QR_MS = 60_000
 const NEXT_QR_MS = 20_000
+
+/** Each id that nobody knows costs a look into the store: who reads a long chat at once names some hundred. */
+const RECEIPTS = { burst: 2_000, perSecond: 5 }
 
 /** What every connection to WhatsApp has in common. */
 export const commonOptions = (settings: BaileysSettings) => ({
@@ -93,13 +99,18 @@ class BaileysSocket implements WhatsAppSocket {
   #loggedInAtMs: number | undefined
   readonly #arrivals: Arrivals
   readonly #unavailable: Unavailable
+  readonly #people: People
+  readonly #retries: RetryGate
+  readonly #receipts: PeerRate
 
   constructor(deps: { settings: BaileysSettings; clock: Clock; log: Log | undefined }, ask: OpenSocketAsk) {
     const { settings, clock, log } = deps
     this.#clock = clock
     this.#ask = ask
     this.#lastFrameMs = clock.monotonicMs()
-    this.#auth = connectionAuth(ask.state)
+    this.#auth = connectionAuth(ask.state, ask.dropped)
+    this.#people = new People({ creds: this.#auth.creds, records: ask.state.records })
+    this.#receipts = new PeerRate(clock, RECEIPTS)
     this.#arrivals = new Arrivals(clock)
     this.#sock = makeWASocket({
       auth: this.#auth,
@@ -110,12 +121,26 @@ class BaileysSocket implements WhatsAppSocket {
       makeSignalRepository: writeAheadRepository(this.#auth.keys, ask.inbox, {
         kept: () => ask.events.received(),
         tried: (ciphertext) => this.#arrivals.tried(ciphertext),
+        dropped: ask.dropped,
       }),
       ...cachesOf(ask.state.key),
-      getMessage: async (key) => {
-        const text = key.id ? await ask.sentText(key.id) : undefined
+      getMessage: async ({ id, remoteJid, participant }) => {
+        // rc14 writes the asker of a chat of two into both.
+        const asker = participant ?? remoteJid ?? ''
+        const by = { from: remoteJid ?? '', participant: asker }
+        const text = id
+          ? await ask.sentText(id, (to) => this.#people.isOwn(asker) || this.#people.isRecipient(to, by))
+          : undefined
         return text === undefined ? undefined : { conversation: text }
       },
+    })
+    this.#retries = new RetryGate({
+      line: this.#sock,
+      people: this.#people,
+      clock,
+      dropped: ask.dropped,
+      isSentTo: async (id, isFor) => (await ask.sentText(id, isFor)) !== undefined,
+      isClosed: () => this.#closed,
     })
     this.#unavailable = new Unavailable(this.#sock, clock)
     this.#raw = rawSocket(this.#sock)
@@ -208,9 +233,11 @@ class BaileysSocket implements WhatsAppSocket {
     })
     ws.on('frame', (frame: BinaryNode | Uint8Array) => {
       this.#lastFrameMs = this.#clock.monotonicMs()
-      if (frame instanceof Uint8Array || frame.tag !== 'message') return
+      if (frame instanceof Uint8Array) return
+      this.#retries.came(frame)
+      if (frame.tag !== 'message') return
       this.#arrivals.came(frame)
-      inbox.note(frame)
+      inbox.note(frame, this.#people.isOwn(authorOf(frame.attrs)))
       inOrderOfArrival(frame)
     })
     ws.on('CB:success', () => {
@@ -253,7 +280,11 @@ class BaileysSocket implements WhatsAppSocket {
     if (!id || (type !== undefined && type !== 'read' && type !== 'inactive')) return
     const list = Array.isArray(node.content) ? node.content.find((child) => child.tag === 'list') : undefined
     const items = Array.isArray(list?.content) ? list.content.flatMap((item) => item.attrs['id'] ?? []) : []
-    this.#ask.events.receipt([id, ...items], type === 'read' ? 'read' : 'delivered')
+    const ids = [id, ...items]
+    if (!this.#receipts.take(node.attrs, ids.length)) return this.#ask.dropped('rate')
+    this.#ask.events.receipt(ids, type === 'read' ? 'read' : 'delivered', (to) =>
+      this.#people.isRecipient(to, node.attrs),
+    )
   }
 
   #closedWith(report: Parameters<OpenSocketAsk['events']['closed']>[0]): void {

@@ -71,7 +71,11 @@ describe('a ratchet step is durable before the other side may rely on it', () =>
 
   test('a message to a group is encrypted when its sender key is stored', async () => {
     const { keys, order, hold } = heldKeys()
-    const [sender, peer] = [account(A, { keys }), account(PEER)]
+    const keeper = cameBy({ from: GROUP, participant: A })
+    const [sender, peer] = [account(A, { keys }), account(PEER, { keeper })]
+    await meet(sender, peer)
+    order.splice(0)
+    await decrypt(peer, sender, await encrypt(sender, peer, 'brings the key'))
     const release = hold()
     const sending = sender.repository
       .encryptGroupMessage({ group: GROUP, meId: A, data: bytes('all') })
@@ -103,6 +107,58 @@ describe('a ratchet step is durable before the other side may rely on it', () =>
   })
 })
 
+/** Every ciphertext came in a stanza like this one. */
+const cameBy = (attrs: Record<string, string>): PlaintextKeeper => ({
+  keep: () => undefined,
+  known: () => undefined,
+  cameIn: () => attrs,
+})
+
+describe('sender keys', () => {
+  const OTHER = '120363000000000009@g.us'
+
+  /** A key of A for a group comes in a message with that stanza; answers how many keys are stored, and what was dropped. */
+  async function bring(attrs: Record<string, string>, groupId: string, key?: Uint8Array) {
+    const stored = new Set<string>()
+    const dropped: string[] = []
+    const keys = memoryKeys(async (data) => {
+      for (const id of Object.keys(data['sender-key'] ?? {})) stored.add(id)
+    })
+    const [sender, peer] = [
+      account(A),
+      account(PEER, { keys, keeper: cameBy(attrs), dropped: (what) => void dropped.push(what) }),
+    ]
+    await meet(sender, peer)
+    await decrypt(peer, sender, await encrypt(sender, peer, 'brings the key'))
+    const sent = await sender.repository.encryptGroupMessage({ group: groupId, meId: A, data: bytes('all') })
+    const item = { groupId, axolotlSenderKeyDistributionMessage: key ?? sent.senderKeyDistributionMessage }
+    await peer.repository.processSenderKeyDistributionMessage({ authorJid: A, item })
+    return { stored: stored.size, dropped }
+  }
+
+  test('F3: one that came through its own group is kept', async () => {
+    expect(await bring({ from: GROUP, participant: A }, GROUP)).toEqual({ stored: 1, dropped: [] })
+  })
+
+  test.for<[string, Record<string, string>, string]>([
+    ['through a chat of two', { from: A }, GROUP],
+    ['through a chat of two that names a group member', { from: A, participant: A }, GROUP],
+    ['for that very chat of two', { from: A, participant: A }, A],
+    ['through another group', { from: OTHER, participant: A }, GROUP],
+    ['by another than who wrote', { from: GROUP, participant: B }, GROUP],
+  ])('F3: one that came %s leaves no trace and is counted', async ([, attrs, group]) => {
+    expect(await bring(attrs, group)).toEqual({ stored: 0, dropped: ['sender_key'] })
+  })
+
+  test('F3: one that is larger than a key leaves no trace and is counted', async () => {
+    const large = new Uint8Array(600)
+    expect(await bring({ from: GROUP, participant: A }, GROUP, large)).toEqual({
+      stored: 0,
+      dropped: ['sender_key'],
+    })
+  })
+})
+
 describe('nothing decrypted is lost', () => {
   /** Keeps everything under one name, and knows it again. */
   function keeping() {
@@ -113,6 +169,7 @@ describe('nothing decrypted is lost', () => {
         return { id: '000000000001', value: { bytes: plaintext } }
       },
       known: (ciphertext) => seen.get(Buffer.from(ciphertext).toString('base64')),
+      cameIn: () => undefined,
     }
     const told: string[] = []
     const sets: string[][] = []

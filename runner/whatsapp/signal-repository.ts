@@ -9,8 +9,10 @@ import {
   type SocketConfig,
 } from '@whiskeysockets/baileys'
 import { APP_TYPE } from '../state/app-records.ts'
+import type { Dropped } from './dropped.ts'
 import { makeKeyedMutex } from './library/keyed-mutex.ts'
 import { withoutUnused } from './library/unused-sessions.ts'
+import { authorOf, type Stamped } from './people.ts'
 
 /**
  * libsignal's job queue is one per process and keyed by the peer's address alone, so two sessions that talk to the same
@@ -23,12 +25,19 @@ const byAddress = makeKeyedMutex()
 /** Retries belong to the journal; a closed store must fail at once. */
 export const TRANSACTION = { maxCommitRetries: 1, delayBetweenTriesMs: 50 } as const
 
+/**
+ * What a sender key takes: two numbers and two keys of 32 and 33 bytes. libsignal stores what it is given, five of it.
+ */
+const SENDER_KEY_BYTES_MAX = 512
+
 /** Keeps what was decrypted, and knows it again when the server delivers it a second time. */
 export interface PlaintextKeeper {
   /** The record, of the application's type, for a ciphertext that came in a message stanza; `undefined` for any other. */
   keep(ciphertext: Uint8Array, plaintext: Uint8Array): { id: string; value: unknown } | undefined
   /** The plaintext of a ciphertext that was decrypted before. */
   known(ciphertext: Uint8Array): Uint8Array | undefined
+  /** The stanza in which a ciphertext came, as the server stamped it; `undefined` where none did. */
+  cameIn(ciphertext: Uint8Array): Stamped | undefined
 }
 
 export interface Decrypted {
@@ -36,6 +45,8 @@ export interface Decrypted {
   kept(): void
   /** A decryption ended, well or badly. */
   tried(ciphertext: Uint8Array): void
+  /** Something of a stranger was not taken. */
+  dropped: Dropped
 }
 
 /**
@@ -92,16 +103,36 @@ export function writeAheadRepository(
       return plaintext
     }
 
+    /**
+     * Where the message came from that rc14 has in work: it decrypts one after the other and takes the sender key that is in
+     * one before it begins the next (`library/work-in-hand.ts`).
+     */
+    let inWork: Stamped | undefined
+
+    /** A key that came for another group than this says nothing of that group, whoever sent it may not even be in it. */
+    const isOfItsGroup = (group: string | null | undefined, author: string): boolean =>
+      inWork !== undefined && group === inWork['from'] && author === authorOf(inWork) && author !== group
+
     const repository: SignalRepositoryWithLIDStore = {
       ...stock,
-      decryptMessage: (opts) =>
-        alone(opts.jid, (jid, address) =>
+      decryptMessage: (opts) => {
+        inWork = keeper.cameIn(opts.ciphertext)
+        return alone(opts.jid, (jid, address) =>
           decrypt(address, opts.ciphertext, () => stock.decryptMessage({ ...opts, jid })),
-        ).finally(() => told.tried(opts.ciphertext)),
-      decryptGroupMessage: (opts) =>
-        byAddress
+        ).finally(() => told.tried(opts.ciphertext))
+      },
+      decryptGroupMessage: (opts) => {
+        inWork = keeper.cameIn(opts.msg)
+        return byAddress
           .mutex(opts.group, () => decrypt(opts.group, opts.msg, () => stock.decryptGroupMessage(opts)))
-          .finally(() => told.tried(opts.msg)),
+          .finally(() => told.tried(opts.msg))
+      },
+      processSenderKeyDistributionMessage: async (opts) => {
+        const { groupId, axolotlSenderKeyDistributionMessage: key } = opts.item
+        if (!isOfItsGroup(groupId, opts.authorJid) || (key?.length ?? 0) > SENDER_KEY_BYTES_MAX)
+          return told.dropped('sender_key')
+        await stock.processSenderKeyDistributionMessage(opts)
+      },
       encryptMessage: (opts) => alone(opts.jid, (jid) => stock.encryptMessage({ ...opts, jid })),
       encryptGroupMessage: (opts) => byAddress.mutex(opts.group, () => stock.encryptGroupMessage(opts)),
       injectE2ESession: (opts) =>

@@ -9,6 +9,7 @@ import {
   type SignalKeyStore,
   type SignalRepositoryWithLIDStore,
 } from '@whiskeysockets/baileys'
+import type { Dropped } from './dropped.ts'
 import { baileysLog } from './library/baileys-log.ts'
 import { TRANSACTION, writeAheadRepository, type PlaintextKeeper } from './signal-repository.ts'
 
@@ -52,7 +53,7 @@ export function memoryKeys(
   return keys
 }
 
-const noKeeper: PlaintextKeeper = { keep: () => undefined, known: () => undefined }
+const noKeeper: PlaintextKeeper = { keep: () => undefined, known: () => undefined, cameIn: () => undefined }
 
 export type Kind = 'ours' | 'stock'
 const ignored = (): void => undefined
@@ -67,6 +68,7 @@ export function account(
     keeper?: PlaintextKeeper
     kept?: () => void
     tried?: (ciphertext: Uint8Array) => void
+    dropped?: Dropped
   } = {},
 ) {
   const {
@@ -75,13 +77,14 @@ export function account(
     keeper = allAlike.keeper,
     kept = allAlike.kept,
     tried = allAlike.tried,
+    dropped = ignored,
   } = more
   const creds = initAuthCreds()
   // What a socket does around every store; the stock repository lives in its transactions.
   const auth = { creds, keys: addTransactionCapability(keys, log, TRANSACTION) }
   const make =
     kind === 'ours'
-      ? writeAheadRepository(keys, keeper, { kept, tried })
+      ? writeAheadRepository(keys, keeper, { kept, tried, dropped })
       : DEFAULT_CONNECTION_CONFIG.makeSignalRepository
   const repository: SignalRepositoryWithLIDStore = make(auth, log, async () => undefined)
   let preKeys = 0

@@ -2,6 +2,7 @@ import type { Inbox } from '../app/inbox.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { RecordMap } from '../state/record-map.ts'
 import type { SessionState } from '../state/session-state.ts'
+import type { Dropped } from './dropped.ts'
 
 /**
  * What a runner needs of one connection to WhatsApp. One value is one connection: it opens once, closes once, and is
@@ -67,8 +68,8 @@ export interface SocketEvents {
   open(me: { jid: string; lid?: string | undefined }): void
   /** The server took the message, or refused it with a code. */
   acknowledged(id: string, error: number | undefined): void
-  /** The other side's device has it, or its person read it. */
-  receipt(ids: readonly string[], kind: 'delivered' | 'read'): void
+  /** A device has it, or its person read it: counts for what went to whom `isFor` says yes to. */
+  receipt(ids: readonly string[], kind: 'delivered' | 'read', isFor: (to: string) => boolean): void
   /** A decrypted message is durable in the inbox. */
   received(): void
   /** The server announced that the secret which is shown no longer holds. */
@@ -80,8 +81,13 @@ export interface OpenSocketAsk {
   state: SessionState
   inbox: Inbox
   events: SocketEvents
-  /** Answers the text of a message that was sent, also long ago: peers ask for it again when they can't read it. */
-  sentText(id: string): Promise<string | undefined>
+  /**
+   * Answers the text of a message that was sent, also long ago: peers ask for it again when they can't read it. `undefined`
+   * for one that went to somebody else than `isFor` says yes to, as for one that never was.
+   */
+  sentText(id: string, isFor: (to: string) => boolean): Promise<string | undefined>
+  /** Something of a stranger was not taken. */
+  dropped: Dropped
   /**
    * False once the lease has run out, noticed or not: from then on not a byte may leave. A process that slept through its lease
    * may find bytes to answer before it finds its timers due, and a login would replace the connection of the new owner.

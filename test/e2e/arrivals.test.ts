@@ -52,6 +52,7 @@ function connect() {
     state,
     inbox: new Inbox(state),
     sentText: async () => undefined,
+    dropped: () => undefined,
     mayWrite: () => true,
     events: {
       qr: (text) => void (told.qr ||= text),

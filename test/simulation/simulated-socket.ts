@@ -137,7 +137,7 @@ export class SimulatedSocket implements WhatsAppSocket, WhatsAppClient {
   }
 
   delivered(id: string): void {
-    this.#ask.events.receipt([id], 'delivered')
+    this.#ask.events.receipt([id], 'delivered', () => true)
   }
 
   async send({ id, to, text }: { id: string; to: string; text: string }): Promise<void> {

@@ -1,3 +1,4 @@
+import { proto } from '@whiskeysockets/baileys'
 import { Hono, type Context } from 'hono'
 import { z } from 'zod'
 import { deviceOf, lidOf, pnOf, accountLid, accountPn } from './accounts.ts'
@@ -30,6 +31,9 @@ const bodies = {
     device,
   }),
   unlink: z.object({ device: z.number().int().positive() }),
+  /** The message as protobuf JSON: bytes are base64. */
+  forge: z.object({ to: z.string(), message: z.record(z.string(), z.unknown()), id: z.string().optional() }),
+  forgeReceipt: z.object({ to: z.string(), id: z.string(), type: z.enum(['read', 'delivered', 'retry']) }),
   forget: z.object({ device, of: z.string() }),
   group: z.object({ subject: z.string(), participants: z.array(z.string()).min(1) }),
   seed: z.object({
@@ -128,6 +132,20 @@ export function adminApp(world: World): Hono {
   app.post('/phones/:phone/companions', (context) =>
     context.json(linked(addSimulatedCompanion(world, phone(context))), 201),
   )
+  app.post('/phones/:phone/forge', async (context) => {
+    const wish = await read(context, bodies.forge)
+    const id = wish.id ?? messageId()
+    const message = proto.Message.fromObject(wish.message)
+    await simulatedDevice(phone(context), 0).forge(phoneOf(world, wish.to), message, id)
+    return context.json({ id })
+  })
+  app.post('/phones/:phone/forge-receipt', async (context) => {
+    const wish = await read(context, bodies.forgeReceipt)
+    const to = deviceOf(world, wish.to)
+    if (!to) throw new Refused(404, 'device_unknown', `there is no device ${wish.to}`)
+    await simulatedDevice(phone(context), 0).forgeReceipt(to, wish.id, wish.type)
+    return context.json({ ok: true })
+  })
   app.post('/phones/:phone/forget', async (context) => {
     const wish = await read(context, bodies.forget)
     const other = deviceOf(world, wish.of)

@@ -64,6 +64,12 @@ export function whatsappAdmin(adminUrl: string) {
     unlink: (phone: string, device: number) => post(`/phones/${phone}/unlink`, { device }),
     /** Adds a companion that the server plays. */
     companion: (phone: string) => post<Linked>(`/phones/${phone}/companions`),
+    /** A phone sends whatever it likes, true or not; `message` is protobuf JSON. */
+    forge: (phone: string, wish: { to: string; message: Record<string, unknown>; id?: string }) =>
+      post<{ id: string }>(`/phones/${phone}/forge`, wish),
+    /** A phone says of a message, of whomever to whomever, that it has it or read it, or asks for it again. */
+    forgeReceipt: (phone: string, wish: { to: string; id: string; type: 'read' | 'delivered' | 'retry' }) =>
+      post(`/phones/${phone}/forge-receipt`, wish),
     /** Makes a simulated device forget its session with another device. */
     forget: (phone: string, wish: { of: string; device?: number }) => post(`/phones/${phone}/forget`, wish),
     group: (subject: string, participants: readonly string[]) =>

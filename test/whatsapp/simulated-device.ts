@@ -28,6 +28,10 @@ export interface SimulatedDevice extends Simulated {
   sendToGroup(group: Group, text: string, id: string): Promise<void>
   /** A message of a phone to one of its own companions that is no chat: keys, history. */
   sendPeer(to: Device, message: proto.IMessage, id: string): Promise<void>
+  /** Sends whatever it likes to a person, whether true or not. */
+  forge(to: Account, message: proto.IMessage, id: string): Promise<void>
+  /** Says of any message whatsoever that it has it or read it, or asks for it again, with keys for a new session. */
+  forgeReceipt(to: Device, id: string, type: 'read' | 'delivered' | 'retry'): Promise<void>
   /** Forgets its session with another device, as if its storage had been restored. */
   forget(other: Device): Promise<void>
 }
@@ -154,6 +158,22 @@ export function simulate(world: World, device: Device): SimulatedDevice {
     send(attributes, await encrypt.forDevice(to, message))
   }
 
+  const forge = async (to: Account, message: proto.IMessage, id: string): Promise<void> => {
+    const copies = await encrypt.forEach([...to.devices.values()], () => message)
+    send({ id, to: accountPn(to) }, [stanza('participants', {}, copies)])
+  }
+
+  const forgeReceipt = (to: Device, id: string, type: 'read' | 'delivered' | 'retry'): void => {
+    const never = stanza('message', { id, from: pnOf(to), t: seconds() })
+    const kind = type === 'delivered' ? {} : { type }
+    const receipt = stanza('receipt', { id, to: pnOf(to), ...kind, t: seconds() })
+    acceptReceipt(
+      world,
+      device,
+      type === 'retry' ? retryRequest(never, 1, memory().shelf, memory().newPreKey()) : receipt,
+    )
+  }
+
   const simulation: SimulatedDevice = {
     received: inbox.texts,
     shelf: () => memory().shelf,
@@ -165,6 +185,8 @@ export function simulate(world: World, device: Device): SimulatedDevice {
     sendText: (to, text, id) => inOrder(() => sendText(to, text, id)),
     sendToGroup: (group, text, id) => inOrder(() => sendToGroup(group, text, id)),
     sendPeer: (to, message, id) => inOrder(() => sendPeer(to, message, id)),
+    forge: (to, message, id) => inOrder(() => forge(to, message, id)),
+    forgeReceipt: (to, id, type) => inOrder(async () => forgeReceipt(to, id, type)),
     forget: (other) => inOrder(async () => memory().forget(lidOf(other))),
   }
   simulated.set(device, simulation)

@@ -39,6 +39,7 @@ async function begin(world: Awaited<ReturnType<typeof openWorld>>) {
       lateLogins,
       wake: () => undefined,
       background: (_, work) => void work(),
+      dropped: () => undefined,
       event: () => undefined,
     } satisfies LiveSessionDeps,
     KEY,
