@@ -179,7 +179,7 @@ test('F2: a tenant with removals alone can be deleted, and a later one of its na
   await world.stores.events.append(tenantTrail(ACME), auditEvent(1, { kind: 'removal' }))
   const old = await world.keyOf('acme', 'read')
   expect((await world.ask('DELETE', '/v1/tenants/acme')).status).toBe(204)
-  world.clock.advance(1)
+  await world.clock.advance(1)
   await world.ask('POST', '/v1/tenants', { body: { id: 'acme' } })
   for (const path of ['/v1/removals', '/v1/backups', '/v1/sessions', '/v1/keys'])
     expect((await world.ask('GET', `${path}?tenant=acme`)).body.items).toEqual([])

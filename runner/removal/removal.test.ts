@@ -37,7 +37,8 @@ test('F2: a deleted session is unlinked, one labelled backup is kept, and all el
   expect(items).toMatchObject([{ id: removal?.backup, origin: key, label: 'deleted', jid }])
   expect(await world.stores.blobs.list('backups/')).toEqual([items[0]?.snapshot.object])
   const told = world.stored().filter((text) => text.includes('shop'))
-  expect(told.map((text) => text.split(' ')[0]).toSorted()).toEqual(['backups', 'events', 'removals'])
+  expect(new Set(told.map((text) => text.split(' ')[0]))).toEqual(new Set(['backups', 'events', 'removals']))
+  expect(told).toHaveLength(3)
   expect(world.disk.copies.has(key)).toBe(false)
   expect((await world.stores.sessions.get(other))?.status?.phase).toBe('connected')
 })
@@ -124,11 +125,9 @@ test('F2: a purge leaves one audit line of each life of the name, and nothing el
   await world.until(async () => world.db.removals.size === 0)
   const told = world.stored().filter((text) => text.includes('shop'))
   expect(told.every((text) => text.startsWith(`events ${tenantTrail(ACME)}`))).toBe(true)
-  expect((await trailOf(world)).map(({ detail }) => detail?.['removal']).toSorted()).toEqual([
-    'shop~l1',
-    'shop~l2',
-    'shop~l3',
-  ])
+  const lives = (await trailOf(world)).map(({ detail }) => detail?.['removal'])
+  expect(lives).toHaveLength(3)
+  expect(new Set(lives)).toEqual(new Set(['shop~l1', 'shop~l2', 'shop~l3']))
   const [line] = await trailOf(world)
   expect(line).toMatchObject({
     kind: 'removal',
