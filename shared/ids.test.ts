@@ -1,6 +1,16 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { parseRunnerId, parseSessionId, parseTenantId, sessionKey, splitKey } from './ids.ts'
+import {
+  nameOfKey,
+  parseRunnerId,
+  parseSessionId,
+  parseTenantId,
+  sessionKey,
+  sessionName,
+  splitKey,
+  tenantTrail,
+  type LifeId,
+} from './ids.ts'
 
 describe('a name', () => {
   test.for(['a', 'Shop-1', '0', 'a.b_c-d', 'x'.repeat(64)])('may be %s', (text) => {
@@ -27,11 +37,14 @@ describe('a name', () => {
   })
 })
 
-test('a key holds its two names, and two different pairs never make the same key', () => {
+test('a key holds its names and its life, and no two of them make the same key', () => {
   const name = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,20}$/)
-  const roundTrip = fc.property(name, name, (tenant, session) => {
-    const key = sessionKey(parseTenantId(tenant), parseSessionId(session))
-    expect(splitKey(key)).toEqual({ tenant, session })
+  const anyLife = fc.option(fc.stringMatching(/^[a-z2-7]{16}$/), { nil: undefined })
+  const roundTrip = fc.property(name, name, anyLife, (tenant, session, life) => {
+    const key = sessionKey(parseTenantId(tenant), parseSessionId(session), life as LifeId | undefined)
+    expect(splitKey(key)).toEqual({ tenant, session, ...(life !== undefined && { life }) })
+    expect(nameOfKey(key)).toBe(sessionName(parseTenantId(tenant), parseSessionId(session)))
+    expect(splitKey(tenantTrail(parseTenantId(tenant)))).toEqual({ tenant, session: '' })
   })
   fc.assert(roundTrip, { numRuns: 200 })
 })

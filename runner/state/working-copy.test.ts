@@ -64,6 +64,18 @@ describe('a working copy', () => {
     expect(await loaded()).toBeUndefined()
   })
 
+  test('tells whose copies are on the disk, of earlier starts too, and nothing of a dropped one stays', async () => {
+    await noted([5], { base: 4 })
+    const copies = fileWorkingCopies(dir, silent)
+    copies.append(OTHER_KEY, entry(1))
+    await copies.settle()
+    await writeFile(`${basePath()}.new`, 'of a crash')
+    expect(new Set(await copies.keys())).toEqual(new Set([KEY, OTHER_KEY]))
+    await copies.drop(KEY)
+    expect(await copies.keys()).toEqual([OTHER_KEY])
+    expect(await readdir(dir)).toEqual([`${encodeURIComponent(OTHER_KEY)}.tail`])
+  })
+
   test('a torn tail ends at its last whole entry, and what is noted next follows that', async () => {
     await noted([1, 2, 3])
     const whole = await readFile(tailPath())
