@@ -11,6 +11,7 @@ import type { Config } from '#shared/config.ts'
 import type { Log } from '#shared/log.ts'
 import { systemRandom } from '#shared/random.ts'
 import type { Stores } from '#shared/store/stores.ts'
+import type { TransferSettings } from '#shared/transfer-settings.ts'
 import { version } from '#shared/version.ts'
 
 /**
@@ -19,7 +20,7 @@ import { version } from '#shared/version.ts'
  */
 export async function startRunner(
   config: Config,
-  stores: Stores,
+  { stores, transfer }: { stores: Stores; transfer: TransferSettings },
   log: Log,
   registry: Registry,
   drained: () => void,
@@ -41,6 +42,7 @@ export async function startRunner(
     log: log.child({ component: 'runner' }),
     openSocket: baileysSockets(whatsapp),
     unlinkDevice: deviceUnlinker(whatsapp),
+    transfer,
     drained,
     settings: {
       ...settings.runner,

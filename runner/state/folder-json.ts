@@ -80,7 +80,7 @@ const stringOf = (quoted: Buffer): string => {
 
 /** Some encoders write `\/`, and base64 has many of those. */
 function contentOf(quoted: Buffer): Uint8Array {
-  const text = quoted.includes(BACKSLASH) ? stringOf(quoted) : quoted.latin1Slice(1, quoted.length - 1)
+  const text = quoted.includes(BACKSLASH) ? stringOf(quoted) : quoted.toString('latin1', 1, quoted.length - 1)
   if (!isBase64(text)) throw new CodedError('bad_import', 'import: a file is not in base64')
   return Buffer.from(text, 'base64')
 }

@@ -6,12 +6,7 @@ import { CodedError } from '../errors.ts'
 import type { BlobStore } from '../store/blob-store.ts'
 import { asBuffer } from './crc32c.ts'
 import { readObject } from './storage-read.ts'
-import {
-  STORAGE_RETRY,
-  timeLimited,
-  withRetries,
-  type StorageDeps,
-} from './storage-retry.ts'
+import { STORAGE_RETRY, timeLimited, withRetries, type StorageDeps } from './storage-retry.ts'
 import { codeOf } from './vendor-error.ts'
 
 const LIST_PAGE = 1000

@@ -94,18 +94,21 @@ export function jobStoreContract(make: Make, options: ContractOptions = {}): voi
     const one = { runner: runner('one'), epoch: 1 }
     const two = { runner: runner('two'), epoch: 2 }
 
-    promise('notes who begins a job, and that the one before vanished, durably', async ({ stores, reopen }) => {
-      await stores.jobs.create(KEY, job(1))
-      expect(await stores.jobs.begin(KEY, 'job-1', one)).toMatchObject({
-        ...job(1),
-        latestTry: { ...one, number: 1, vanished: 0 },
-      })
-      await stores.jobs.begin(KEY, 'job-1', one)
-      const { jobs } = await reopen()
-      const latestTry = { ...two, number: 2, vanished: 1 }
-      expect(await jobs.begin(KEY, 'job-1', two)).toMatchObject({ latestTry })
-      expect(await stores.jobs.open(KEY)).toEqual([{ ...job(1), latestTry }])
-    })
+    promise(
+      'notes who begins a job, and that the one before vanished, durably',
+      async ({ stores, reopen }) => {
+        await stores.jobs.create(KEY, job(1))
+        expect(await stores.jobs.begin(KEY, 'job-1', one)).toMatchObject({
+          ...job(1),
+          latestTry: { ...one, number: 1, vanished: 0 },
+        })
+        await stores.jobs.begin(KEY, 'job-1', one)
+        const { jobs } = await reopen()
+        const latestTry = { ...two, number: 2, vanished: 1 }
+        expect(await jobs.begin(KEY, 'job-1', two)).toMatchObject({ latestTry })
+        expect(await stores.jobs.open(KEY)).toEqual([{ ...job(1), latestTry }])
+      },
+    )
 
     promise('notes that a worker stopped by itself, and not that of another', async ({ stores }) => {
       await stores.jobs.create(KEY, job(1))

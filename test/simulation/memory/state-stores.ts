@@ -75,7 +75,8 @@ export function memoryBlobStore(client: MemoryClient): BlobStore {
       const bytes = Buffer.concat(isPiecemeal ? await Array.fromAsync(parts) : parts)
       const stored = blobs.get(name)
       if (!stored) blobs.set(name, bytes)
-      else if (isPiecemeal || Buffer.compare(stored, bytes) !== 0) throw new CodedError('blob_exists', `${name} exists`)
+      else if (isPiecemeal || Buffer.compare(stored, bytes) !== 0)
+        throw new CodedError('blob_exists', `${name} exists`)
     },
 
     async *read(name) {
