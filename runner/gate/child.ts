@@ -104,7 +104,12 @@ const fail = (): never => {
   throw tooMuch('takes more memory than there is for one, or ends its reader')
 }
 
-async function feed(child: Child, bytes: AsyncIterable<Uint8Array>, ask: Ask): Promise<void> {
+async function feed(
+  child: Child,
+  ended: Promise<void>,
+  bytes: AsyncIterable<Uint8Array>,
+  ask: Ask,
+): Promise<void> {
   const { stdin } = child
   let left = ask.bytesMax
   stdin.write(`${JSON.stringify(ask)}\n`)

@@ -119,7 +119,7 @@ test.for<[what: string, program: string, words: RegExp]>([
 test('F3: the reader has neither the flags nor the settings of its parent', async () => {
   vi.stubEnv('NODE_OPTIONS', '--max-semi-space-size=8')
   vi.stubEnv('MOORING_KEY', 'a key that is nobody else’s business')
-  onTestFinished(() => vi.unstubAllEnvs())
+  onTestFinished(() => void vi.unstubAllEnvs())
   const words = JSON.stringify(
     'Object.keys(process.env).filter((name) => /NODE_OPTIONS|MOORING|PATH/.test(name))',
   )
