@@ -355,7 +355,9 @@ export class Runner {
     log.info({ sessions: live.size }, 'draining')
     this.#isDraining = true
     this.#context.gate.interrupt(true)
-    this.#context.preparations.look()
+    preparations.look()
+    snapshots.abort()
+    unlinking.abort()
     // Who came up a moment ago is a successor too: not knowing it would let all sessions go at once.
     const announced = Promise.all([this.#isEnding ? lease.drain() : undefined, this.#housekeeping.look()])
     await within(clock, ANNOUNCE_WITHIN_MS, announced)

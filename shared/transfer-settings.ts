@@ -13,7 +13,7 @@ export interface TransferSettings {
 }
 
 /** Under a passphrase that came over HTTP, or for people whom the operator named to the runners. */
-export type ExportRule = { to: 'passphrase' } | { to: 'recipients'; recipients: readonly string[] }
+type ExportRule = { to: 'passphrase' } | { to: 'recipients'; recipients: readonly string[] }
 
 /**
  * What the settings say of it. On the Google set everything is named, and is read at once; on one machine the identity

@@ -24,7 +24,7 @@ export interface ReaderLimits {
 export const READER_LIMITS: ReaderLimits = { heapMib: 96, memoryMib: 192, withinMs: 30_000, lookEveryMs: 100 }
 
 /** What may be uploaded; control counts it as it comes (control/routes/transfer.ts), and this once more. */
-export const IMPORT_BYTES_MAX = 64 * 1024 * 1024
+const IMPORT_BYTES_MAX = 64 * 1024 * 1024
 /** What a state may be once it is packed; it is held in this form. */
 const PACKED_BYTES_MAX = 64 * 1024 * 1024
 /** Fifty warnings with a name each. */

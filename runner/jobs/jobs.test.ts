@@ -100,7 +100,7 @@ test('a job that fails after the lease ran out stays open', async () => {
 })
 
 /** An import with something to open, which is where it meets what a test wants it to meet. */
-const IMPORT = { kind: 'import', args: { object: 'imports/x', sealedPassphrase: 'x' } } as const
+const IMPORT = { kind: 'import', args: { object: 'imports/x', sealedPassphrase: 'x', force: true } } as const
 const gone = (name: string) => ({ runner: runner(name), epoch: 1 })
 
 test('F3: a job that three runners took with them is put aside by name, and its upload is gone', async () => {

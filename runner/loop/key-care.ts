@@ -16,8 +16,6 @@ export class KeyCare {
   readonly #context: RunnerContext
   /** 0 or less: never by the clock. */
   readonly #rotateAfterMs: number
-  /** One at a time: each is a snapshot and some calls for the key. */
-  #turn: SessionKey | undefined
   readonly #notBeforeMs = new Map<SessionKey, number>()
 
   constructor(context: RunnerContext, rotateAfterMs: number) {
@@ -25,22 +23,25 @@ export class KeyCare {
     this.#rotateAfterMs = rotateAfterMs
   }
 
-  /** Queues a session whose key is old; its pass calls `rotate`. */
+  /** Gives a session whose key is old a new one, where snapshots are taken. */
   look(): void {
-    const { live, view, clock, queue } = this.#context
+    const { live, view, clock, snapshots } = this.#context
     const nowMs = clock.nowMs()
-    this.#turn = [...live.keys()].find(
+    const key = [...live.keys()].find(
       (key) => this.#isOld(view.sessions.get(key), nowMs) && (this.#notBeforeMs.get(key) ?? 0) <= nowMs,
     )
-    if (this.#turn !== undefined) queue.add(this.#turn)
+    const state = key && live.get(key)?.state
+    if (!key || !state) return
+    snapshots.offer(key, async () => {
+      // It waited for its turn, and the session may have gone meanwhile.
+      if (live.get(key)?.state === state) await this.#rotate(key, state)
+    })
   }
 
-  /** In a pass of a session that rests: a new data key, when it is its turn for one. */
-  async rotate(key: SessionKey, state: SessionState): Promise<void> {
+  async #rotate(key: SessionKey, state: SessionState): Promise<void> {
     const { view, log, clock, reporter } = this.#context
     const session = view.sessions.get(key)
-    if (this.#turn !== key || !session) return
-    this.#turn = undefined
+    if (!session) return
     try {
       await state.rotate(session)
       this.#notBeforeMs.delete(key)
