@@ -10,7 +10,7 @@ import { sessionKey, type SessionId, type TenantId } from '#shared/ids.ts'
 import { fakeClock } from '#test/fake-clock.ts'
 import { stringifyBufferJson } from '../state/buffer-json.ts'
 import { checkState } from '../state/check.ts'
-import { exportBundle, type BundleMeta } from '../state/bundle.ts'
+import { exportBundle } from '../state/bundle.ts'
 import { plainBundle } from '../state/plain-bundle.ts'
 import { RecordMap } from '../state/record-map.ts'
 import { CREDS_KEY, encodeValue } from '../state/record.ts'
@@ -45,7 +45,7 @@ const hostile = async (...frames: Uint8Array[]): Promise<Buffer> =>
   Buffer.concat(
     await exportBundle({
       records: { repack: () => frames.map((packed) => ({ firstKey: '', packed })) } as unknown as RecordMap,
-      meta: {} as BundleMeta,
+      meta: {},
       passphrase: PASSPHRASE,
       cost: { logN: 4, r: 8, p: 1 },
     }),
