@@ -9,6 +9,7 @@ import { endBroken, endOnSignals, guardProcess } from '#shared/process.ts'
 import { systemRandom } from '#shared/random.ts'
 import { countOperations } from '#shared/store-metrics.ts'
 import type { Stores } from '#shared/store/stores.ts'
+import { transferSettings, type TransferSettings } from '#shared/transfer-settings.ts'
 import { version } from '#shared/version.ts'
 
 /**
@@ -25,6 +26,7 @@ export async function main(): Promise<void> {
     version,
   })
   guardProcess(log)
+  const transfer = await transferSettings(config)
   const registry = new Registry()
   const meter = countOperations(config.MOORING_STORE, registry)
   const stores = await openStores(config, {
@@ -49,6 +51,7 @@ export async function main(): Promise<void> {
   const [serve] = await Promise.all([loadServer(config), check])
   serving = await serve(config, {
     stores,
+    transfer,
     log,
     registry,
     isRunning: () => runner !== undefined,
@@ -56,7 +59,9 @@ export async function main(): Promise<void> {
   })
   if (config.MOORING_ROLE !== 'control') {
     const { startRunner } = await import('#runner/main.ts')
-    runner = await startRunner(config, stores, log, registry, () => endProcess('drained as asked'))
+    runner = await startRunner(config, { stores, transfer }, log, registry, () =>
+      endProcess('drained as asked'),
+    )
   }
 }
 
@@ -64,6 +69,7 @@ type Serve = (
   config: Config,
   deps: {
     stores: Stores
+    transfer: TransferSettings
     log: Log
     registry: Registry
     isRunning: () => boolean

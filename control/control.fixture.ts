@@ -7,6 +7,7 @@ import { openEmbeddedStores } from '#shared/embedded/open.ts'
 import { sessionKey } from '#shared/ids.ts'
 import type { LifeId, RunnerId, SessionId, SessionKey, TenantId } from '#shared/ids.ts'
 import { seededRandom } from '#shared/random.ts'
+import { deriveAgeIdentity, type AgeIdentity } from '#shared/sealing/age-identity.ts'
 import { unseenStatus } from '#shared/session.ts'
 import type { Status } from '#shared/session.ts'
 import type { Scope } from '#shared/store/api-key-store.ts'
@@ -29,6 +30,8 @@ interface Answer {
 
 export interface ControlWorld extends AsyncDisposable {
   app: ControlApp
+  /** What only runners have. */
+  inbound: AgeIdentity
   stores: Stores
   /** Time moves only when a test says so. */
   clock: FakeClock
@@ -73,8 +76,10 @@ export async function controlWorld(more: Partial<ControlDeps> = {}): Promise<Con
       done()
     },
   })
+  const inbound = await deriveAgeIdentity(Buffer.alloc(32, 'the runners of the tests'), 'inbound')
   const app = createControl({
     stores,
+    transfer: { recipient: () => Promise.resolve(inbound.recipient), exportTo: 'passphrase' },
     clock,
     random,
     log: pino({ level: 'trace' }, sink),
@@ -126,6 +131,7 @@ export async function controlWorld(more: Partial<ControlDeps> = {}): Promise<Con
 
   const world: ControlWorld = {
     app,
+    inbound,
     stores,
     clock,
     ask,

@@ -8,6 +8,7 @@ import type { Config } from '#shared/config.ts'
 import type { Log } from '#shared/log.ts'
 import { systemRandom } from '#shared/random.ts'
 import type { Stores } from '#shared/store/stores.ts'
+import type { TransferSettings } from '#shared/transfer-settings.ts'
 import { bootstrapKey, keyPepper } from './start/bootstrap-key.ts'
 import { version } from '#shared/version.ts'
 import { welcome } from './start/welcome.ts'
@@ -17,10 +18,17 @@ export async function startControl(
   config: Config,
   {
     stores,
+    transfer,
     log,
     registry,
     isStatusLate,
-  }: { stores: Stores; log: Log; registry: Registry; isStatusLate: () => boolean },
+  }: {
+    stores: Stores
+    transfer: TransferSettings
+    log: Log
+    registry: Registry
+    isStatusLate: () => boolean
+  },
 ): Promise<Serving> {
   const key = await bootstrapKey(config, config.MOORING_DATA_DIR, randomBytes)
   const project = config.GOOGLE_CLOUD_PROJECT
@@ -29,6 +37,7 @@ export async function startControl(
     clock: systemClock,
     random: systemRandom,
     log,
+    transfer: { recipient: transfer.recipient, exportTo: transfer.exports.to },
     version,
     registry,
     isStatusLate,

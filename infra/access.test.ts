@@ -45,10 +45,9 @@ async function rightsOf(account: string): Promise<string[]> {
 }
 
 test.skipIf(withoutTerraform)(
-  'lets control seal, read its two secrets, and carry imports and exports; it opens nothing',
+  'F4: lets control read its two secrets, and carry imports and exports; it has no use of the key',
   async () => {
     expect(await rightsOf('control')).toEqual([
-      'roles/cloudkms.cryptoKeyEncrypter on kms_crypto_key sessions',
       'roles/datastore.user on project my-project (only the database mooring)',
       'roles/secretmanager.secretAccessor on secret_manager_secret mooring-bootstrap-key',
       'roles/secretmanager.secretAccessor on secret_manager_secret mooring-key-pepper',
@@ -57,11 +56,12 @@ test.skipIf(withoutTerraform)(
   },
 )
 
-test.skipIf(withoutTerraform)('lets the runner seal and open, and read no secret', async () => {
+test.skipIf(withoutTerraform)('lets the runner seal and open, and read its one secret', async () => {
   expect(await rightsOf('runner')).toEqual([
     'roles/cloudkms.cryptoKeyDecrypter on kms_crypto_key sessions',
     'roles/cloudkms.cryptoKeyEncrypter on kms_crypto_key sessions',
     'roles/datastore.user on project my-project (only the database mooring)',
+    'roles/secretmanager.secretAccessor on secret_manager_secret mooring-inbound-identity',
     'roles/storage.objectUser on storage_bucket my-project-mooring-snapshots',
   ])
 })

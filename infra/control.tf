@@ -100,7 +100,6 @@ resource "google_cloud_run_v2_service" "control" {
   # Without these permissions the first instance would not start, or would start and answer 500.
   depends_on = [
     google_project_iam_member.database,
-    google_kms_crypto_key_iam_member.control_seals,
     google_secret_manager_secret_iam_member.control_reads_bootstrap,
     google_secret_manager_secret_iam_member.control_reads_pepper,
     google_storage_bucket_iam_member.control_transfers,

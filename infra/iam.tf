@@ -1,5 +1,5 @@
-# Two programs, two accounts, and nothing that either does not need. Control seals but never opens, and sees no snapshot;
-# the runner opens, but can't read the key that mints keys. Neither may change the database, the bucket or the KMS key.
+# Two programs, two accounts, and nothing that either does not need. Control has no use for the key and sees no snapshot: what it
+# hands to a runner it seals for an age recipient. The runner opens, but can't read the key that mints keys. Neither may change the database, the bucket or the KMS key.
 resource "google_service_account" "control" {
   project      = var.project
   account_id   = "${var.name}-control"
@@ -27,15 +27,6 @@ resource "google_project_iam_member" "database" {
     title      = "only the database ${google_firestore_database.mooring.name}"
     expression = "resource.name == \"projects/${var.project}/databases/${google_firestore_database.mooring.name}\""
   }
-}
-
-# Control wraps what it hands to a runner in secret, imports and passphrases (shared/sealed-secret.ts), and that is the only
-# use it has for the key. The key is the sessions' own, so a captured control could plant a data key that it knows; the
-# design has control seal to a recipient instead and takes this right away (docs/design/tenants.md §6.10).
-resource "google_kms_crypto_key_iam_member" "control_seals" {
-  crypto_key_id = google_kms_crypto_key.sessions.id
-  role          = "roles/cloudkms.cryptoKeyEncrypter"
-  member        = google_service_account.control.member
 }
 
 resource "google_kms_crypto_key_iam_member" "runner_seals" {
@@ -68,6 +59,14 @@ resource "google_secret_manager_secret_iam_member" "control_reads_pepper" {
   secret_id = google_secret_manager_secret.pepper.secret_id
   role      = "roles/secretmanager.secretAccessor"
   member    = google_service_account.control.member
+}
+
+# What opens an import, and the passphrases of jobs.
+resource "google_secret_manager_secret_iam_member" "runner_reads_inbound" {
+  project   = var.project
+  secret_id = google_secret_manager_secret.inbound.secret_id
+  role      = "roles/secretmanager.secretAccessor"
+  member    = google_service_account.runner.member
 }
 
 # An import waits for a runner under imports/, an export for whoever asked under exports/: sealed, and gone within a day.

@@ -7,7 +7,14 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { pinned, plansOf, terraformTest, withoutTerraform as skip, type Planned } from './mocked-plan.ts'
+import {
+  pinned,
+  plansOf,
+  RECIPIENT,
+  terraformTest,
+  withoutTerraform as skip,
+  type Planned,
+} from './mocked-plan.ts'
 import { SECRET } from './provider-stand-in.ts'
 
 if (skip)
@@ -77,10 +84,14 @@ test.skipIf(skip)('plans everything from the project alone', async () => {
   })
   for (const secret of ['MOORING_ADMIN_KEY', 'MOORING_KEY_PEPPER'])
     expect(settings(runner)).not.toHaveProperty(secret)
+  expect(settings(runner)).toHaveProperty('MOORING_INBOUND_IDENTITY')
+  expect(settings(runner)).not.toHaveProperty('MOORING_EXPORT_RECIPIENTS')
 
   const control = one(resources, 'google_cloud_run_v2_service')
   expect(control).toMatchObject({ invoker_iam_disabled: true, scaling: [{ min_instance_count: 0 }] })
-  expect(settings(control)).toMatchObject({ MOORING_ROLE: 'control' })
+  expect(settings(control)).toMatchObject({ MOORING_ROLE: 'control', MOORING_INBOUND_RECIPIENT: RECIPIENT })
+  for (const secret of ['MOORING_INBOUND_IDENTITY', 'MOORING_KMS_KEY'])
+    expect(settings(control)).not.toHaveProperty(secret)
   for (const secret of ['MOORING_ADMIN_KEY', 'MOORING_KEY_PEPPER'])
     expect(settings(control)).toHaveProperty(secret)
   // Cloud Run sets the PORT of a service itself and refuses ours.
@@ -154,6 +165,9 @@ const refused: readonly [variable: string, value: string][] = [
   ['branch', '"^main$"'],
   ['state_bucket', '"gs://bucket"'],
   ['log_level', '"loud"'],
+  ['inbound_recipient', '"AGE-SECRET-KEY-1"'],
+  ['inbound_identity', '"age1"'],
+  ['export_recipients', '["nobody"]'],
   ['step_images', '{}'],
   ['step_images', onlyTags],
   ['step_images', yesterdays],
@@ -163,6 +177,7 @@ test.skipIf(skip)('refuses each bad value by the rule of its own variable', asyn
   const runs = refused.map(([variable, value], place) => {
     const given = [
       variable === 'project' ? '' : 'project = "my-project"',
+      variable === 'inbound_recipient' ? '' : `inbound_recipient = "${RECIPIENT}"`,
       variable === 'step_images' ? '' : pinned,
       `${variable} = ${value}`,
     ]
@@ -175,7 +190,7 @@ test.skipIf(skip)('refuses each bad value by the rule of its own variable', asyn
 
 test.skipIf(skip)('says how the step images are pinned, where they are not', async () => {
   const { output } = await terraformTest(
-    'run "bare" {\n command = plan\n variables {\n project = "my-project"\n }\n}',
+    'run "bare" {\n command = plan\n variables {\n inbound_recipient = "age1"\n project = "my-project"\n }\n}',
     {},
     RULES,
   )

@@ -26,6 +26,17 @@ resource "google_cloud_run_v2_worker_pool" "runner" {
         }
       }
 
+      # Pinned like control's secrets: another identity comes with a deploy, and control's recipient with it.
+      env {
+        name = "MOORING_INBOUND_IDENTITY"
+        value_source {
+          secret_key_ref {
+            secret  = google_secret_manager_secret.inbound.secret_id
+            version = google_secret_manager_secret_version.inbound.version
+          }
+        }
+      }
+
       resources {
         limits = {
           cpu    = tostring(var.runner.cpu)
@@ -86,6 +97,7 @@ resource "google_cloud_run_v2_worker_pool" "runner" {
     google_project_iam_member.database,
     google_kms_crypto_key_iam_member.runner_seals,
     google_kms_crypto_key_iam_member.runner_opens,
+    google_secret_manager_secret_iam_member.runner_reads_inbound,
     google_storage_bucket_iam_member.runner_snapshots,
     google_compute_router_nat.egress,
   ]

@@ -45,3 +45,23 @@ resource "google_secret_manager_secret_version" "pepper" {
   secret_data_wo         = ephemeral.random_password.pepper.result
   secret_data_wo_version = 1
 }
+
+# What opens imports, and the passphrases that go with jobs (docs/security.md): an age identity, which only runners may read.
+# Terraform can't make one; whoever deploys first does (docs/deploy.md) and keeps it, since the state has no copy either.
+resource "google_secret_manager_secret" "inbound" {
+  project   = var.project
+  secret_id = "${var.name}-inbound-identity"
+
+  replication {
+    auto {}
+  }
+
+  depends_on = [google_project_service.api]
+}
+
+# Without an identity runners say at their start what is missing. Later applies need none: only another version writes again.
+resource "google_secret_manager_secret_version" "inbound" {
+  secret                 = google_secret_manager_secret.inbound.id
+  secret_data_wo         = coalesce(var.inbound_identity, "AGE-SECRET-KEY- was not given to the apply that made this version")
+  secret_data_wo_version = var.inbound_version
+}

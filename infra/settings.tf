@@ -5,16 +5,17 @@ locals {
     GOOGLE_CLOUD_PROJECT       = var.project
     MOORING_FIRESTORE_DATABASE = google_firestore_database.mooring.name
     MOORING_BUCKET             = google_storage_bucket.snapshots.name
-    MOORING_KMS_KEY            = google_kms_crypto_key.sessions.id
     MOORING_LOG_LEVEL          = var.log_level
   }
 
   settings_control = merge(local._settings, {
-    MOORING_ROLE = "control"
+    MOORING_ROLE              = "control"
+    MOORING_INBOUND_RECIPIENT = var.inbound_recipient
   })
 
   settings_runner = merge(local._settings, {
     MOORING_ROLE      = "runner"
+    MOORING_KMS_KEY   = google_kms_crypto_key.sessions.id
     MOORING_WORK_DIR  = local.work_dir
     MOORING_RECONCILE = var.runner.reconcile ? "on" : "off"
 
@@ -22,6 +23,7 @@ locals {
     PORT = "8080"
     }, {
     for name, value in {
+      MOORING_EXPORT_RECIPIENTS   = length(var.export_recipients) == 0 ? null : join(",", var.export_recipients)
       MOORING_CAPACITY            = var.runner.capacity
       MOORING_CONNECTS_PER_SECOND = var.runner.connects_per_second
     } : name => tostring(value) if value != null

@@ -134,6 +134,46 @@ variable "image_first" {
   }
 }
 
+variable "inbound_recipient" {
+  description = "Age recipient of the identity below: what clients and control seal imports for. It is no secret."
+  type        = string
+
+  validation {
+    condition     = can(regex("^age1[0-9a-z]+$", var.inbound_recipient))
+    error_message = "The recipient must be what age-keygen -y prints, age1…."
+  }
+}
+
+variable "inbound_identity" {
+  description = "Age identity that opens imports; only runners get it, and neither the state nor a plan does. Given with the first apply, and with each that raises inbound_version."
+  type        = string
+  default     = null
+  ephemeral   = true
+  sensitive   = true
+
+  validation {
+    condition     = var.inbound_identity == null || can(regex("^AGE-SECRET-KEY-", coalesce(var.inbound_identity, "-")))
+    error_message = "The identity must be what age-keygen makes, AGE-SECRET-KEY-1…."
+  }
+}
+
+variable "inbound_version" {
+  description = "Raised together with another inbound_identity."
+  type        = number
+  default     = 1
+}
+
+variable "export_recipients" {
+  description = "Age recipients that exports are sealed for. Without any no session is exported: who may ask for an export must not be who can open it."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for recipient in var.export_recipients : can(regex("^age1[0-9a-z]+$", recipient))])
+    error_message = "Each export recipient must be what age-keygen -y prints, age1…."
+  }
+}
+
 variable "fixed_address" {
   description = "Send everything a runner sends from one reserved address (Direct VPC egress and Cloud NAT). Connections may then take a minute to come up when an instance starts."
   type        = bool

@@ -12,6 +12,7 @@ import type { Config } from '#shared/config.ts'
 import type { Log } from '#shared/log.ts'
 import { systemRandom } from '#shared/random.ts'
 import type { Stores } from '#shared/store/stores.ts'
+import type { TransferSettings } from '#shared/transfer-settings.ts'
 import { version } from '#shared/version.ts'
 
 /**
@@ -20,7 +21,7 @@ import { version } from '#shared/version.ts'
  */
 export async function startRunner(
   config: Config,
-  stores: Stores,
+  { stores, transfer }: { stores: Stores; transfer: TransferSettings },
   log: Log,
   registry: Registry,
   drained: () => void,
@@ -42,6 +43,7 @@ export async function startRunner(
     log: log.child({ component: 'runner' }),
     openSocket: baileysSockets(whatsapp),
     unlinkDevice: deviceUnlinker(whatsapp),
+    transfer,
     drained,
     dropped: countDropped(registry),
     settings: {

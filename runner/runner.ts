@@ -1,15 +1,18 @@
 import type { Clock } from '#shared/clock.ts'
-import { toError } from '#shared/errors.ts'
+import { CodedError, toError } from '#shared/errors.ts'
 import { parseRunnerId, type SessionKey, type SessionName } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { Random } from '#shared/random.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import type { Watch } from '#shared/store/watch.ts'
+import type { TransferSettings } from '#shared/transfer-settings.ts'
 import { within } from '#shared/within.ts'
+import { Gate } from './gate/gate.ts'
 import { BootReport } from './pacing/boot-report.ts'
 import { FleetBreaker } from './pacing/breaker.ts'
 import type { RunnerContext } from './loop/context.ts'
 import { Housekeeping } from './loop/housekeeping.ts'
+import { KeyCare } from './loop/key-care.ts'
 import { KeyQueue } from './loop/key-queue.ts'
 import { lateOf, type Late } from './loop/late.ts'
 import { logLeaseLost } from './loop/log-lines.ts'
@@ -47,6 +50,8 @@ export interface RunnerSettings {
   capacity: number
   /** How many sessions a minute go to the runner that should have them; 0 for none. */
   rebalancePerMinute: number
+  /** How old the newest data key of a session may become; without it, or with 0, keys are rotated on request only. */
+  rotateKeysAfterMs?: number
   /** Off: read and report, touch nothing. */
   reconcile: boolean
 }
@@ -61,11 +66,20 @@ export interface RunnerDeps {
   settings: RunnerSettings
   /** Counts what strangers send and no session takes. */
   dropped?: Dropped
+  /** Left out where no session is imported or exported. */
+  transfer?: TransferSettings
   /** All was handed over because somebody asked for it through the store; the process is to end. */
   drained?: () => void
   /** Exchanged by simulations only: what a surviving disk holds, and the end of a turn of the event loop. */
   workingCopies?: WorkingCopies
   soon?: (task: () => void) => void
+}
+
+/** Where nothing is imported or exported. */
+const NOTHING_IN_OR_OUT: TransferSettings = {
+  recipient: () => Promise.reject(new CodedError('config', 'this runner takes nothing in')),
+  identities: () => Promise.reject(new CodedError('config', 'this runner takes nothing in')),
+  exports: { to: 'recipients', recipients: [] },
 }
 
 /** Passes at once. A pass mostly waits for the store or the network. */
@@ -166,7 +180,7 @@ export class Runner {
         mayWork: () => !this.#isDraining && lease.isGood,
         wake: (key) => queue.add(key),
       })
-    this.#context = {
+    const context: RunnerContext = {
       stores,
       clock,
       random,
@@ -196,6 +210,11 @@ export class Runner {
       reporter,
       boot: new BootReport(log, clock.monotonicMs()),
       unlinkDevice: deps.unlinkDevice,
+      gate: new Gate(clock, (key) => queue.add(key)),
+      get keyCare() {
+        return keyCare
+      },
+      transfer: deps.transfer ?? NOTHING_IN_OR_OUT,
       snapshots: lane('snapshot', SNAPSHOTS_AT_ONCE, SNAPSHOT_WITHIN_MS),
       unlinking: lane('unlink', UNLINKED_AT_ONCE, UNLINK_WITHIN_MS),
       lateLogins,
@@ -214,6 +233,8 @@ export class Runner {
         event: (key, event) => reporter.event(key, event),
       },
     }
+    const keyCare = new KeyCare(context, settings.rotateKeysAfterMs ?? 0)
+    this.#context = context
     this.#handOver = new HandOver({
       clock,
       log,
@@ -337,6 +358,7 @@ export class Runner {
     const endMs = clock.monotonicMs() + DRAIN_WITHIN_MS
     log.info({ sessions: live.size }, 'draining')
     this.#isDraining = true
+    this.#context.gate.interrupt(true)
     preparations.look()
     snapshots.abort()
     unlinking.abort()
@@ -366,6 +388,7 @@ export class Runner {
     this.#draining = undefined
     this.#isDraining = false
     this.#handOver.stay()
+    this.#context.gate.interrupt(false)
     log.info({ runnerId: this.id, sessions: this.held }, 'the drain was taken back')
     this.#passes.sweep()
     void this.#housekeeping.resync()
@@ -397,6 +420,7 @@ export class Runner {
     const { lease, log, live, queue } = this.#context
     if (!lease.isGood) {
       logLeaseLost(log, live.size)
+      this.#context.gate.interrupt(this.#isDraining)
       // At once: a pass under way may wait for the store for longer than others wait for us.
       for (const key of live.keys()) void dropSession(this.#context, key)
     } else {

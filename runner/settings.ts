@@ -12,6 +12,8 @@ const QUERY_TIMEOUT_MS = 25_000
 /** The operating system tells of a dead process at the next look, and the look is a read of a local file. */
 const LOOK_EVERY_MS = 1_000
 
+const DAY_MS = 86_400_000
+
 /** What the settings of the process mean for its runner. Pure. */
 export function runnerSettings(
   config: Config,
@@ -40,6 +42,7 @@ export function runnerSettings(
       connectingMax: config.MOORING_CONNECTING_MAX,
       capacity: config.MOORING_CAPACITY,
       rebalancePerMinute: config.MOORING_REBALANCE_PER_MINUTE,
+      rotateKeysAfterMs: config.MOORING_ROTATE_KEYS_DAYS * DAY_MS,
       reconcile: config.MOORING_RECONCILE,
     },
     baileys: {

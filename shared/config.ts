@@ -25,6 +25,17 @@ const schema = z
       .optional(),
     MOORING_KEY_PEPPER: z.string().min(32, 'must hold at least 32 characters of secret').optional(),
     MOORING_KEY: z.string().min(32, 'must hold at least 32 characters of secret').optional(),
+    MOORING_INBOUND_IDENTITY: z
+      .string()
+      .regex(/^AGE-SECRET-KEY-/, 'must be an identity as age-keygen makes it, AGE-SECRET-KEY-1…')
+      .optional(),
+    MOORING_INBOUND_RECIPIENT: z
+      .string()
+      .regex(/^age1[0-9a-z]+$/, 'must be one age recipient, age1…')
+      .optional(),
+    MOORING_EXPORT: z.enum(['passphrase', 'recipients']).optional(),
+    MOORING_EXPORT_RECIPIENTS: z.string().min(1).optional(),
+    MOORING_ROTATE_KEYS_DAYS: whole(0, 3650).default(90),
     MOORING_WHATSAPP_URL: z
       .string()
       .regex(/^wss?:\/\//, 'must be a ws:// or wss:// address')
@@ -62,7 +73,24 @@ const schema = z
     STORAGE_EMULATOR_HOST: z.string().min(1).optional(),
   })
   .superRefine((env, context) => {
-    const needed = ['GOOGLE_CLOUD_PROJECT', 'MOORING_BUCKET', 'MOORING_KMS_KEY'] as const
+    // Control wraps and unwraps nothing.
+    const needed = [
+      'GOOGLE_CLOUD_PROJECT',
+      'MOORING_BUCKET',
+      ...(env.MOORING_ROLE === 'control' ? [] : (['MOORING_KMS_KEY'] as const)),
+    ] as const
+    if (env.MOORING_ROLE === 'control' && env.MOORING_INBOUND_IDENTITY !== undefined)
+      context.addIssue({
+        code: 'custom',
+        path: ['MOORING_INBOUND_IDENTITY'],
+        message: 'is for runners alone; give control MOORING_INBOUND_RECIPIENT',
+      })
+    if (env.MOORING_EXPORT === 'passphrase' && env.MOORING_EXPORT_RECIPIENTS !== undefined)
+      context.addIssue({
+        code: 'custom',
+        path: ['MOORING_EXPORT_RECIPIENTS'],
+        message: 'means nothing while MOORING_EXPORT is passphrase',
+      })
     if (env.MOORING_STORE === 'google') {
       for (const name of needed) {
         if (env[name] === undefined)

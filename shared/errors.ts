@@ -130,6 +130,16 @@ export const ERRORS = {
     http: 422,
     hint: 'Send a bundle of ours or a whole useMultiFileAuthState folder of a paired session.',
   },
+  quarantined: {
+    retry: 'never',
+    http: 422,
+    hint: 'Each runner that began it was gone with it. Look at what was sent, and send another one.',
+  },
+  export_off: {
+    retry: 'never',
+    http: 409,
+    hint: 'The operator decides for whom exports are sealed: MOORING_EXPORT, MOORING_EXPORT_RECIPIENTS.',
+  },
   // an address that a tenant names
   address_not_allowed: {
     retry: 'never',

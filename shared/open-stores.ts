@@ -26,7 +26,8 @@ export async function openStores(
     project: needed(config, 'GOOGLE_CLOUD_PROJECT'),
     database: config.MOORING_FIRESTORE_DATABASE,
     bucket: needed(config, 'MOORING_BUCKET'),
-    kmsKey: needed(config, 'MOORING_KMS_KEY'),
+    // Also where somebody set one: control has no use for it (docs/security.md).
+    kmsKey: config.MOORING_ROLE === 'control' ? undefined : needed(config, 'MOORING_KMS_KEY'),
     firestoreEmulatorHost: config.FIRESTORE_EMULATOR_HOST,
     storageEmulatorHost: config.STORAGE_EMULATOR_HOST,
     kmsEndpoint: config.MOORING_KMS_ENDPOINT,

@@ -16,6 +16,8 @@ export interface ControlDeps {
   clock: Clock
   random: Random
   log: Log
+  /** For whom imports are sealed, and who may open exports. */
+  transfer: { recipient: () => Promise<string>; exportTo: 'passphrase' | 'recipients' }
   /** SHA-256 of the bootstrap admin key, hex. Without it only keys in the store are known. */
   adminKeySha256?: string
   /** What API keys are marked with; only control has it, so that nobody who merely writes the database can make keys. */

@@ -1,6 +1,8 @@
 import { expect, test, vi } from 'vitest'
 import { importsOf } from '#shared/registry.ts'
-import { jobSecretAad, openBytes, openSecret } from '#shared/sealed-secret.ts'
+import { ageOpen, ageSeal } from '#shared/sealing/age.ts'
+import { deriveAgeIdentity } from '#shared/sealing/age-identity.ts'
+import { inboundPlace, openInbound, openInboundText } from '#shared/sealing/inbound.ts'
 import { controlWorld } from '../control.fixture.ts'
 import type { ControlWorld } from '../control.fixture.ts'
 
@@ -28,6 +30,12 @@ const jobOf = async (world: ControlWorld, id: string) => {
   if (!job) throw new Error('there is no such job')
   return job
 }
+/** What a runner finds in the upload of a job. */
+const unsealed = async (world: ControlWorld, job: string): Promise<Buffer> => {
+  const stored = world.stores.blobs.read(`${importsOf(world.key('main'))}${job}`)
+  const place = inboundPlace(world.key('main'), job, 'import')
+  return Buffer.concat(await Array.fromAsync(openInbound(stored, [world.inbound], place)))
+}
 const finish = (world: ControlWorld, id: string, end: object) =>
   world.stores.jobs.finish(world.key('main'), id, { state: 'done', nowMs: world.clock.nowMs(), ...end })
 
@@ -38,10 +46,11 @@ test('C4 exports: a job with a passphrase that only a runner can read, then the 
   expect(started.headers.get('location')).toBe(`${main}/export?job=${started.body.job}`)
   const job = await jobOf(world, started.body.job)
   expect(JSON.stringify(job)).not.toContain(PASSPHRASE)
-  const aad = jobSecretAad(world.key('main'), job.id, 'passphrase')
+  const place = inboundPlace(world.key('main'), job.id, 'passphrase')
   const sealed = String(job.args['sealedPassphrase'])
-  expect(await openSecret(world.stores.keys, sealed, aad)).toBe(PASSPHRASE)
-  await expect(openSecret(world.stores.keys, sealed, `${aad}x`)).rejects.toThrow(/./)
+  expect(await openInboundText(sealed, [world.inbound], place)).toBe(PASSPHRASE)
+  const elsewhere = openInboundText(sealed, [world.inbound], `${place}x`)
+  await expect(elsewhere).rejects.toMatchObject({ code: 'bad_import' })
 
   expect((await get(world, `&job=${job.id}&wait=0`)).status).toBe(202)
   const bundle = Buffer.from('a bundle in two pieces')
@@ -111,14 +120,13 @@ test('C4 imports a bundle: stored sealed, for a runner only', async () => {
   const job = await jobOf(world, body.job)
   expect(job).toMatchObject({
     kind: 'import',
-    args: { format: 'bundle', force: false, cleanlyStopped: false },
+    args: { sealedBy: 'control', force: false, cleanlyStopped: false },
   })
   const object = String(job.args['object'])
   expect(object).toBe(`${importsOf(world.key('main'))}${job.id}`)
   const stored = Buffer.concat(await Array.fromAsync(world.stores.blobs.read(object)))
   expect(stored.includes(bundle)).toBe(false)
-  const opened = await openBytes(world.stores.keys, stored, jobSecretAad(world.key('main'), job.id, 'import'))
-  expect(Buffer.from(opened)).toEqual(bundle)
+  expect(await unsealed(world, job.id)).toEqual(bundle)
 })
 
 test('C4 imports a Baileys folder as JSON', async () => {
@@ -127,15 +135,8 @@ test('C4 imports a Baileys folder as JSON', async () => {
   const post = (body: object, query = '') => world.ask('POST', `${main}/import?tenant=acme${query}`, { body })
   const { body } = await post({ files }, '&cleanlyStopped=true')
   const job = await jobOf(world, body.job)
-  expect(job.args).toMatchObject({ format: 'baileys', cleanlyStopped: true })
-  const stored = Buffer.concat(await Array.fromAsync(world.stores.blobs.read(String(job.args['object']))))
-  const opened = await openBytes(world.stores.keys, stored, jobSecretAad(world.key('main'), job.id, 'import'))
-  expect(JSON.parse(Buffer.from(opened).toString())).toEqual({ files })
-  expect((await post({ files: { 'app-state.json': 'e30=' } })).body).toMatchObject({
-    status: 422,
-    code: 'bad_import',
-  })
-  expect((await post({ files: { 'creds.json': 'no base64!' } })).body).toMatchObject({ status: 422 })
+  expect(job.args).toMatchObject({ sealedBy: 'control', cleanlyStopped: true })
+  expect(JSON.parse((await unsealed(world, job.id)).toString())).toEqual({ files })
 })
 
 test('imports once under one Idempotency-Key, even when the first attempt stopped half way', async () => {
@@ -158,4 +159,64 @@ test('imports over healthy credentials only by force', async () => {
     world.ask('POST', `${main}/import?tenant=acme${query}`, { body: Buffer.from('bundle'), headers })
   expect((await post('')).body).toMatchObject({ status: 409, code: 'newer_state' })
   expect((await post('&force=true')).status).toBe(202)
+})
+
+test('F4: what a client sealed for the import key is stored as it came, and only a runner opens it', async () => {
+  await using world = await withSession()
+  const { body: shown } = await world.ask('GET', '/v1/import-key')
+  const sealed = await ageSeal(Buffer.from('{"files":{}}'), [shown.recipient])
+  const { body } = await world.ask('POST', `${main}/import?tenant=acme`, { body: sealed, headers: octets })
+  const { args } = await jobOf(world, body.job)
+  expect(args).toMatchObject({ sealedBy: 'sender' })
+  const stored = Buffer.concat(await Array.fromAsync(world.stores.blobs.read(String(args['object']))))
+  expect(stored).toEqual(sealed)
+  expect((await ageOpen(stored, [world.inbound])).toString()).toBe('{"files":{}}')
+})
+
+test('F4: nothing that control has opens what it stored for a runner', async () => {
+  await using world = await withSession()
+  const headers = { ...octets, ...sealedUnder }
+  const { body } = await world.ask('POST', `${main}/import?tenant=acme`, { body: Buffer.from('x'), headers })
+  const { args } = await jobOf(world, body.job)
+  const stored = Buffer.concat(await Array.fromAsync(world.stores.blobs.read(String(args['object']))))
+  const { recipient } = (await world.ask('GET', '/v1/import-key')).body
+  // The public half, taken for a secret, is all that it could try.
+  const guess = await deriveAgeIdentity(Buffer.from(recipient), 'inbound')
+  const sealed = [stored, Buffer.from(String(args['sealedPassphrase']), 'base64')]
+  for (const file of sealed)
+    await expect(ageOpen(file, [guess])).rejects.toMatchObject({ code: 'wrong_recipient' })
+})
+
+test('F3: an upload ends at its limit, is never held whole, and leaves nothing', async () => {
+  await using world = await withSession()
+  const piece = new Uint8Array(1 << 20)
+  let sent = 0
+  const endless = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      sent += piece.length
+      controller.enqueue(piece)
+    },
+  })
+  const key = await world.keyOf('acme', 'control')
+  const answer = await world.app.request(`${main}/import`, {
+    method: 'POST',
+    headers: { ...octets, authorization: `Bearer ${key}` },
+    body: endless,
+    duplex: 'half',
+  } as RequestInit)
+  expect(answer.status).toBe(413)
+  expect(sent).toBeLessThan(70 << 20)
+  expect(await world.stores.blobs.list('imports/')).toEqual([])
+  expect(await world.stores.jobs.open(world.key('main'))).toEqual([])
+})
+
+test('F4: where the operator has named for whom, no passphrase of a request is taken', async () => {
+  const transfer = { recipient: async () => 'age1', exportTo: 'recipients' } as const
+  await using world = await controlWorld({ transfer })
+  await world.ask('POST', '/v1/sessions?tenant=acme', { body: { id: 'main' } })
+  await world.report('main', { phase: 'connected', authenticatedAt: 1 })
+  const refused = await world.ask('POST', `${main}/export?tenant=acme`, { headers: sealedUnder })
+  expect(refused.body).toMatchObject({ status: 409, code: 'export_off' })
+  const { body } = await world.ask('POST', `${main}/export?tenant=acme`)
+  expect((await jobOf(world, body.job)).args).toEqual({})
 })

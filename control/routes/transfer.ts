@@ -2,7 +2,8 @@ import { z } from '@hono/zod-openapi'
 import { CodedError, ERRORS, hasCode } from '#shared/errors.ts'
 import type { ErrorCode } from '#shared/errors.ts'
 import { importsOf } from '#shared/registry.ts'
-import { jobSecretAad, sealBytes, sealSecret } from '#shared/sealed-secret.ts'
+import { HEADER_BYTES_MAX } from '#shared/sealing/age-header.ts'
+import { inboundPlace, isSealedForSomebody, sealInbound, sealInboundText } from '#shared/sealing/inbound.ts'
 import type { Job } from '#shared/store/job-store.ts'
 import type { ControlApp, ControlContext, Services } from '../http/context.ts'
 import { credentialsOf } from '../session/credentials.ts'
@@ -14,6 +15,8 @@ import { findForChange, findSession } from '../session/session-access.ts'
 import type { Found } from '../session/session-access.ts'
 
 const PASSPHRASE = /^[\x20-\x7e]{12,256}$/
+/** A Baileys folder of a busy account has thousands of files; 20 MiB of state is a large one. */
+const IMPORT_BYTES_MAX = 64 * 1024 * 1024
 const OCTETS = 'application/octet-stream'
 const WAIT_S_MAX = 55
 const POLL_MS = 200
@@ -24,14 +27,24 @@ const passphraseHeader = z.object({
   }),
 })
 
-const ImportBody = z.strictObject({
-  files: z.record(z.string().min(1).max(300), z.base64()).openapi({
-    description: 'The files of a useMultiFileAuthState folder, by name, in base64.',
-  }),
+const octets = (description: string) => ({
+  [OCTETS]: { schema: z.string().openapi({ format: 'binary', description }) },
 })
-
-const octets = {
-  [OCTETS]: { schema: z.string().openapi({ format: 'binary', description: 'A bundle of ours.' }) },
+/** Plain words and no schema of zod's, which would have all of it parsed here. */
+const folder = {
+  'application/json': {
+    schema: {
+      type: 'object' as const,
+      required: ['files'],
+      properties: {
+        files: {
+          type: 'object' as const,
+          description: 'The files of a useMultiFileAuthState folder, by name, in base64.',
+          additionalProperties: { type: 'string' as const, format: 'byte' },
+        },
+      },
+    },
+  },
 }
 
 /** Moving a session: out as a bundle under a passphrase, in from a bundle or from a Baileys folder. */
@@ -77,7 +90,7 @@ export function transferRoutes(app: ControlApp, services: Services): void {
         }),
       },
       responses: {
-        200: { description: 'The bundle', content: octets },
+        200: { description: 'The bundle, an age file', content: octets('A bundle in an age file.') },
         202: answers(SessionWithJobSchema, 'Not ready yet; ask again with ?job='),
       },
     },
@@ -97,8 +110,18 @@ export function transferRoutes(app: ControlApp, services: Services): void {
       throw new CodedError('no_state', 'There is nothing to export: the session was never paired.')
     }
     const id = jobIdFor(services, c, found, 'export')
-    const sealedPassphrase = await sealPassphrase(c, found, id)
-    return requestJob(services, c, found, { kind: 'export', id, args: { sealedPassphrase } })
+    return requestJob(services, c, found, { kind: 'export', id, args: await exportArgs(c, found, id) })
+  }
+
+  async function exportArgs(c: ControlContext, found: Found, id: string): Promise<Job['args']> {
+    if (services.transfer.exportTo === 'passphrase')
+      return { sealedPassphrase: await sealPassphrase(c, found, id) }
+    if (c.req.header('x-passphrase') !== undefined)
+      throw new CodedError(
+        'export_off',
+        'X-Passphrase is not taken here: exports are sealed for the operator.',
+      )
+    return {}
   }
 
   async function findExport(found: Found, id: string): Promise<Job> {
@@ -134,7 +157,7 @@ export function transferRoutes(app: ControlApp, services: Services): void {
     })
     return c.body(streamOf(first, pieces), 200, {
       'content-type': OCTETS,
-      'content-disposition': `attachment; filename="${found.session.tenant}-${found.session.id}.mooring"`,
+      'content-disposition': `attachment; filename="${found.session.tenant}-${found.session.id}.mooring.age"`,
     })
   }
 
@@ -147,8 +170,9 @@ export function transferRoutes(app: ControlApp, services: Services): void {
       tags,
       summary: 'Give a session the credentials of a bundle or of a Baileys folder',
       description:
-        'A bundle comes as octets with X-Passphrase, a useMultiFileAuthState folder as JSON. Over healthy credentials it ' +
-        'needs force=true. A runner checks it; see the job.',
+        'A bundle comes as octets, with X-Passphrase unless it has none; a useMultiFileAuthState folder as JSON. Either may ' +
+        'be sealed with age for the recipient of GET /v1/import-key first, and comes as octets then. Over healthy ' +
+        'credentials it needs force=true. A runner checks it; see the job.',
       request: {
         params: SessionParam,
         headers: passphraseHeader,
@@ -158,8 +182,7 @@ export function transferRoutes(app: ControlApp, services: Services): void {
             description: 'The old process ended in order and nothing has used the folder since.',
           }),
         }),
-        // Not marked as required: that would have the JSON schema look at octets too.
-        body: { content: { 'application/json': { schema: ImportBody }, ...octets } },
+        body: { content: { ...folder, ...octets('A bundle, or what is sealed for the import key.') } },
       },
       responses: { 202: answers(SessionWithJobSchema, 'The session, and the job that a runner will do') },
     },
@@ -174,35 +197,53 @@ export function transferRoutes(app: ControlApp, services: Services): void {
     const earlier = await stores.jobs.get(found.key, id)
     if (earlier) return c.json(await presentWithJob(services, c, found, earlier), 202)
 
-    const type = c.req.header('content-type')?.toLowerCase()
-    if (type === undefined) throw new CodedError('invalid_body', 'There is no bundle and no folder.')
-    const isBundle = type.startsWith(OCTETS)
-    const bytes = isBundle
-      ? new Uint8Array(await c.req.arrayBuffer())
-      : folderBytes(c.req.valid('json') as z.infer<typeof ImportBody>)
-    if (bytes.length === 0) throw new CodedError('bad_import', 'The bundle is empty.')
-    const secret = isBundle ? { sealedPassphrase: await sealPassphrase(c, found, id) } : {}
-    const object = await storeImport(c, found, id, bytes)
-    const args = { object, format: isBundle ? 'bundle' : 'baileys', force, cleanlyStopped, ...secret }
-    const job = await requestJob(services, c, found, { kind: 'import', id, args })
+    if (!c.req.raw.body) throw new CodedError('invalid_body', 'There is no bundle and no folder.')
+    const hasPassphrase = c.req.header('x-passphrase') !== undefined
+    const secret = hasPassphrase ? { sealedPassphrase: await sealPassphrase(c, found, id) } : {}
+    const stored = await storeImport(c, found, id, c.req.raw.body)
+    const job = await requestJob(services, c, found, {
+      kind: 'import',
+      id,
+      args: { ...stored, force, cleanlyStopped, ...secret },
+    })
     return c.json(await presentWithJob(services, c, found, job), 202)
   })
 
+  const importKey = declare(
+    services,
+    { scope: 'control', of: 'any' },
+    {
+      method: 'get',
+      path: '/v1/import-key',
+      tags,
+      summary: 'The age recipient that imports can be sealed for',
+      description: 'Only runners can open what is sealed for it: age -r {recipient} -o sealed.age bundle',
+      responses: { 200: answers(z.object({ recipient: z.string() }), 'An age recipient') },
+    },
+  )
+  app.openapi(importKey, async (c) => c.json({ recipient: await services.transfer.recipient() }, 200))
+
+  /** Straight on, piece by piece: control never has all of it, and can't open what it stored. */
   async function storeImport(
     c: ControlContext,
     found: Found,
     id: string,
-    bytes: Uint8Array,
-  ): Promise<string> {
+    body: ReadableStream<Uint8Array>,
+  ): Promise<{ object: string; sealedBy: 'control' | 'sender' }> {
     const object = `${importsOf(found.key)}${id}`
-    const sealed = await sealBytes(stores.keys, bytes, jobSecretAad(found.key, id, 'import'))
+    const { beginning, all } = await peek(counted(body))
+    if (beginning.length === 0) throw new CodedError('bad_import', 'Nothing was sent.')
+    const sealedBy = isSealedForSomebody(beginning) ? 'sender' : 'control'
+    const recipient = await services.transfer.recipient()
+    const sealed =
+      sealedBy === 'sender' ? all : sealInbound(all, recipient, inboundPlace(found.key, id, 'import'))
     try {
-      await stores.blobs.create(object, [sealed])
+      await stores.blobs.create(object, sealed)
     } catch (error) {
       // A repeat under the same Idempotency-Key, whose first attempt came this far.
       if (!hasCode(error, 'blob_exists') || idempotencyKey(c) === undefined) throw error
     }
-    return object
+    return { object, sealedBy }
   }
 
   async function sealPassphrase(c: ControlContext, found: Found, jobId: string): Promise<string> {
@@ -212,15 +253,48 @@ export function transferRoutes(app: ControlApp, services: Services): void {
         field: 'X-Passphrase',
       })
     }
-    return sealSecret(stores.keys, passphrase, jobSecretAad(found.key, jobId, 'passphrase'))
+    const place = inboundPlace(found.key, jobId, 'passphrase')
+    return sealInboundText(passphrase, await services.transfer.recipient(), place)
   }
 }
 
-function folderBytes({ files }: z.infer<typeof ImportBody>): Uint8Array {
-  if (files['creds.json'] === undefined) {
-    throw new CodedError('bad_import', 'The folder has no creds.json.', { field: 'files' })
+/** What was sent, while it is within the limit. @throws CodedError `too_large`, `invalid_body` when it breaks off */
+async function* counted(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let left = IMPORT_BYTES_MAX
+  const pieces = body[Symbol.asyncIterator]()
+  try {
+    for (;;) {
+      const { value, done } = await pieces.next().catch((cause: unknown) => {
+        throw new CodedError('invalid_body', 'The upload broke off.', { cause })
+      })
+      if (done) return
+      left -= value.length
+      if (left < 0) throw new CodedError('too_large', `An import has at most ${IMPORT_BYTES_MAX} bytes.`)
+      yield value
+    }
+  } finally {
+    // Whatever is left of it is not wanted.
+    await pieces.return?.().catch(() => undefined)
   }
-  return Buffer.from(JSON.stringify({ files }), 'utf8')
+}
+
+/** As much of the beginning as says what it is, and all of it from there. */
+async function peek(
+  pieces: AsyncGenerator<Uint8Array>,
+): Promise<{ beginning: Buffer; all: AsyncGenerator<Uint8Array> }> {
+  const held: Uint8Array[] = []
+  let beginning = Buffer.alloc(0)
+  while (beginning.length < HEADER_BYTES_MAX) {
+    const { value, done } = await pieces.next()
+    if (done) break
+    held.push(value)
+    beginning = Buffer.concat([beginning, value.subarray(0, HEADER_BYTES_MAX - beginning.length)])
+  }
+  async function* all(): AsyncGenerator<Uint8Array> {
+    yield* held
+    yield* pieces
+  }
+  return { beginning, all: all() }
 }
 
 /** What a runner said of a job that failed, as if it had happened here. */

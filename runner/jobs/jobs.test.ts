@@ -1,20 +1,22 @@
 import { expect, test } from 'vitest'
 import { CodedError } from '#shared/errors.ts'
-import { job } from '#test/contract/samples.ts'
+import type { Job } from '#shared/store/job-store.ts'
+import { job, runner } from '#test/contract/samples.ts'
 import { fakeClock } from '#test/fake-clock.ts'
+import { Gate } from '../gate/gate.ts'
 import type { RunnerContext } from '../loop/context.ts'
-import { KEY, liveOf, memory, recordedLog, sessionOf } from '../runner.fixture.ts'
+import { KEY, keyOf, liveOf, memory, recordedLog, sessionOf } from '../runner.fixture.ts'
 import type { SessionState } from '../state/session-state.ts'
 import { View } from '../loop/view.ts'
 import { runJob } from './jobs.ts'
 
 /** A snapshot job of a session here whose state does this when it is asked for one. */
-async function begin(snapshot: () => Promise<never>) {
+async function begin(snapshot: () => Promise<never>, more: Partial<Job> = { kind: 'snapshot' }) {
   const clock = fakeClock()
   const { stores } = memory(clock)
   const view = new View(stores, clock)
   const { log, lines } = recordedLog()
-  const lease = { isGood: true }
+  const lease = { isGood: true, id: runner('me') }
   const live = liveOf({ state: { snapshot } as unknown as SessionState })
   const context = {
     stores,
@@ -23,9 +25,11 @@ async function begin(snapshot: () => Promise<never>) {
     lease,
     log,
     live: new Map([[KEY, live]]),
-    reporter: { event: () => undefined },
+    gate: new Gate(clock, () => undefined),
+    transfer: { identities: snapshot },
+    reporter: { event: () => undefined, background: (work: () => Promise<void>) => void work() },
   } as unknown as RunnerContext
-  const { id } = await stores.jobs.create(KEY, job(1, { kind: 'snapshot' }))
+  const { id } = await stores.jobs.create(KEY, job(1, more))
   await view.refreshJobs(KEY)
   return {
     context,
@@ -93,4 +97,44 @@ test('a job that fails after the lease ran out stays open', async () => {
   })
   await expect(run()).rejects.toMatchObject({ code: 'lease_lost' })
   expect(await stored()).toMatchObject({ state: 'open' })
+})
+
+/** An import with something to open, which is where it meets what a test wants it to meet. */
+const IMPORT = { kind: 'import', args: { object: 'imports/x', sealedPassphrase: 'x', force: true } } as const
+const gone = (name: string) => ({ runner: runner(name), epoch: 1 })
+
+test('F3: a job that three runners took with them is put aside by name, and its upload is gone', async () => {
+  const { context, run, stored } = await begin(() => Promise.reject(new Error('never read')), IMPORT)
+  await context.stores.blobs.create('imports/x', [Buffer.of(1)])
+  for (const name of ['one', 'two', 'three']) await context.stores.jobs.begin(KEY, 'job-1', gone(name))
+  await run()
+  expect(await stored()).toMatchObject({ state: 'failed', error: { code: 'quarantined' }, args: {} })
+  expect(await context.stores.blobs.list('imports/')).toEqual([])
+})
+
+test('a job that runners stopped by themselves is done however often that was', async () => {
+  const { context, run, stored } = await begin(fails, IMPORT)
+  for (const name of ['one', 'two', 'three', 'four']) {
+    await context.stores.jobs.begin(KEY, 'job-1', gone(name))
+    await context.stores.jobs.interrupt(KEY, 'job-1', gone(name))
+  }
+  await run()
+  expect(await stored()).toMatchObject({ error: { code: 'conflict' }, latestTry: { number: 5, vanished: 0 } })
+})
+
+test('an import that a drain interrupts says so, and stays open', async () => {
+  const { run, stored } = await begin(() => Promise.reject(new CodedError('closed', 'drain')), IMPORT)
+  await run()
+  expect(await stored()).toMatchObject({
+    state: 'open',
+    latestTry: { runner: 'me', number: 1, interrupted: true },
+  })
+})
+
+test('F3: an import that is not in turn is not begun, and the session is told to wait', async () => {
+  const { context, run, stored } = await begin(fails, IMPORT)
+  context.gate.enter(keyOf('other'))
+  await run()
+  expect(await stored()).not.toHaveProperty('latestTry')
+  expect(context.gate.waits(KEY)).toBe(true)
 })

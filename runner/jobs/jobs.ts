@@ -1,14 +1,14 @@
 import { CodedError, ERRORS, hasCode, toError, type ErrorCode } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
-import type { Job } from '#shared/store/job-store.ts'
+import type { Job, Worker } from '#shared/store/job-store.ts'
 import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
 import type { RunnerContext } from '../loop/context.ts'
 import { withStorableWords } from '../loop/storable-words.ts'
 import { restore } from './restore.ts'
 import { exportState, importState } from './transfer.ts'
 import { logout, reset } from './unlink.ts'
-import type { Result, Work } from './work.ts'
+import { mayBegin, type Result, type Work } from './work.ts'
 
 /**
  * Does the oldest open job of a session, and writes how it ended. A job that meets a store in trouble stays open and is
@@ -20,17 +20,22 @@ export async function runJob(
   session: Session,
   id: string,
 ): Promise<void> {
-  const { stores, clock, view, log } = context
+  const { stores, clock, view, log, lease } = context
   const live = context.live.get(key)
   const job = view.jobs.get(key)?.find((one) => one.id === id)
-  if (!live?.state || !job) return
+  if (!live?.state || !job || !mayBegin(context, key, job)) return
+  const worker: Worker = { runner: lease.id, epoch: live.state.epoch }
   const startMs = clock.monotonicMs()
   const end = { nowMs: clock.nowMs() }
   try {
+    if (job.kind === 'import') await begin(context, key, job, worker)
     const result = await JOBS[job.kind]({ context, key, session, live, state: live.state, job })
     await stores.jobs.finish(key, id, { ...end, state: 'done', result })
     context.reporter.event(key, { kind: 'job', to: 'done', why: job.kind, epoch: live.state?.epoch ?? 0 })
   } catch (thrown) {
+    context.gate.leave(key)
+    if (job.kind === 'import' && (hasCode(thrown, 'closed') || !lease.isGood))
+      return interrupted(context, key, job, worker)
     if (hasCode(thrown, 'store_unavailable', 'overloaded', 'fenced', 'lease_lost', 'closed')) throw thrown
     const error = toError(thrown)
     // Whoever owns it by now does the job again, and may have been the reason why it failed here.
@@ -46,6 +51,9 @@ export async function runJob(
     // What a job says of its failure must never be what keeps it open, and all that comes behind it.
     const failure = withStorableWords({ code, detail })
     await stores.jobs.finish(key, id, { ...end, state: 'failed', error: failure })
+    const object = job.args['object']
+    if (job.kind === 'import' && typeof object === 'string')
+      context.reporter.background(key, () => stores.blobs.remove(object))
     context.reporter.event(key, { kind: 'job', to: 'failed', why: `${job.kind}: ${code}` })
   }
   view.endJob(key, id)
@@ -54,6 +62,26 @@ export async function runJob(
     { sessionId: key, job: job.kind, durationMs: Math.round(clock.monotonicMs() - startMs) },
     'job ended',
   )
+}
+
+/** So many runners may be gone with a job in their hands before it is what ends them. */
+const VANISHED_MAX = 3
+
+/**
+ * Written before anything of the tenant's is read: whatever it does to this process, the next one knows.
+ * @throws CodedError `quarantined` when it was begun too often
+ */
+async function begin(context: RunnerContext, key: SessionKey, job: Job, worker: Worker): Promise<void> {
+  const begun = await context.stores.jobs.begin(key, job.id, worker)
+  if ((begun?.latestTry?.vanished ?? 0) >= VANISHED_MAX)
+    throw new CodedError('quarantined', `${job.kind}: ${VANISHED_MAX} runners that began it are gone`)
+}
+
+/** It stays open, and its end here is nobody's fault; the write may have to wait for the store. */
+async function interrupted(context: RunnerContext, key: SessionKey, job: Job, worker: Worker): Promise<void> {
+  const note = (): Promise<void> => context.stores.jobs.interrupt(key, job.id, worker)
+  await note().catch(() => context.reporter.background(key, note))
+  context.log.info({ sessionId: key, job: job.kind }, 'job interrupted')
 }
 
 const JOBS: Record<Job['kind'], (work: Work) => Promise<Result>> = {

@@ -17,6 +17,10 @@ export interface Work {
 
 export type Result = NonNullable<Job['result']>
 
+/** An import never waits in a pass: while it is another's turn the job stays open, and the session is woken for its own. */
+export const mayBegin = ({ gate }: RunnerContext, key: SessionKey, job: Job): boolean =>
+  job.kind !== 'import' || gate.enter(key)
+
 /** After the state was exchanged the session begins afresh: no block, no count of failures, no verdict on the old connection. */
 export function beginAfresh(live: LiveSession): void {
   live.verdict = undefined

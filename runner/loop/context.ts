@@ -3,8 +3,11 @@ import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { Random } from '#shared/random.ts'
 import type { Stores } from '#shared/store/stores.ts'
+import type { TransferSettings } from '#shared/transfer-settings.ts'
+import type { Gate } from '../gate/gate.ts'
 import type { BootReport } from '../pacing/boot-report.ts'
 import type { FleetBreaker } from '../pacing/breaker.ts'
+import type { KeyCare } from './key-care.ts'
 import type { KeyQueue } from './key-queue.ts'
 import type { LoopLag } from '../pacing/loop-lag.ts'
 import type { Claims } from '../ownership/claims.ts'
@@ -45,6 +48,9 @@ export interface RunnerContext {
   reporter: Reporter
   boot: BootReport
   unlinkDevice: UnlinkDevice
+  gate: Gate
+  keyCare: KeyCare
+  transfer: TransferSettings
   /** Snapshots that are due. */
   snapshots: SlowLane
   /** Superseded devices that are taken off their phones. */

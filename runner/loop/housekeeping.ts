@@ -18,6 +18,8 @@ const BEAT_EVERY_MS = 60_000
 const EXPIRE_EVERY_MS = 60_000
 /** How often to ask whether a snapshot has become due, and to tell of the progress of a start. */
 const TICK_MS = 1_000
+/** A key-encryption key gets a new version every few months; asking for it is one call. */
+const REWRAP_EVERY_MS = 3_600_000
 /** A store that could not be asked is asked again after this. */
 const FAILED_LOOK_MS = 1_000
 
@@ -63,6 +65,10 @@ export class Housekeeping {
       boot.tick(nowMs)
       for (const key of this.#context.live.keys()) snapshotIfDue(this.#context, key)
       this.#queueWaiting()
+      if (this.#settings.mayAct()) this.#context.keyCare.look()
+    })
+    this.#every('rewrap', REWRAP_EVERY_MS, async () => {
+      if (this.#settings.mayAct() && this.#context.lease.isGood) await this.#context.keyCare.rewrap()
     })
     this.#every('resync', resyncEveryMs, async () => {
       await this.resync()

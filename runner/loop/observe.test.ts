@@ -119,6 +119,7 @@ describe('observing', () => {
       session: sessionOf(),
       owner: { runnerId: 'me' as RunnerId, epoch: 1, since: 1, nonce: 'n' },
       jobs: [],
+      jobWaits: false,
       live: liveOf({ socketIs: 'open', socketGeneration: 1 }),
       lease: 'good',
       draining: false,

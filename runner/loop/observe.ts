@@ -11,6 +11,8 @@ export interface Observation {
   session: Session
   owner: Owner | undefined
   jobs: readonly Job[]
+  /** It is the turn of another session's import. */
+  jobWaits: boolean
   live: LiveSession | undefined
   lease: 'good' | 'lost'
   draining: boolean
@@ -129,7 +131,7 @@ export function observe(observation: Observation): { want: PlanWant; have: Have 
       block,
       retryAtMs: live?.retryAtMs ?? 0,
       breakerUntilMs: observation.breakerUntilMs,
-      job: job && { id: job.id, kind: job.kind },
+      job: job && { id: job.id, kind: job.kind, ...(observation.jobWaits && { waits: true }) },
       pairingUntilMs: window ? monotonicMs + (window.expiresAtMs - nowMs) : 0,
       behind: (status?.observedGeneration ?? 0) < want.generation,
       owes: owesMessages(session, live),

@@ -164,7 +164,7 @@ export class Passes {
   }
 
   #decide(key: SessionKey): Step | undefined {
-    const { view, live, lease, claims, runners, clock, breaker } = this.#context
+    const { view, live, lease, claims, runners, clock, breaker, gate } = this.#context
     const session = view.sessions.get(key)
     if (!session) return undefined
     const owner = claims.effectiveOwner(key, view.owners.get(key))
@@ -177,6 +177,7 @@ export class Passes {
       session,
       owner,
       jobs: view.jobs.get(key) ?? [],
+      jobWaits: gate.waits(key),
       live: live.get(key),
       lease: lease.isGood ? 'good' : 'lost',
       draining: this.#rules.isDraining(),

@@ -118,6 +118,12 @@ const rows: readonly [says: string, want: PlanWant, have: Partial<Have>, step: S
   ['goes on removing at the very instant', deleting, { removeAtMs: 100 }, { do: 'remove' }],
   ['removes rather than doing a job', deleting, { job }, { do: 'remove' }],
   ['does a job on an open connection', running, { job }, { do: 'job', ...job }],
+  [
+    'F3: leaves all as it is while its import waits',
+    running,
+    { job: { ...job, waits: true } },
+    rest('waits_its_turn'),
+  ],
   ['rehydrates before a job', running, { ...bare, job }, rehydrate],
   ['does the job of a stopped session', stopped, { ...idle, job }, { do: 'job', ...job }],
   ['does the job of a blocked session', running, { ...idle, block: forever, job }, { do: 'job', ...job }],

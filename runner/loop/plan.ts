@@ -30,7 +30,7 @@ export interface Have {
   /** Until then nobody of the fleet connects. */
   breakerUntilMs: number
   /** An oldest open job of the session. */
-  job: { id: string; kind: JobKind } | undefined
+  job: { id: string; kind: JobKind; waits?: boolean } | undefined
   /** Until then a pairing window is open; 0 for none. */
   pairingUntilMs: number
   /** True when the stored status does not answer to the newest want yet. */
@@ -55,6 +55,7 @@ export const REST_REASONS = [
   'blocked',
   'delivering',
   'unpaired',
+  'waits_its_turn',
   'backing_off',
   'fleet_stopped',
   'as_wanted',
@@ -96,7 +97,8 @@ export function plan(want: PlanWant, have: Have, nowMs: number): Step {
 
   if (have.leaving) return have.socket === 'none' ? { do: 'release' } : { do: 'close', why: 'hand_over' }
   if (want.deleting) return removal(have, nowMs)
-  if (have.job) return act(have, { do: 'job', ...have.job })
+  if (have.job?.waits) return rest('waits_its_turn')
+  if (have.job) return act(have, { do: 'job', id: have.job.id, kind: have.job.kind })
   if (want.state === 'stopped') return letGo(have, 'stopped')
 
   const blocked = have.block && (have.block.untilMs === undefined || nowMs < have.block.untilMs)

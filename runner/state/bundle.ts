@@ -5,6 +5,10 @@ import { open, seal, type OpenKey } from '#shared/envelope.ts'
 import { CodedError, hasCode } from '#shared/errors.ts'
 import { readForeignChunk, RecordMap } from './record-map.ts'
 
+/**
+ * The bundle of before there was age (`plain-bundle.ts` is what exports are made of now). Whoever has one can still import it.
+ */
+
 /** What a bundle says of itself; sealed like the rest. */
 export type BundleMeta = Readonly<Record<string, string | number>>
 
@@ -18,12 +22,12 @@ export interface BundleCost {
 /** 64 MiB and two rounds, one of the equal choices of the OWASP Password Storage Cheat Sheet. */
 const COST: BundleCost = { logN: 16, r: 8, p: 2 }
 /** A bundle comes from outside: its header must not make us spend more than this. */
-const COST_MAX = { memoryBytes: 128 * 1024 * 1024, p: 4 }
+const COST_MAX = { memoryBytes: 64 * 1024 * 1024, p: 4 }
 /** What a bundle may unfold to; the largest state to expect is 200 MB (docs/facts/baileys.md §3). */
-const RECORDS_BYTES_MAX = 256 * 1024 * 1024
+export const RECORDS_BYTES_MAX = 256 * 1024 * 1024
 
 /** Ours have a dozen. */
-const META_ITEMS_MAX = 200
+export const META_ITEMS_MAX = 200
 
 const MAGIC = Buffer.from('MOORBUN')
 const VERSION = 1

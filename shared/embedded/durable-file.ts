@@ -26,12 +26,12 @@ export async function makeFolder(folder: string): Promise<void> {
 export async function createFile(
   path: string,
   scratch: string,
-  parts: readonly Uint8Array[],
+  parts: readonly Uint8Array[] | AsyncIterable<Uint8Array>,
 ): Promise<boolean> {
   const handle = await open(scratch, 'wx', 0o600)
   try {
     try {
-      for (const part of parts) await handle.writeFile(part)
+      for await (const part of parts) await handle.writeFile(part)
       await handle.datasync()
     } finally {
       await handle.close()

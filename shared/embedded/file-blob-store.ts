@@ -44,7 +44,8 @@ export async function fileBlobStore(options: {
         await makeFolder(dirname(path))
         if (await createFile(path, join(scratch, random.id()), parts)) return
         // An earlier call of ours, whose answer was lost, may have written exactly this.
-        if (Buffer.concat(parts).equals(await readFile(path))) return await syncFolder(dirname(path))
+        if (!(Symbol.asyncIterator in parts) && Buffer.concat(parts).equals(await readFile(path)))
+          return await syncFolder(dirname(path))
       } catch (thrown) {
         throw storeError('create an object', thrown, path)
       }

@@ -78,6 +78,12 @@ export async function readKeyFile(path: string): Promise<Key[] | undefined> {
   return keys
 }
 
+/** All keys of an installation that has some, newest first. @throws what reading a key file throws */
+export async function storedKeys(dataDir: string, keyText: string | undefined): Promise<Key[]> {
+  const inFile = (await readKeyFile(join(dataDir, 'key'))) ?? []
+  return keyText === undefined ? inFile : [keyFromText(keyText), ...inFile]
+}
+
 /** Makes a key file with one fresh key, unless another process was first. */
 export async function makeKeyFile(path: string, random: Random): Promise<void> {
   const line = Buffer.from(`${randomBytes(KEY_BYTES).toString('base64')}\n`)

@@ -1,5 +1,5 @@
 import type { SessionKey } from '../ids.ts'
-import type { Job, JobStore } from '../store/job-store.ts'
+import { interruptedTry, nextTry, type Job, type JobStore } from '../store/job-store.ts'
 import type { Changes } from './changes.ts'
 import { sweepRows } from './paging.ts'
 import { toBody } from './body.ts'
@@ -16,6 +16,11 @@ export function sqliteJobStore(file: SqliteFile, changes: Changes): JobStore {
   const find = (key: SessionKey, id: string): Job | undefined => {
     const row = file.get<Row>('SELECT body FROM jobs WHERE session = ? AND id = ?', key, id)
     return row && parse(row)
+  }
+
+  const put = (doing: string, key: SessionKey, job: Job): Job => {
+    file.run('UPDATE jobs SET body = ? WHERE session = ? AND id = ?', toBody(doing, 'job', job), key, job.id)
+    return job
   }
 
   return {
@@ -49,6 +54,20 @@ export function sqliteJobStore(file: SqliteFile, changes: Changes): JobStore {
           .all<{ session: SessionKey }>('SELECT DISTINCT session FROM jobs WHERE finished_at IS NULL')
           .map((row) => row.session),
       ),
+
+    begin: (key, id, by) =>
+      file.write('begin a job', () => {
+        const job = find(key, id)
+        if (job?.state !== 'open') return undefined
+        return put('begin a job', key, { ...job, latestTry: nextTry(job.latestTry, by) })
+      }),
+
+    interrupt: (key, id, by) =>
+      file.write('interrupt a job', () => {
+        const job = find(key, id)
+        const latestTry = interruptedTry(job?.latestTry, by)
+        if (job?.state === 'open' && latestTry) put('interrupt a job', key, { ...job, latestTry })
+      }),
 
     finish: (key, id, { state, result, error, nowMs }) =>
       file.write('finish a job', () => {

@@ -25,7 +25,7 @@ export async function checkGoogle(options: {
   db: Database
   bucket: () => Promise<Bucket>
   keys: KeyWrapper
-  names: { project: string; database: string; bucket: string; kmsKey: string }
+  names: { project: string; database: string; bucket: string; kmsKey: string | undefined }
 }): Promise<void> {
   const { scope, db, bucket, keys, names } = options
   const probes: Probe[] = [
@@ -44,13 +44,14 @@ export async function checkGoogle(options: {
       refused: `Cloud Storage refuses this service account; give it roles/storage.objectUser on bucket "${names.bucket}".`,
       away: `Cloud Storage bucket "${names.bucket}" does not answer.`,
     },
-    {
+  ]
+  if (names.kmsKey !== undefined)
+    probes.push({
       ask: () => keys.currentVersion(),
       missing: `There is no Cloud KMS key "${names.kmsKey}"; create it or correct MOORING_KMS_KEY.`,
-      refused: `Cloud KMS refuses this service account; give it roles/cloudkms.cryptoKeyEncrypterDecrypter (control: cryptoKeyEncrypter) on "${names.kmsKey}".`,
+      refused: `Cloud KMS refuses this service account; give it roles/cloudkms.cryptoKeyEncrypterDecrypter on "${names.kmsKey}".`,
       away: `Cloud KMS key "${names.kmsKey}" does not answer or is disabled.`,
-    },
-  ]
+    })
   for (const probe of scope === 'records' ? probes.slice(0, 1) : probes) {
     try {
       await probe.ask()

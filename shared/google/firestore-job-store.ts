@@ -1,7 +1,7 @@
 import { FieldValue } from '@google-cloud/firestore'
 import { CodedError } from '../errors.ts'
 import type { SessionKey } from '../ids.ts'
-import type { Job, JobStore } from '../store/job-store.ts'
+import { interruptedTry, nextTry, type Job, type JobStore } from '../store/job-store.ts'
 import { createAcceptance, type Accepted } from './acceptance.ts'
 import { change } from './change.ts'
 import { dataOf, type Database } from './database.ts'
@@ -58,6 +58,22 @@ export function firestoreJobStore(db: Database): JobStore {
         collection.where('open', '==', true).select('key'),
       )
       return [...new Set(found.docs.map((doc) => (doc.data() as Pick<JobDocument, 'key'>).key))]
+    },
+
+    async begin(key, id, by) {
+      const seen = await change<JobDocument>(db, 'begin a job', refOf(key, id), (stored) => {
+        if (stored?.job.state !== 'open') return undefined
+        return { fields: { job: { ...stored.job, latestTry: nextTry(stored.job.latestTry, by) } } }
+      })
+      return seen?.data.job.state === 'open' ? seen.data.job : undefined
+    },
+
+    async interrupt(key, id, by) {
+      await change<JobDocument>(db, 'interrupt a job', refOf(key, id), (stored) => {
+        const latestTry = interruptedTry(stored?.job.latestTry, by)
+        if (stored?.job.state !== 'open' || !latestTry) return undefined
+        return { fields: { job: { ...stored.job, latestTry } } }
+      })
     },
 
     async finish(key, id, { state, result, error, nowMs }) {

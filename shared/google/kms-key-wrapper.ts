@@ -104,6 +104,16 @@ export function kmsKeyWrapper(options: KmsOptions): KeyWrapper & { close(): Prom
   }
 }
 
+/** Of a process that may use no key. */
+export const noKeyWrapper: KeyWrapper & { close(): Promise<void> } = {
+  wrap: () => Promise.reject(noKey()),
+  unwrap: () => Promise.reject(noKey()),
+  currentVersion: () => Promise.reject(noKey()),
+  close: () => Promise.resolve(),
+}
+
+const noKey = (): CodedError => new CodedError('wrong_key', 'this process has no key-encryption key')
+
 async function createClient(endpoint: string | undefined): Promise<KeyManagementServiceClient> {
   const { KeyManagementServiceClient } = await import('@google-cloud/kms')
   if (endpoint === undefined) return new KeyManagementServiceClient()

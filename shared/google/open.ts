@@ -16,7 +16,7 @@ import { firestoreRunnerStore } from './firestore-runner-store.ts'
 import { firestoreSessionStore } from './firestore-session-store.ts'
 import { firestoreSnapshotStore } from './firestore-snapshot-store.ts'
 import { firestoreTenantStore } from './firestore-tenant-store.ts'
-import { kmsKeyWrapper } from './kms-key-wrapper.ts'
+import { kmsKeyWrapper, noKeyWrapper } from './kms-key-wrapper.ts'
 import { noMeter, type Meter } from './meter.ts'
 import { createSignals } from './signals.ts'
 import { openBucket, storageBlobStore } from './storage-blob-store.ts'
@@ -27,8 +27,8 @@ export interface GoogleOptions {
   /** The name of the Firestore database; `(default)` is one. */
   database: string
   bucket: string
-  /** `projects/…/locations/…/keyRings/…/cryptoKeys/…` */
-  kmsKey: string
+  /** `projects/…/locations/…/keyRings/…/cryptoKeys/…`; without it no data key is wrapped or unwrapped. */
+  kmsKey: string | undefined
   /** `host:port`, what the emulator calls FIRESTORE_EMULATOR_HOST. */
   firestoreEmulatorHost?: string | undefined
   /** `host:port` or a whole address, what the client calls STORAGE_EMULATOR_HOST. */
@@ -70,7 +70,10 @@ export function openGoogleStores(options: GoogleOptions): Promise<Stores> {
   const leases = connect()
   const signals = createSignals(db)
   const bucket = openBucket(options.bucket, options.project, address(options.storageEmulatorHost))
-  const keys = kmsKeyWrapper({ key: options.kmsKey, endpoint: options.kmsEndpoint, calls: db.calls, meter })
+  const keys =
+    options.kmsKey === undefined
+      ? noKeyWrapper
+      : kmsKeyWrapper({ key: options.kmsKey, endpoint: options.kmsEndpoint, calls: db.calls, meter })
   let closed: Promise<void> | undefined
 
   return Promise.resolve({

@@ -6,13 +6,7 @@ import { CodedError } from '../errors.ts'
 import type { BlobStore } from '../store/blob-store.ts'
 import { asBuffer } from './crc32c.ts'
 import { readObject } from './storage-read.ts'
-import {
-  STORAGE_RETRY,
-  timeLimited,
-  withRetries,
-  type RetryOptions,
-  type StorageDeps,
-} from './storage-retry.ts'
+import { STORAGE_RETRY, timeLimited, withRetries, type StorageDeps } from './storage-retry.ts'
 import { codeOf } from './vendor-error.ts'
 
 const LIST_PAGE = 1000
@@ -37,6 +31,9 @@ async function createBucket(name: string, project: string, emulatorHost?: string
   return storage.bucket(name)
 }
 
+/** Longer than Node lets a request to control take (server.requestTimeout, five minutes), which is where such parts come from. */
+const PIECEMEAL_WITHIN_MS = 360_000
+
 /** Objects in one bucket, under their own names. Nothing is ever overwritten: every upload is "create only". */
 export function storageBlobStore(deps: StorageDeps): BlobStore {
   const { bucket, prefix: own, clock, meter, retry } = deps
@@ -45,11 +42,12 @@ export function storageBlobStore(deps: StorageDeps): BlobStore {
   return {
     async create(name, parts) {
       const what = `create object ${name}`
+      if (Symbol.asyncIterator in parts) return createPiecemeal(what, name, parts)
       const sent = summary(await bucket(), parts)
       await withRetries(deps, what, async () => {
         meter.count('objectWrites', 1, 'create an object')
         try {
-          await upload(clock, retry, await fileOf(name), parts, sent.crc32c)
+          await upload(clock, retry.tryTimeoutMs, await fileOf(name), parts, sent.crc32c)
         } catch (error) {
           // "Precondition failed": the name is taken, perhaps by this very upload, whose answer was lost.
           if (codeOf(error) !== 412) throw error
@@ -97,6 +95,34 @@ export function storageBlobStore(deps: StorageDeps): BlobStore {
     },
   }
 
+  /** One request, once: the parts are gone after it. */
+  async function createPiecemeal(
+    what: string,
+    name: string,
+    parts: AsyncIterable<Uint8Array>,
+  ): Promise<void> {
+    const file = await fileOf(name)
+    const sum = (await bucket()).crc32cGenerator()
+    async function* summed(): AsyncGenerator<Uint8Array> {
+      for await (const part of parts) {
+        sum.update(asBuffer(part))
+        yield part
+      }
+    }
+    meter.count('objectWrites', 1, 'create an object')
+    try {
+      await upload(clock, PIECEMEAL_WITHIN_MS, file, summed())
+      const [stored] = await limited(file.getMetadata())
+      if (stored.crc32c === sum.toString()) return
+    } catch (error) {
+      if (error instanceof CodedError) throw error
+      if (codeOf(error) === 412) throw new CodedError('blob_exists', `object ${name} exists`)
+      throw new CodedError('store_unavailable', what, { cause: error })
+    }
+    await limited(file.delete())
+    throw new CodedError('store_unavailable', `${what}: its bytes were damaged on the way`)
+  }
+
   function limited<T>(work: Promise<T>): Promise<T> {
     return timeLimited(clock, retry.tryTimeoutMs, work, () => {})
   }
@@ -119,18 +145,21 @@ function summary(bucket: Bucket, parts: readonly Uint8Array[]): { crc32c: string
  */
 async function upload(
   clock: Clock,
-  retry: RetryOptions,
+  withinMs: number,
   file: File,
-  parts: readonly Uint8Array[],
-  checksum: string,
+  parts: readonly Uint8Array[] | AsyncIterable<Uint8Array>,
+  checksum?: string,
 ): Promise<void> {
   const target = file.createWriteStream({
     resumable: false,
     validation: false,
     preconditionOpts: { ifGenerationMatch: 0 },
-    metadata: { crc32c: checksum, contentType: 'application/octet-stream' },
-    timeout: retry.tryTimeoutMs,
+    metadata: {
+      ...(checksum !== undefined && { crc32c: checksum }),
+      contentType: 'application/octet-stream',
+    },
+    timeout: withinMs,
   })
   const done = pipeline(Readable.from(parts, { objectMode: false }), target)
-  await timeLimited(clock, retry.tryTimeoutMs, done, () => target.destroy())
+  await timeLimited(clock, withinMs, done, () => target.destroy())
 }

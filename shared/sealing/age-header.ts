@@ -11,6 +11,11 @@ const MAGIC = 'age-encryption.org/v1\n'
 /** The line with the seal of the header is its last: age-encryption.org/v1, "Header". */
 const LAST_LINE = '\n--- '
 
+/** Also of one that is damaged behind its first line. */
+export const isAgeFile = (bytes: Uint8Array): boolean =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, MAGIC.length)).toString('latin1') ===
+  MAGIC
+
 /** Where the header of an age file ends. Undefined: not within these bytes. */
 export function headerEnd(bytes: Buffer): number | undefined {
   const last = bytes.indexOf(LAST_LINE)

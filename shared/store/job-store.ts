@@ -1,4 +1,4 @@
-import type { SessionKey } from '../ids.ts'
+import type { RunnerId, SessionKey } from '../ids.ts'
 import type { Watch } from './watch.ts'
 
 export const JOB_KINDS = ['logout', 'reset', 'snapshot', 'restore', 'export', 'import', 'rotate'] as const
@@ -15,12 +15,44 @@ export interface Job {
   args: Record<string, string | number | boolean>
   state: 'open' | 'done' | 'failed'
   createdAt: number
+  /** Of a job that may end its runner: the latest time that one began it. */
+  latestTry?: JobTry
   finishedAt?: number
   /** Plain data; for `export` the name of the blob. */
   result?: Record<string, string | number | boolean>
   error?: { code: string; detail: string }
   by: string
 }
+
+/** Who does a job. */
+export interface Worker {
+  runner: RunnerId
+  epoch: number
+}
+
+/** One beginning of a job, written down before the work is. */
+export interface JobTry extends Worker {
+  /** From 1. */
+  number: number
+  /** How many before it have no end: their runners were gone with the work in their hands. */
+  vanished: number
+  /** Its runner stopped the work itself: it drained, or lost its lease. */
+  interrupted?: true
+}
+
+/** What the next beginning is. The same worker beginning again is the same try: an answer was lost, or a store away. Pure. */
+export function nextTry(before: JobTry | undefined, by: Worker): JobTry {
+  const { runner, epoch } = by
+  if (!before) return { runner, epoch, number: 1, vanished: 0 }
+  const isSame = before.runner === runner && before.epoch === epoch
+  if (isSame && before.interrupted === undefined) return before
+  const hasVanished = before.runner !== runner && before.interrupted === undefined
+  return { runner, epoch, number: before.number + 1, vanished: before.vanished + (hasVanished ? 1 : 0) }
+}
+
+/** The same try, interrupted; `undefined` when it is another worker's by now. Pure. */
+export const interruptedTry = (stored: JobTry | undefined, by: Worker): JobTry | undefined =>
+  stored?.runner === by.runner && stored.epoch === by.epoch ? { ...stored, interrupted: true } : undefined
 
 export interface JobStore {
   /**
@@ -34,8 +66,16 @@ export interface JobStore {
   /** The sessions that have an open job, in no order, for the full pass. */
   openKeys(): Promise<readonly SessionKey[]>
   /**
-   * Ends a job and drops its arguments with the secrets in them; one that has ended stays as it ended. Durable when it
-   * resolves. @throws CodedError `store_refused` when its result can never be kept; the job stays open
+   * Notes that a worker begins a job now (`nextTry`), and answers the job; `undefined` when it is not open. Durable when it
+   * resolves; a repeat changes nothing.
+   */
+  begin(key: SessionKey, id: string, by: Worker): Promise<Job | undefined>
+  /** Notes that this worker stopped its try by itself; does nothing for another's. Durable when it resolves. */
+  interrupt(key: SessionKey, id: string, by: Worker): Promise<void>
+  /**
+   * Ends a job and drops its arguments, with the secrets in them; one that has ended stays as it ended. Durable when it
+   * resolves.
+   * @throws CodedError `store_refused` when its result can never be kept; the job stays open
    */
   finish(
     key: SessionKey,

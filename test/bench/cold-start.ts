@@ -54,6 +54,7 @@ async function coldStart(env: Record<string, string>): Promise<Started> {
     MOORING_HOST: '127.0.0.1',
     PORT: '0',
     ...env,
+    MOORING_INBOUND_IDENTITY: '',
   })
   try {
     const { line } = await program.line((one) => one.message === 'listening', 30_000)

@@ -58,7 +58,12 @@ async function withSessions<T>(sessions: number, work: (place: Place) => Promise
       const start: Place['start'] = (role, more) => {
         const workDir = join(dir, `work-${programs.length}`)
         const at = { dataDir: join(dir, 'data'), workDir, url: standIn.url }
-        const program = startMooring(at, { ...env, MOORING_ROLE: role, ...more })
+        const program = startMooring(at, {
+          ...env,
+          MOORING_ROLE: role,
+          ...(role === 'control' && { MOORING_INBOUND_IDENTITY: '' }),
+          ...more,
+        })
         programs.push(program)
         return program
       }

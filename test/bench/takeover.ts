@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { systemClock } from '#shared/clock.ts'
 import { openGoogleStores } from '#shared/google/open.ts'
 import { systemRandom } from '#shared/random.ts'
-import { freshOptions, skipReason, startCloud } from '../cloud/google-subject.ts'
+import { freshOptions, INBOUND, KEY, skipReason, startCloud } from '../cloud/google-subject.ts'
 import { whatsappAdmin, type WhatsAppAdmin } from '../whatsapp/client.ts'
 import type { SeededSession } from '../whatsapp/seed.ts'
 import { prepareDataDir, prepareStores } from './prepare.ts'
@@ -50,7 +50,8 @@ export async function benchTakeover(sessions: number): Promise<readonly Figure[]
           MOORING_STORE: 'google',
           GOOGLE_CLOUD_PROJECT: options.project,
           MOORING_BUCKET: options.bucket,
-          MOORING_KMS_KEY: options.kmsKey,
+          MOORING_KMS_KEY: KEY,
+          ...INBOUND,
           MOORING_KMS_ENDPOINT: cloud.kms.endpoint,
           FIRESTORE_EMULATOR_HOST: cloud.emulator.host,
           STORAGE_EMULATOR_HOST: cloud.storage.url,

@@ -17,6 +17,11 @@ export interface Cloud {
 }
 
 export const KEY = 'projects/local/locations/global/keyRings/mooring/cryptoKeys/kek'
+/** For tests only. Settings for both programs; one that is control alone sets the identity to nothing. */
+export const INBOUND = {
+  MOORING_INBOUND_IDENTITY: 'AGE-SECRET-KEY-1GUYN4MQJ0Y3GDMVWKXTPQUPJLH86YMX9QL7DDANNUSWZAADC88JQLFN3NQ',
+  MOORING_INBOUND_RECIPIENT: 'age1w5e9atm0336xgqlj55hgmngv3qmslfs3l534pnunmmargnldq4xqpctsmh',
+} as const
 /** What control marks API keys with. */
 export const PEPPER = 'for tests only, and long enough for a pepper'
 

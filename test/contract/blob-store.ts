@@ -1,8 +1,14 @@
 import { expect } from 'vitest'
+import { CodedError } from '#shared/errors.ts'
 import { contract, gather, race, type ContractOptions, type Make } from './promises.ts'
 
 const NAME = 'snapshots/t/s/1-10-abc'
 const bytes = (...values: number[]) => Uint8Array.from(values)
+
+async function* oneByOne(parts: readonly Uint8Array[], broken?: Error): AsyncGenerator<Uint8Array> {
+  yield* parts
+  if (broken) throw broken
+}
 
 /** The promises of `BlobStore`. */
 export function blobStoreContract(make: Make, options: ContractOptions = {}): void {
@@ -39,6 +45,29 @@ export function blobStoreContract(make: Make, options: ContractOptions = {}): vo
       await stores.blobs.create(NAME, [bytes(1, 2)])
       await stores.blobs.create(NAME, [bytes(1), bytes(2)])
       expect(Buffer.concat(await gather(stores.blobs.read(NAME)))).toEqual(Buffer.of(1, 2))
+    })
+
+    promise('creates an object from parts that come one by one', async ({ stores, reopen }) => {
+      const part = new Uint8Array(100_000).fill(5)
+      await stores.blobs.create(NAME, oneByOne([bytes(1, 2), part, bytes(), bytes(9)]))
+      const stored = Buffer.concat(await gather((await reopen()).blobs.read(NAME)))
+      expect(stored.equals(Buffer.concat([bytes(1, 2), part, bytes(9)]))).toBe(true)
+    })
+
+    promise('keeps nothing of parts that break off, and says what broke them', async ({ stores }) => {
+      const cut = new CodedError('too_large', 'that is enough')
+      const creating = stores.blobs.create(NAME, oneByOne([new Uint8Array(300_000)], cut))
+      await expect(creating).rejects.toBe(cut)
+      expect(await stores.blobs.list('')).toEqual([])
+      await stores.blobs.create(NAME, oneByOne([bytes(3)]))
+      expect(Buffer.concat(await gather(stores.blobs.read(NAME)))).toEqual(Buffer.of(3))
+    })
+
+    promise('refuses parts that come one by one under a name that is taken', async ({ stores }) => {
+      await stores.blobs.create(NAME, [bytes(1)])
+      const again = stores.blobs.create(NAME, oneByOne([bytes(1)]))
+      await expect(again).rejects.toMatchObject({ code: 'blob_exists' })
+      expect(Buffer.concat(await gather(stores.blobs.read(NAME)))).toEqual(Buffer.of(1))
     })
 
     promise('lets exactly one of several writers have a name', async ({ stores, reopen }) => {

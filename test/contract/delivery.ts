@@ -46,7 +46,7 @@ export function deliveryContract(make: Make, options: ContractOptions = {}): voi
         clock: systemClock,
         log: silent,
         delivered: () => undefined,
-    dropped: () => undefined,
+        dropped: () => undefined,
         emptied: emptied.resolve,
         setAside: (item) => aside.push(item),
       })

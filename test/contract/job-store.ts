@@ -1,7 +1,7 @@
 import { expect } from 'vitest'
 import { eventually } from './eventually.ts'
 import { contract, type ContractOptions, type Make } from './promises.ts'
-import { AT, job, keyOf } from './samples.ts'
+import { AT, job, keyOf, runner } from './samples.ts'
 
 const KEY = keyOf('t', 's')
 
@@ -89,6 +89,47 @@ export function jobStoreContract(make: Make, options: ContractOptions = {}): voi
         state: 'done',
         finishedAt: AT + 7,
       })
+    })
+
+    const one = { runner: runner('one'), epoch: 1 }
+    const two = { runner: runner('two'), epoch: 2 }
+
+    promise(
+      'notes who begins a job, and that the one before vanished, durably',
+      async ({ stores, reopen }) => {
+        await stores.jobs.create(KEY, job(1))
+        expect(await stores.jobs.begin(KEY, 'job-1', one)).toMatchObject({
+          ...job(1),
+          latestTry: { ...one, number: 1, vanished: 0 },
+        })
+        await stores.jobs.begin(KEY, 'job-1', one)
+        const { jobs } = await reopen()
+        const latestTry = { ...two, number: 2, vanished: 1 }
+        expect(await jobs.begin(KEY, 'job-1', two)).toMatchObject({ latestTry })
+        expect(await stores.jobs.open(KEY)).toEqual([{ ...job(1), latestTry }])
+      },
+    )
+
+    promise('notes that a worker stopped by itself, and not that of another', async ({ stores }) => {
+      await stores.jobs.create(KEY, job(1))
+      await stores.jobs.interrupt(KEY, 'job-1', one)
+      expect(await stores.jobs.get(KEY, 'job-1')).toEqual(job(1))
+      await stores.jobs.begin(KEY, 'job-1', one)
+      await stores.jobs.interrupt(KEY, 'job-1', two)
+      expect((await stores.jobs.get(KEY, 'job-1'))?.latestTry).toEqual({ ...one, number: 1, vanished: 0 })
+      await stores.jobs.interrupt(KEY, 'job-1', one)
+      expect((await stores.jobs.get(KEY, 'job-1'))?.latestTry).toMatchObject({ interrupted: true })
+      const next = { ...two, number: 2, vanished: 0 }
+      expect((await stores.jobs.begin(KEY, 'job-1', two))?.latestTry).toEqual(next)
+    })
+
+    promise('begins nothing that is not there or has ended', async ({ stores }) => {
+      expect(await stores.jobs.begin(KEY, 'job-1', one)).toBeUndefined()
+      await stores.jobs.create(KEY, job(1))
+      await stores.jobs.finish(KEY, 'job-1', { state: 'done', nowMs: AT + 7 })
+      expect(await stores.jobs.begin(KEY, 'job-1', one)).toBeUndefined()
+      await stores.jobs.interrupt(KEY, 'job-1', one)
+      expect(await stores.jobs.get(KEY, 'job-1')).not.toHaveProperty('latestTry')
     })
 
     promise('removes those that ended before a time and leaves the open ones', async ({ stores }) => {

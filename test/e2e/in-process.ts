@@ -11,6 +11,7 @@ import { openEmbeddedStores } from '#shared/embedded/open.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import { systemRandom } from '#shared/random.ts'
 import type { FeedStore } from '#shared/store/feed-store.ts'
+import { transferSettings } from '#shared/transfer-settings.ts'
 import type { JournalEntry, JournalStore } from '#shared/store/journal-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import { faulty, type Script } from '#test/contract/faulty.ts'
@@ -97,6 +98,7 @@ async function startLocalRunner(options: LocalOptions): Promise<LocalRunner> {
     log,
     openSocket: baileysSockets({ settings: settings.baileys, clock, log: undefined }),
     unlinkDevice: deviceUnlinker({ settings: settings.baileys, clock, log: undefined }),
+    transfer: await transferSettings({ ...config, MOORING_DATA_DIR: dataDir }),
     settings: { ...settings.runner, workDir },
   })
   await runner.start()

@@ -81,7 +81,11 @@ export async function startFleet(world: World, set: StoreSet, wish: FleetWish): 
     prepareStores(stores, seeded, join(installation.workDir, 'preparation'), { tenant: TENANT, pairedAgoMs }),
   )
   const env = { MOORING_REBALANCE_PER_MINUTE: '0', ...place.env, ...wish.env }
-  const control = await installation.start({ ...env, MOORING_ROLE: 'control' })
+  const control = await installation.start({
+    ...env,
+    MOORING_ROLE: 'control',
+    MOORING_INBOUND_IDENTITY: '',
+  })
   const { api } = control
   const linked = seeded.map(({ phone, jid }, at) => ({ session: `s${at}`, phone, jid }))
   const jids = new Set(linked.map(({ jid }) => jid))

@@ -4,7 +4,7 @@ import { openEmbeddedStores } from '#shared/embedded/open.ts'
 import { openGoogleStores } from '#shared/google/open.ts'
 import { systemRandom } from '#shared/random.ts'
 import type { Stores } from '#shared/store/stores.ts'
-import { KEY, PEPPER, skipReason, startCloud, type Cloud } from '#test/cloud/google-subject.ts'
+import { INBOUND, KEY, PEPPER, skipReason, startCloud, type Cloud } from '#test/cloud/google-subject.ts'
 
 /** Where one fleet keeps everything: what its processes are told, and the same stores for a test that looks for itself. */
 interface Place {
@@ -85,6 +85,7 @@ function placeIn({ emulator, storage, kms }: Cloud, project: string): Place {
     MOORING_BUCKET: BUCKET,
     MOORING_KMS_KEY: KEY,
     MOORING_KEY_PEPPER: PEPPER,
+    ...INBOUND,
     MOORING_KMS_ENDPOINT: kms.endpoint,
     FIRESTORE_EMULATOR_HOST: emulator.host,
     STORAGE_EMULATOR_HOST: storage.url,

@@ -49,6 +49,7 @@ async function openCopy() {
     clock,
     random,
     log: createLog({ level: 'silent', pretty: false, service: 'golden', version: '0' }),
+    transfer: { recipient: () => Promise.reject(new Error('nothing is imported')), exportTo: 'passphrase' },
     keyPepper: (await readFile(join(folder, 'key-pepper'), 'utf8')).trim(),
   })
   const unlinked: string[] = []

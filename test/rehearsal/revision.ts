@@ -45,6 +45,7 @@ export async function startRevision(options: RevisionOptions): Promise<Revision>
       MOORING_REBALANCE_PER_MINUTE: '0',
       PORT: '0',
       ...env,
+      ...(role === 'control' && { MOORING_INBOUND_IDENTITY: '' }),
     })
   const programs = [
     start('control', 0),

@@ -21,7 +21,7 @@ const SHORT_LEASE = {
 export async function openSetting(store: StoreName): Promise<Setting> {
   if (store === 'embedded') return { env: {}, [Symbol.asyncDispose]: () => Promise.resolve() }
   // Only now: it says on loading whether there is an emulator.
-  const { KEY, PEPPER, skipReason, startCloud } = await import('../cloud/google-subject.ts')
+  const { INBOUND, KEY, PEPPER, skipReason, startCloud } = await import('../cloud/google-subject.ts')
   if (skipReason !== undefined) throw new Error(skipReason)
   const cloud = await startCloud()
   cloud.storage.buckets.addBucket('mooring')
@@ -32,6 +32,7 @@ export async function openSetting(store: StoreName): Promise<Setting> {
     MOORING_BUCKET: 'mooring',
     MOORING_KMS_KEY: KEY,
     MOORING_KEY_PEPPER: PEPPER,
+    ...INBOUND,
     MOORING_KMS_ENDPOINT: cloud.kms.endpoint,
     FIRESTORE_EMULATOR_HOST: cloud.emulator.host,
     STORAGE_EMULATOR_HOST: cloud.storage.url,

@@ -90,6 +90,7 @@ export async function dropSession(context: RunnerContext, key: SessionKey): Prom
   const live = context.live.get(key)
   const why = context.lease.isGood ? 'fenced' : 'lease_lost'
   live?.drop(why)
+  context.gate.leave(key)
   context.live.delete(key)
   context.pacer.done(key)
   context.reporter.forget(key)
@@ -128,6 +129,7 @@ export async function release(context: RunnerContext, key: SessionKey): Promise<
     session.want.state === 'running' &&
     live.paired &&
     !live.block
+  context.gate.leave(key)
   await live?.settle()
   const witness = live?.state?.witness
   if (!handedOver) reportStatus(context, key)

@@ -2,7 +2,7 @@ import { CodedError } from '#shared/errors.ts'
 import { splitKey, type SessionKey } from '#shared/ids.ts'
 import type { ApiKeyStore } from '#shared/store/api-key-store.ts'
 import type { EventStore } from '#shared/store/event-store.ts'
-import type { JobStore } from '#shared/store/job-store.ts'
+import { interruptedTry, nextTry, type JobStore } from '#shared/store/job-store.ts'
 import type { TenantStore } from '#shared/store/tenant-store.ts'
 import { mustBeStorable } from '#shared/store/storable.ts'
 import { byText, inner, pageOf, sweepOf, type MemoryClient } from './database.ts'
@@ -23,6 +23,20 @@ export function memoryJobStore(client: MemoryClient): JobStore {
     open: async (key) => all(key).filter(({ state }) => state === 'open'),
     openKeys: async () =>
       [...client.open().jobs.keys()].filter((key) => all(key).some(({ state }) => state === 'open')),
+    async begin(key, id, by) {
+      const jobs = client.open().jobs.get(key)
+      const stored = jobs?.get(id)
+      if (!jobs || stored?.state !== 'open') return undefined
+      const job = { ...stored, latestTry: nextTry(stored.latestTry, by) }
+      jobs.set(id, job)
+      return job
+    },
+    async interrupt(key, id, by) {
+      const jobs = client.open().jobs.get(key)
+      const stored = jobs?.get(id)
+      const latestTry = interruptedTry(stored?.latestTry, by)
+      if (stored?.state === 'open' && latestTry) jobs?.set(id, { ...stored, latestTry })
+    },
     async finish(key, id, { state, result, error, nowMs }) {
       const jobs = client.open().jobs.get(key)
       const stored = jobs?.get(id)

@@ -71,10 +71,12 @@ export function memoryBlobStore(client: MemoryClient): BlobStore {
   return {
     async create(name, parts) {
       const { blobs } = client.open()
-      const bytes = Buffer.concat(parts)
+      const isPiecemeal = Symbol.asyncIterator in parts
+      const bytes = Buffer.concat(isPiecemeal ? await Array.fromAsync(parts) : parts)
       const stored = blobs.get(name)
       if (!stored) blobs.set(name, bytes)
-      else if (Buffer.compare(stored, bytes) !== 0) throw new CodedError('blob_exists', `${name} exists`)
+      else if (isPiecemeal || Buffer.compare(stored, bytes) !== 0)
+        throw new CodedError('blob_exists', `${name} exists`)
     },
 
     async *read(name) {
