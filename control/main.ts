@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Registry } from 'prom-client'
 import { createControl } from './http/app.ts'
-import { sha256Hex } from './http/auth.ts'
+import { sha256Hex } from './http/key-text.ts'
 import { serveHttp, type Serving } from '#shared/http/serve.ts'
 import { systemClock } from '#shared/clock.ts'
 import type { Config } from '#shared/config.ts'

@@ -1,5 +1,6 @@
 import { OpenAPIHono } from '@hono/zod-openapi'
 import { bodyLimit } from 'hono/body-limit'
+import { cors } from 'hono/cors'
 import { routePath } from 'hono/route'
 import { CodedError } from '#shared/errors.ts'
 import { isName } from '#shared/ids.ts'
@@ -18,6 +19,8 @@ import { messageRoutes } from '../routes/messages.ts'
 import { createMetrics } from '../report/metrics.ts'
 import { metricsRoutes } from '../routes/metrics.ts'
 import { pairingRoutes } from '../routes/pairing.ts'
+import { methodsOf } from './methods.ts'
+import { createQuotas, type Quotas } from './quotas.ts'
 import { answerError, answerInvalid, answerNotFound } from './problem.ts'
 import { qrRoutes } from '../routes/qr.ts'
 import { reportRoutes } from '../routes/report.ts'
@@ -46,7 +49,7 @@ export function createControl(deps: ControlDeps): ControlApp {
     defaultHook: (result, c) => (result.success ? undefined : answerInvalid(result.error, c)),
   })
   app.onError((error, c) => answerError(error, c))
-  app.notFound((c) => answerNotFound(c))
+  app.notFound((c) => answerNotFound(c, methodsOf(app, c.req.path)))
 
   app.use(async function observe(c, next) {
     const startMs = services.clock.monotonicMs()
@@ -56,7 +59,7 @@ export function createControl(deps: ControlDeps): ControlApp {
     c.set('log', services.log.child({ requestId, ...trace }))
     c.header('X-Request-Id', requestId)
     c.header('Cache-Control', 'no-store')
-    c.header('X-Content-Type-Options', 'nosniff')
+    for (const [name, value] of Object.entries(SAFE_HEADERS)) c.header(name, value)
     await next()
     const route = routePath(c, -1)
     const request = { method: c.req.method, route, status: c.res.status }
@@ -67,6 +70,7 @@ export function createControl(deps: ControlDeps): ControlApp {
     else c.get('log').info(fields, 'request answered')
   })
 
+  if (services.corsOrigins.length > 0) app.use('/v1/*', allowOrigins(services.corsOrigins))
   for (const path of ['/v1/*', '/metrics']) app.use(path, authenticate(services))
   app.use('/v1/*', async function limitBody(c, next) {
     const maxSize = c.req.path.endsWith('/import') ? IMPORT_BYTES_MAX : BODY_BYTES_MAX
@@ -79,6 +83,34 @@ export function createControl(deps: ControlDeps): ControlApp {
   for (const addRoutes of ROUTES) addRoutes(app, services)
   return app
 }
+
+/**
+ * For a browser: nothing that this serves is a page that loads anything, is shown in a frame, or tells others where somebody
+ * came from. `/docs` sets a policy of its own, for its one style sheet.
+ */
+const SAFE_HEADERS = {
+  'X-Content-Type-Options': 'nosniff',
+  'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
+  'Referrer-Policy': 'no-referrer',
+}
+
+/** Scripts of other pages may ask when their origin is named; they send a key, never a cookie. */
+const allowOrigins = (origins: readonly string[]) =>
+  cors({
+    origin: [...origins],
+    allowMethods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    allowHeaders: [
+      'Authorization',
+      'X-API-Key',
+      'Content-Type',
+      'Idempotency-Key',
+      'If-Match',
+      'Last-Event-ID',
+      'X-Passphrase',
+    ],
+    exposeHeaders: ['ETag', 'Location', 'Retry-After', 'X-Request-Id'],
+    maxAge: 600,
+  })
 
 const ROUTES = [
   healthRoutes,
@@ -113,6 +145,15 @@ function sessionOf(c: ControlContext): { sessionId?: string } {
 function servicesOf(deps: ControlDeps): Services {
   const { stores, clock, random, registry } = deps
   const fleet = createFleet(stores, clock)
+  const metrics = createMetrics({ stores, fleet, clock, open: () => quotas, ...(registry && { registry }) })
+  const quotas: Quotas = createQuotas({
+    stores,
+    clock,
+    instances: deps.instances ?? 1,
+    streamsMax: deps.streamsMax ?? 1_000,
+    ...(deps.quotaOverrides && { overrides: deps.quotaOverrides }),
+    refused: (quota) => metrics.refused(quota),
+  })
   return {
     stores,
     clock,
@@ -122,10 +163,11 @@ function servicesOf(deps: ControlDeps): Services {
     keyPepper: deps.keyPepper,
     project: deps.project,
     version: deps.version ?? '0.0.0',
-    rate: deps.rate ?? { perSecond: 100, burst: 200 },
-    sessionsPerTenant: deps.sessionsPerTenant ?? 1000,
+    trustedProxies: deps.trustedProxies ?? 0,
+    corsOrigins: deps.corsOrigins ?? [],
     streamPollMs: deps.streamPollMs ?? 1000,
     fleet,
-    metrics: createMetrics(stores, fleet, clock, registry),
+    metrics,
+    quotas,
   }
 }

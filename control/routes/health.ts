@@ -48,7 +48,7 @@ export function healthRoutes(app: ControlApp, services: Services): void {
 
   const live = declare(
     services,
-    { scope: 'public' },
+    {},
     {
       method: 'get',
       path: '/health/live',
@@ -61,7 +61,7 @@ export function healthRoutes(app: ControlApp, services: Services): void {
 
   const ready = declare(
     services,
-    { scope: 'public' },
+    {},
     {
       method: 'get',
       path: '/health/ready',
@@ -82,7 +82,7 @@ export function healthRoutes(app: ControlApp, services: Services): void {
 
   const health = declare(
     services,
-    { scope: 'read', of: 'tenant' },
+    {},
     {
       method: 'get',
       path: '/v1/sessions/{id}/health',
@@ -124,7 +124,7 @@ export function healthRoutes(app: ControlApp, services: Services): void {
 
   const uptime = declare(
     services,
-    { scope: 'read', of: 'tenant' },
+    {},
     {
       method: 'get',
       path: '/v1/sessions/{id}/uptime',

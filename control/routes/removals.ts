@@ -1,8 +1,9 @@
 import { z } from '@hono/zod-openapi'
 import { CodedError } from '#shared/errors.ts'
-import { parseSessionId, sessionKey, tenantTrail } from '#shared/ids.ts'
+import { parseSessionId, sessionKey, splitKey, tenantTrail } from '#shared/ids.ts'
 import type { LifeId, SessionKey, TenantId } from '#shared/ids.ts'
 import type { AuditEvent } from '#shared/store/event-store.ts'
+import { demandNamed } from '../http/auth.ts'
 import type { ControlApp, Services } from '../http/context.ts'
 import { answers, declare } from '../http/route.ts'
 import { iso } from '../present/present.ts'
@@ -25,7 +26,7 @@ export function removalRoutes(app: ControlApp, services: Services): void {
 
   const list = declare(
     services,
-    { scope: 'read', of: 'tenant' },
+    {},
     {
       method: 'get',
       path: '/v1/removals',
@@ -46,7 +47,7 @@ export function removalRoutes(app: ControlApp, services: Services): void {
 
   const get = declare(
     services,
-    { scope: 'read', of: 'tenant' },
+    {},
     {
       method: 'get',
       path: '/v1/removals/{id}',
@@ -61,7 +62,9 @@ export function removalRoutes(app: ControlApp, services: Services): void {
   app.openapi(get, async (c) => {
     const { id } = c.req.valid('param')
     const tenant = c.get('tenant')
-    const removal = await stores.removals.get(keyOfRemoval(tenant, id))
+    const key = keyOfRemoval(tenant, id)
+    demandNamed(c.get('caller'), 'own', splitKey(key).session)
+    const removal = await stores.removals.get(key)
     if (removal && !removal.tenantGone) return c.json(presentRemoval(removal), 200)
     const line = await lastLine(tenant, id)
     if (!line) throw noRemoval(id)

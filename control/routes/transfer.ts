@@ -41,7 +41,7 @@ export function transferRoutes(app: ControlApp, services: Services): void {
 
   const startExport = declare(
     services,
-    { scope: 'control', of: 'tenant', idempotent: true },
+    { idempotent: true },
     {
       method: 'post',
       path: '/v1/sessions/{id}/export',
@@ -59,7 +59,7 @@ export function transferRoutes(app: ControlApp, services: Services): void {
 
   const download = declare(
     services,
-    { scope: 'control', of: 'tenant', idempotent: true },
+    { idempotent: true },
     {
       method: 'get',
       path: '/v1/sessions/{id}/export',
@@ -140,7 +140,7 @@ export function transferRoutes(app: ControlApp, services: Services): void {
 
   const importInto = declare(
     services,
-    { scope: 'control', of: 'tenant', idempotent: true },
+    { idempotent: true, upload: true },
     {
       method: 'post',
       path: '/v1/sessions/{id}/import',

@@ -27,7 +27,7 @@ export function firestoreApiKeyStore(db: Database, counters: TenantCounters): Ap
       }
       if (key.tenant !== undefined) {
         // A repeat must not be refused because the key that it made took the last place.
-        if ((await db.get(what, ref)).exists) return
+        if (await settle()) return
         return counters.commit({ what, tenant: key.tenant, quota: 'keys', by: 1, fill, settle })
       }
       const outcome = await db.commit(what, fill)

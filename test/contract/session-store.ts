@@ -91,7 +91,7 @@ export function sessionStoreContract(make: Make, options: ContractOptions = {}):
       }
       for (const end of Object.values(ends)) {
         await stores.sessions.create(newSession('t', 's'))
-        await Promise.all([stores, other, stores].map(end))
+        await Promise.all([stores, other, stores].map((client): Promise<unknown> => end(client)))
         expect(await stores.tenants.used(tenant('t'))).toMatchObject({ sessions: 0 })
         await stores.removals.remove(KEY)
       }
