@@ -71,20 +71,17 @@ describe('turns', () => {
   function work(turns: ReturnType<typeof createTurns>) {
     const began: string[] = []
     const ends = new Map<string, () => void>()
-    return {
-      began,
-      ask(item: string, signal?: AbortSignal): Promise<void> {
-        return turns.take(tenantOf(item), signal).then((end) => {
-          began.push(item)
-          ends.set(item, end)
-        })
-      },
-      async end(item: string) {
-        ends.get(item)?.()
-        // What begins in its place does so within the microtasks of this turn.
-        await new Promise((resolve) => setImmediate(resolve))
-      },
+    const ask = async (item: string, signal?: AbortSignal): Promise<void> => {
+      const end = await turns.take(tenantOf(item), signal)
+      began.push(item)
+      ends.set(item, end)
     }
+    const end = async (item: string): Promise<void> => {
+      ends.get(item)?.()
+      // What begins in its place does so within the microtasks of this turn.
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    return { began, ask, end }
   }
 
   test('F6: let so many go on at once, and others in turn as they end', async () => {

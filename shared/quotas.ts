@@ -27,8 +27,11 @@ export const QUOTAS = {
   queuedBytes: { of: 'tenant', kind: 'approximate', byDefault: 16 * 1024 * 1024 },
   /** Of a want as it comes out of a request, whatever the request itself had: 50 entries of metadata as a rule take 5 KB. */
   wantBytes: { of: 'session', kind: 'exact', byDefault: 64 * 1024 },
-  /** Keys that are not known; twice as many may come at once. Each would be a look into the store. */
-  wrongKeysPerSecond: { of: 'address', kind: 'per_process', byDefault: 5 },
+  /**
+   * Keys that are not known; twice as many may come at once. Each is a look into the store. A guess needs some 2^255 of them;
+   * the number is for the store's sake, and for many who come anew from one address after a restart.
+   */
+  wrongKeysPerSecond: { of: 'address', kind: 'per_process', byDefault: 20 },
 } as const satisfies Record<
   string,
   {

@@ -77,9 +77,9 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   'GET /v1/sessions/{id}/export': session('credentials'),
   'POST /v1/sessions/{id}/import': session('credentials'),
 
-  // What deleted sessions left has no session in its path, and a restore of it makes one.
   'GET /v1/removals': { scope: 'read', of: 'tenant', named: 'refused' },
-  'GET /v1/removals/{id}': { scope: 'read', of: 'tenant', named: 'filtered' },
+  'GET /v1/removals/{id}': session('read'),
+  // What deleted sessions left has an id of its own, and a restore of it makes a session.
   'GET /v1/backups': { scope: 'read', of: 'tenant', named: 'refused' },
   'POST /v1/backups/{id}/restore': { scope: 'credentials', of: 'tenant', named: 'refused' },
   'DELETE /v1/backups/{id}': { scope: 'credentials', of: 'tenant', named: 'refused' },

@@ -20,26 +20,54 @@ export function authenticate(services: Services): MiddlewareHandler<ControlEnv> 
   /** Keys that were good, and when their use was noted. */
   const good = new LRUCache<string, { tenant: TenantId | undefined; touchedAtMs: number }>({ max: KEYS_MAX })
 
+  const looking = new Map<string, Promise<Caller | undefined>>()
+
   return async function authenticate(c, next) {
     const key = presentedKey(c)
     if (key === undefined) throw new CodedError('unauthorized', 'This request carries no API key.')
     const sha256 = sha256Hex(key)
-    // Looking a key up costs a read of the store. One that was good pays with its own requests; any other with those of the
-    // address that it comes from, which does not hold up those that are known to be good behind the same address.
     const known = good.get(sha256)
-    const isFirst = known === undefined && !isBootstrap(services, sha256)
-    const takeBack = isFirst ? quotas.tryKey(addressOf(c, services.trustedProxies)) : undefined
     if (known) await quotas.request({ sha256, ...(known.tenant && { tenant: known.tenant }) })
-    const caller = await findCaller(services, sha256)
-    if (!caller || !(isBootstrap(services, sha256) || hasMac(services.keyPepper, key, caller))) {
+    const caller = await (known ? find(key, sha256) : findFirst(c, key, sha256))
+    if (!caller) {
       good.delete(sha256)
       throw new CodedError('unauthorized', 'This API key is not known, was revoked or has expired.')
     }
-    takeBack?.()
     if (!known) await quotas.request(caller)
     noteUse(caller, known?.touchedAtMs)
     c.set('caller', caller)
     await next()
+  }
+
+  async function find(key: string, sha256: string): Promise<Caller | undefined> {
+    const caller = await findCaller(services, sha256)
+    const isOurs = caller && (isBootstrap(services, sha256) || hasMac(services.keyPepper, key, caller))
+    return isOurs ? caller : undefined
+  }
+
+  /**
+   * Looking a key up costs a read of the store. One that was good pays with its own requests; any other with the tokens of the
+   * address that it comes from, which does not hold up those that are known to be good behind the same address. Several
+   * requests that begin a key's life here are one look.
+   */
+  async function findFirst(c: ControlContext, key: string, sha256: string): Promise<Caller | undefined> {
+    const begun = looking.get(sha256)
+    if (begun) return begun
+    if (isBootstrap(services, sha256)) return find(key, sha256)
+    const takeBack = quotas.tryKey(addressOf(c, services.trustedProxies))
+    const look = find(key, sha256)
+    looking.set(sha256, look)
+    try {
+      const caller = await look
+      if (caller) takeBack()
+      return caller
+    } catch (error) {
+      // The store's fault, not the key's.
+      takeBack()
+      throw error
+    } finally {
+      looking.delete(sha256)
+    }
   }
 
   /** Not awaited, never fatal: a store that can't take the note must not fail the request. */

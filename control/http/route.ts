@@ -99,7 +99,8 @@ function admit(services: Services, access: Access, scope: Scope): MiddlewareHand
     demandScope(caller, scope)
     if (flag && c.req.query(flag.name) === 'true') demandScope(caller, flag.scope)
     if (of === 'operator') demandOperator(caller)
-    if (named !== 'filtered') demandNamed(caller, named, c.req.param('id'))
+    // The id of a removal is the name of its session and more.
+    if (named !== 'filtered') demandNamed(caller, named, c.req.param('id')?.split('~')[0])
     if (of === 'tenant') c.set('tenant', await resolveTenant(services, caller, c.req.query('tenant')))
     await next()
   }

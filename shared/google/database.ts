@@ -143,7 +143,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     async aggregate(what, query) {
       // One read for up to a thousand entries of an index: https://cloud.google.com/firestore/pricing, "Aggregation queries".
       meter.count('reads', 1, what)
-      return (await ask(what, () => query.get())).data() as Record<string, number | null>
+      return (await ask(what, () => query.get())).data()
     },
     async commit(what, fill, timeoutMs) {
       const writes = fillBatch(what, fill)
