@@ -29,10 +29,14 @@ export async function startControl(
     adminKeySha256: sha256Hex(key.text),
     keyPepper: await keyPepper(config, config.MOORING_DATA_DIR, randomBytes),
     ...(project === undefined ? {} : { project }),
+    instances: config.MOORING_INSTANCES,
+    streamsMax: config.MOORING_STREAMS_MAX,
+    trustedProxies: config.MOORING_TRUSTED_PROXIES,
+    corsOrigins: config.MOORING_CORS_ORIGINS,
   })
   const serving = await serveHttp({ app, port: config.PORT, hostname: config.MOORING_HOST })
-  log.info({ component: 'control', port: serving.port }, 'listening')
+  log.info({ component: 'control', host: config.MOORING_HOST, port: serving.port }, 'listening')
   if (key.path !== undefined) log.info({ component: 'control', path: key.path }, 'admin key is in this file')
-  welcome({ port: serving.port, key, pretty: process.stdout.isTTY })
+  welcome({ host: config.MOORING_HOST, port: serving.port, key, pretty: process.stdout.isTTY })
   return serving
 }

@@ -1,10 +1,9 @@
 import { OpenAPIHono } from '@hono/zod-openapi'
-import { bodyLimit } from 'hono/body-limit'
 import { cors } from 'hono/cors'
 import { routePath } from 'hono/route'
-import { CodedError } from '#shared/errors.ts'
 import { isName } from '#shared/ids.ts'
 import { authenticate } from './auth.ts'
+import { limitBody } from './body-limit.ts'
 import type { ControlApp, ControlContext, ControlDeps, ControlEnv, Services } from './context.ts'
 import { docsRoutes } from '../routes/docs.ts'
 import { eventRoutes } from '../routes/events.ts'
@@ -32,10 +31,6 @@ import { snapshotRoutes } from '../routes/snapshots.ts'
 import { tenantRoutes } from '../routes/tenants.ts'
 import { traceFields } from './trace.ts'
 import { transferRoutes } from '../routes/transfer.ts'
-
-const BODY_BYTES_MAX = 1024 * 1024
-/** A Baileys folder of a busy account has thousands of files; 20 MiB of state is a large one. */
-const IMPORT_BYTES_MAX = 64 * 1024 * 1024
 
 /**
  * The control API. It holds no socket and remembers nothing that matters: whatever a request changes is in the stores
@@ -72,13 +67,7 @@ export function createControl(deps: ControlDeps): ControlApp {
 
   if (services.corsOrigins.length > 0) app.use('/v1/*', allowOrigins(services.corsOrigins))
   for (const path of ['/v1/*', '/metrics']) app.use(path, authenticate(services))
-  app.use('/v1/*', async function limitBody(c, next) {
-    const maxSize = c.req.path.endsWith('/import') ? IMPORT_BYTES_MAX : BODY_BYTES_MAX
-    const onError = (): never => {
-      throw new CodedError('too_large', `The body has more than ${maxSize} bytes.`)
-    }
-    return bodyLimit({ maxSize, onError })(c, next)
-  })
+  app.use('/v1/*', limitBody())
 
   for (const addRoutes of ROUTES) addRoutes(app, services)
   return app
