@@ -14,7 +14,7 @@ import type { Scope } from '#shared/store/api-key-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import { fakeClock, type FakeClock } from '#test/fake-clock.ts'
 import { createControl } from './http/app.ts'
-import { sha256Hex } from './http/auth.ts'
+import { sha256Hex } from './http/key-text.ts'
 import type { ControlApp, ControlDeps } from './http/context.ts'
 
 export const ADMIN_KEY = 'moor_admin_of_the_tests'
@@ -86,7 +86,7 @@ export async function controlWorld(more: Partial<ControlDeps> = {}): Promise<Con
     adminKeySha256: sha256Hex(ADMIN_KEY),
     keyPepper: 'the pepper of the tests, long enough',
     version: '1.2.3',
-    rate: { perSecond: 1000, burst: 1000 },
+    quotaOverrides: { requestsPerSecond: 1000, requestsPerSecondOfKey: 1000 },
     ...more,
   })
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Registry } from 'prom-client'
 import { createControl } from './http/app.ts'
-import { sha256Hex } from './http/auth.ts'
+import { sha256Hex } from './http/key-text.ts'
 import { serveHttp, type Serving } from '#shared/http/serve.ts'
 import { systemClock } from '#shared/clock.ts'
 import type { Config } from '#shared/config.ts'
@@ -44,10 +44,14 @@ export async function startControl(
     adminKeySha256: sha256Hex(key.text),
     keyPepper: await keyPepper(config, config.MOORING_DATA_DIR, randomBytes),
     ...(project === undefined ? {} : { project }),
+    instances: config.MOORING_INSTANCES,
+    streamsMax: config.MOORING_STREAMS_MAX,
+    trustedProxies: config.MOORING_TRUSTED_PROXIES,
+    corsOrigins: config.MOORING_CORS_ORIGINS,
   })
   const serving = await serveHttp({ app, port: config.PORT, hostname: config.MOORING_HOST })
-  log.info({ component: 'control', port: serving.port }, 'listening')
+  log.info({ component: 'control', host: config.MOORING_HOST, port: serving.port }, 'listening')
   if (key.path !== undefined) log.info({ component: 'control', path: key.path }, 'admin key is in this file')
-  welcome({ port: serving.port, key, pretty: process.stdout.isTTY })
+  welcome({ host: config.MOORING_HOST, port: serving.port, key, pretty: process.stdout.isTTY })
   return serving
 }

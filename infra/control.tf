@@ -20,7 +20,7 @@ resource "google_cloud_run_v2_service" "control" {
 
     # An event stream is one long request: it closes itself and resumes by Last-Event-ID well before this.
     timeout                          = "3600s"
-    max_instance_request_concurrency = 250
+    max_instance_request_concurrency = local.control_concurrency
 
     scaling {
       max_instance_count = var.control.instances_max

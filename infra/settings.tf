@@ -11,6 +11,12 @@ locals {
   settings_control = merge(local._settings, {
     MOORING_ROLE              = "control"
     MOORING_INBOUND_RECIPIENT = var.inbound_recipient
+
+    # What is per process is shared among as many as there may be. Event streams leave room for other requests within the
+    # concurrency of an instance, and Google's front end notes the client's address last.
+    MOORING_INSTANCES       = tostring(var.control.instances_max)
+    MOORING_STREAMS_MAX     = tostring(local.control_concurrency - 50)
+    MOORING_TRUSTED_PROXIES = "1"
   })
 
   settings_runner = merge(local._settings, {
@@ -28,6 +34,9 @@ locals {
       MOORING_CONNECTS_PER_SECOND = var.runner.connects_per_second
     } : name => tostring(value) if value != null
   })
+
+  # Requests that an instance of control may have at once.
+  control_concurrency = 250
 
   work_dir = "/scratch"
 

@@ -1,6 +1,6 @@
 import type { Clock } from '#shared/clock.ts'
 import { CodedError, toError } from '#shared/errors.ts'
-import { parseRunnerId, type SessionKey, type SessionName } from '#shared/ids.ts'
+import { parseRunnerId, splitKey, type SessionKey, type SessionName } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { Random } from '#shared/random.ts'
 import type { Stores } from '#shared/store/stores.ts'
@@ -202,7 +202,11 @@ export class Runner {
       dataKeys: keys,
       workingCopies,
       queue,
-      pacer: new Pacer({ perSecond: settings.connectsPerSecond, atOnceMax: settings.connectingMax }),
+      pacer: new Pacer({
+        perSecond: settings.connectsPerSecond,
+        atOnceMax: settings.connectingMax,
+        tenantOf: (key) => splitKey(key).tenant,
+      }),
       breaker: new FleetBreaker(() => {
         for (const key of live.keys()) queue.add(key)
       }),

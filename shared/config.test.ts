@@ -30,7 +30,11 @@ describe('the settings', () => {
       MOORING_STORE: 'embedded',
       MOORING_DATA_DIR: './.mooring',
       PORT: 8080,
-      MOORING_HOST: '0.0.0.0',
+      MOORING_HOST: '127.0.0.1',
+      MOORING_CORS_ORIGINS: [],
+      MOORING_TRUSTED_PROXIES: 0,
+      MOORING_INSTANCES: 1,
+      MOORING_STREAMS_MAX: 1_000,
       MOORING_RECONCILE: true,
       MOORING_RENEW_EVERY_MS: 2_500,
       MOORING_RENEW_WITHIN_MS: 6_500,
@@ -54,6 +58,25 @@ describe('the settings', () => {
     expect(readConfig({ PORT: '', MOORING_KEY: '', MOORING_ADMIN_KEY: undefined, HOME: '/root' })).toEqual(
       readConfig({}),
     )
+  })
+
+  test('that name origins are taken as browsers write them, and nothing wider', () => {
+    const MOORING_CORS_ORIGINS = 'https://app.example.com, http://localhost:3000'
+    expect(readConfig({ MOORING_CORS_ORIGINS })).toMatchObject({
+      MOORING_CORS_ORIGINS: ['https://app.example.com', 'http://localhost:3000'],
+    })
+    const wrong = [
+      '*',
+      'app.example.com',
+      'https://app.example.com/',
+      'https://*.example.com/x',
+      'null',
+      'https://a,,',
+    ]
+    for (const text of wrong)
+      expect(() => readConfig({ MOORING_CORS_ORIGINS: text })).toThrow(
+        /MOORING_CORS_ORIGINS: must be origins/,
+      )
   })
 
   test('are read as what they mean', () => {

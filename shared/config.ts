@@ -7,6 +7,15 @@ const NO_WORDS = ['', '0', 'false', 'off', 'no']
 const whole = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
 const onOff = z.string().transform((text) => !NO_WORDS.includes(text.toLowerCase()))
 
+/** Origins with commas between them. `*` is none: whoever wants every page of the web to ask can name no reason for it. */
+const origins = z
+  .string()
+  .transform((text) => text.split(',').map((origin) => origin.trim()))
+  .refine((list) => list.every((origin) => /^https?:/.test(origin) && originOf(origin) === origin), {
+    error: 'must be origins with commas between them, for example https://app.example.com',
+  })
+const originOf = (text: string): string | undefined => (URL.canParse(text) ? new URL(text).origin : undefined)
+
 /** Every setting there is; only the composition roots read the environment, and only through this. */
 const schema = z
   .object({
@@ -15,7 +24,12 @@ const schema = z
     MOORING_DATA_DIR: z.string().min(1).default('./.mooring'),
     MOORING_WORK_DIR: z.string().min(1).optional(),
     PORT: whole(0, 65_535).default(8080),
-    MOORING_HOST: z.string().min(1).default('0.0.0.0'),
+    // Plain HTTP, so nobody else's network unless somebody says so; the image says 0.0.0.0, since a container is a network.
+    MOORING_HOST: z.string().min(1).default('127.0.0.1'),
+    MOORING_CORS_ORIGINS: origins.default([]),
+    MOORING_TRUSTED_PROXIES: whole(0, 10).default(0),
+    MOORING_INSTANCES: whole(1, 1_000).default(1),
+    MOORING_STREAMS_MAX: whole(1, 100_000).default(1_000),
     MOORING_ADMIN_KEY: z
       .string()
       .regex(
@@ -179,7 +193,7 @@ const isServiceLink = (name: string, value: string): boolean =>
 export const settingsList = (): readonly { name: string; byDefault: string | undefined }[] =>
   Object.entries(schema.shape).map(([name, field]) => {
     const byDefault = field.safeParse(undefined).data
-    return { name, byDefault: byDefault === undefined ? undefined : String(byDefault) }
+    return { name, byDefault: byDefault === undefined ? undefined : String(byDefault) || undefined }
   })
 
 /** A readable name for this process where none was set. */

@@ -48,9 +48,15 @@ export const ERRORS = {
   limit_reached: {
     retry: 'never',
     http: 409,
-    hint: 'Delete something, or have the operator raise the limit of the tenant.',
+    hint: 'Give something up, or have the operator raise the limit: PATCH /v1/tenants/{tenant}.',
+  },
+  limited_now: {
+    retry: 'later',
+    http: 429,
+    hint: 'Do less of it at once, and ask again after the time in Retry-After; GET /v1/tenants/{tenant} shows every limit.',
   },
   rate_limited: { retry: 'later', http: 429, hint: 'Wait for the time in Retry-After.' },
+  method_not_allowed: { retry: 'never', http: 405, hint: 'Use one of the methods in the header Allow.' },
   // ours no more
   fenced: {
     retry: 'never',
@@ -172,6 +178,13 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS
 
+/** Which quota refused something (`shared/quotas.ts`), what is taken of it, and how much there is. */
+export interface Reached {
+  quota: string
+  used: number
+  allowed: number
+}
+
 /**
  * An expected failure. The message says what this layer was doing; the reason below it stays in `cause` and is never
  * pasted into the text, so that a log line has neither doubled text nor secrets of a vendor's error.
@@ -183,11 +196,19 @@ export class CodedError extends Error {
   readonly retryAfterS: number | undefined
   /** What to do about it: the table's words, or better ones where more is known. */
   readonly hint: string
+  /** Which quota refused, and how much of it is taken. */
+  readonly limit: Reached | undefined
 
   constructor(
     code: ErrorCode,
     message: string,
-    more: { cause?: unknown; field?: string; retryAfterS?: number; hint?: string } = {},
+    more: {
+      cause?: unknown
+      field?: string
+      retryAfterS?: number
+      hint?: string
+      limit?: Reached
+    } = {},
   ) {
     super(message, more.cause === undefined ? undefined : { cause: more.cause })
     this.name = 'CodedError'
@@ -195,6 +216,7 @@ export class CodedError extends Error {
     this.field = more.field
     this.retryAfterS = more.retryAfterS
     this.hint = more.hint ?? ERRORS[code].hint
+    this.limit = more.limit
   }
 
   get retry(): 'never' | 'later' | 'after_refetch' {

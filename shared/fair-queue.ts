@@ -67,3 +67,51 @@ export class FairQueue<T> {
     return this.#size
   }
 }
+
+/** Lets a bounded number of things go on at once, tenants in turn. */
+export interface Turns {
+  /**
+   * Resolves when it may begin, with what to call once at its end; a second call is harmless. Whoever gave up (`signal`) waits
+   * no more. @throws the signal's reason
+   */
+  take(tenant: string, signal?: AbortSignal): Promise<() => void>
+  readonly waiting: number
+}
+
+export function createTurns(atOnceMax: number): Turns {
+  const queue = new FairQueue<() => void>()
+  let running = 0
+
+  function begin(): () => void {
+    running += 1
+    let ended = false
+    return () => {
+      if (ended) return
+      ended = true
+      running -= 1
+      if (running < atOnceMax) queue.next()?.()
+    }
+  }
+
+  return {
+    async take(tenant, signal) {
+      signal?.throwIfAborted()
+      if (running < atOnceMax) return begin()
+      const { promise, resolve, reject } = Promise.withResolvers<() => void>()
+      const start = (): void => resolve(begin())
+      const giveUp = (): void => {
+        if (queue.drop(tenant, start)) reject(signal?.reason as Error)
+      }
+      queue.push(tenant, start)
+      signal?.addEventListener('abort', giveUp, { once: true })
+      try {
+        return await promise
+      } finally {
+        signal?.removeEventListener('abort', giveUp)
+      }
+    },
+    get waiting() {
+      return queue.size
+    },
+  }
+}

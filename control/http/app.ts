@@ -1,9 +1,9 @@
 import { OpenAPIHono } from '@hono/zod-openapi'
-import { bodyLimit } from 'hono/body-limit'
+import { cors } from 'hono/cors'
 import { routePath } from 'hono/route'
-import { CodedError } from '#shared/errors.ts'
 import { isName } from '#shared/ids.ts'
 import { authenticate } from './auth.ts'
+import { limitBody } from './body-limit.ts'
 import type { ControlApp, ControlContext, ControlDeps, ControlEnv, Services } from './context.ts'
 import { messageIdSecretOf } from './idempotency.ts'
 import { docsRoutes } from '../routes/docs.ts'
@@ -19,6 +19,8 @@ import { messageRoutes } from '../routes/messages.ts'
 import { createMetrics } from '../report/metrics.ts'
 import { metricsRoutes } from '../routes/metrics.ts'
 import { pairingRoutes } from '../routes/pairing.ts'
+import { methodsOf } from './methods.ts'
+import { createQuotas, type Quotas } from './quotas.ts'
 import { answerError, answerInvalid, answerNotFound } from './problem.ts'
 import { qrRoutes } from '../routes/qr.ts'
 import { reportRoutes } from '../routes/report.ts'
@@ -30,8 +32,6 @@ import { snapshotRoutes } from '../routes/snapshots.ts'
 import { tenantRoutes } from '../routes/tenants.ts'
 import { traceFields } from './trace.ts'
 import { transferRoutes } from '../routes/transfer.ts'
-
-const BODY_BYTES_MAX = 1024 * 1024
 
 /**
  * The control API. It holds no socket and remembers nothing that matters: whatever a request changes is in the stores
@@ -45,7 +45,7 @@ export function createControl(deps: ControlDeps): ControlApp {
     defaultHook: (result, c) => (result.success ? undefined : answerInvalid(result.error, c)),
   })
   app.onError((error, c) => answerError(error, c))
-  app.notFound((c) => answerNotFound(c))
+  app.notFound((c) => answerNotFound(c, methodsOf(app, c.req.path)))
 
   app.use(async function observe(c, next) {
     const startMs = services.clock.monotonicMs()
@@ -55,7 +55,7 @@ export function createControl(deps: ControlDeps): ControlApp {
     c.set('log', services.log.child({ requestId, ...trace }))
     c.header('X-Request-Id', requestId)
     c.header('Cache-Control', 'no-store')
-    c.header('X-Content-Type-Options', 'nosniff')
+    for (const [name, value] of Object.entries(SAFE_HEADERS)) c.header(name, value)
     await next()
     const route = routePath(c, -1)
     const request = { method: c.req.method, route, status: c.res.status }
@@ -66,20 +66,41 @@ export function createControl(deps: ControlDeps): ControlApp {
     else c.get('log').info(fields, 'request answered')
   })
 
+  if (services.corsOrigins.length > 0) app.use('/v1/*', allowOrigins(services.corsOrigins))
   for (const path of ['/v1/*', '/metrics']) app.use(path, authenticate(services))
-  app.use('/v1/*', async function limitBody(c, next) {
-    // An import is counted as it goes by (routes/transfer.ts): a limit here would hold all of it.
-    if (c.req.path.endsWith('/import')) return next()
-    const maxSize = BODY_BYTES_MAX
-    const onError = (): never => {
-      throw new CodedError('too_large', `The body has more than ${maxSize} bytes.`)
-    }
-    return bodyLimit({ maxSize, onError })(c, next)
-  })
+  app.use('/v1/*', limitBody())
 
   for (const addRoutes of ROUTES) addRoutes(app, services)
   return app
 }
+
+/**
+ * For a browser: nothing that this serves is a page that loads anything, is shown in a frame, or tells others where somebody
+ * came from. `/docs` sets a policy of its own, for its one style sheet.
+ */
+const SAFE_HEADERS = {
+  'X-Content-Type-Options': 'nosniff',
+  'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
+  'Referrer-Policy': 'no-referrer',
+}
+
+/** Scripts of other pages may ask when their origin is named; they send a key, never a cookie. */
+const allowOrigins = (origins: readonly string[]) =>
+  cors({
+    origin: [...origins],
+    allowMethods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    allowHeaders: [
+      'Authorization',
+      'X-API-Key',
+      'Content-Type',
+      'Idempotency-Key',
+      'If-Match',
+      'Last-Event-ID',
+      'X-Passphrase',
+    ],
+    exposeHeaders: ['ETag', 'Location', 'Retry-After', 'X-Request-Id'],
+    maxAge: 600,
+  })
 
 const ROUTES = [
   healthRoutes,
@@ -114,6 +135,15 @@ function sessionOf(c: ControlContext): { sessionId?: string } {
 function servicesOf(deps: ControlDeps): Services {
   const { stores, clock, random, registry } = deps
   const fleet = createFleet(stores, clock)
+  const metrics = createMetrics({ stores, fleet, clock, open: () => quotas, ...(registry && { registry }) })
+  const quotas: Quotas = createQuotas({
+    stores,
+    clock,
+    instances: deps.instances ?? 1,
+    streamsMax: deps.streamsMax ?? 1_000,
+    ...(deps.quotaOverrides && { overrides: deps.quotaOverrides }),
+    refused: (quota) => metrics.refused(quota),
+  })
   return {
     stores,
     clock,
@@ -125,11 +155,12 @@ function servicesOf(deps: ControlDeps): Services {
     transfer: deps.transfer,
     project: deps.project,
     version: deps.version ?? '0.0.0',
-    rate: deps.rate ?? { perSecond: 100, burst: 200 },
-    sessionsPerTenant: deps.sessionsPerTenant ?? 1000,
+    trustedProxies: deps.trustedProxies ?? 0,
+    corsOrigins: deps.corsOrigins ?? [],
     streamPollMs: deps.streamPollMs ?? 1000,
     isStatusLate: deps.isStatusLate ?? (() => false),
     fleet,
-    metrics: createMetrics(stores, fleet, clock, registry),
+    metrics,
+    quotas,
   }
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { ApiKeyStore } from '#shared/store/api-key-store.ts'
-import { mintKey } from './auth.ts'
+import { mintKey } from './key-text.ts'
 import { controlWorld } from '../control.fixture.ts'
 
 test('E5 refuses a request without credentials with 401, and says how to send them', async () => {
@@ -136,7 +136,7 @@ test('notes the use of a key at most once a minute, and answers although the not
 })
 
 test('refuses a hasty key with 429 and Retry-After, and nobody else', async () => {
-  await using world = await controlWorld({ rate: { perSecond: 1, burst: 8 } })
+  await using world = await controlWorld({ quotaOverrides: { requestsPerSecondOfKey: 4 } })
   const [hasty, calm] = [await world.keyOf('acme', 'read'), await world.keyOf('acme', 'read')]
   const answers = []
   for (let n = 0; n < 9; n++) answers.push(await world.ask('GET', '/v1/sessions', { key: hasty }))

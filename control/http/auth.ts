@@ -1,86 +1,83 @@
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
 import type { MiddlewareHandler } from 'hono'
+import { LRUCache } from 'lru-cache'
 import { CodedError } from '#shared/errors.ts'
 import { parseTenantId } from '#shared/ids.ts'
 import type { TenantId } from '#shared/ids.ts'
 import type { ApiKey, Scope } from '#shared/store/api-key-store.ts'
+import { addressOf } from './address.ts'
 import type { Caller, ControlContext, ControlEnv, Services } from './context.ts'
-import { createRateLimit } from './rate-limit.ts'
+import { hasMac, sha256Hex } from './key-text.ts'
 
 /** A use is noted at most this often: the date is for people, and every note is a write. */
 const TOUCH_EVERY_MS = 60_000
-const RANDOM_LENGTH = 22 // 62^22 > 2^130
-const MAC_LENGTH = 21 // 62^21 > 2^125
-const BASE62 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
-
-export const sha256Hex = (text: string): string => createHash('sha256').update(text, 'utf8').digest('hex')
-
-/** What a key may do. The key itself carries a MAC of it. */
-interface Grant {
-  tenant?: TenantId
-  scopes: readonly Scope[]
-}
-
-/**
- * A new key: `moor_{id}_{random}{mac}`. The id in front lets people and audit trails tell keys apart. The end is a MAC over
- * the rest, the tenant and the scopes, under a pepper that control alone has: runners can write every record of the
- * database, and a record that one of them made or changed is of no use without a key that carries the right MAC.
- */
-export function mintKey(
-  pepper: string,
-  id: string,
-  grant: Grant,
-): { key: string; prefix: string; sha256: string } {
-  const prefix = `moor_${id}`
-  let random = ''
-  while (random.length < RANDOM_LENGTH) random += base62(randomBytes(RANDOM_LENGTH))
-  const unmarked = `${prefix}_${random.slice(0, RANDOM_LENGTH)}`
-  const key = unmarked + macOf(pepper, unmarked, grant)
-  return { key, prefix, sha256: sha256Hex(key) }
-}
-
-/** Whether control made this key for this tenant and these scopes. */
-function hasMac(pepper: string, key: string, grant: Grant): boolean {
-  const mac = macOf(pepper, key.slice(0, -MAC_LENGTH), grant)
-  const given = Buffer.from(key.slice(-MAC_LENGTH))
-  return given.length === mac.length && timingSafeEqual(given, Buffer.from(mac))
-}
-
-function macOf(pepper: string, unmarked: string, { tenant, scopes }: Grant): string {
-  const text = JSON.stringify([unmarked, tenant ?? null, scopes.toSorted()])
-  return base62(createHmac('sha512', pepper).update(text).digest()).slice(0, MAC_LENGTH)
-}
-
-/** Bytes of 248 and more are thrown away, so that every character is equally likely. */
-const base62 = (bytes: Uint8Array): string =>
-  Array.from(bytes, (byte) => (byte < 248 ? BASE62[byte % 62] : '')).join('')
+/** 100 bytes each. */
+const KEYS_MAX = 10_000
 
 /** Finds out who asks, and how often. Every route below `/v1` and `/metrics` passes through here. */
 export function authenticate(services: Services): MiddlewareHandler<ControlEnv> {
-  const limit = createRateLimit(services.rate, services.clock)
-  const touchedAtMs = new Map<string, number>()
+  const { quotas } = services
+  /** Keys that were good, and when their use was noted. */
+  const good = new LRUCache<string, { tenant: TenantId | undefined; touchedAtMs: number }>({ max: KEYS_MAX })
+
+  const looking = new Map<string, Promise<Caller | undefined>>()
 
   return async function authenticate(c, next) {
     const key = presentedKey(c)
     if (key === undefined) throw new CodedError('unauthorized', 'This request carries no API key.')
-    const caller = await findCaller(services, sha256Hex(key))
-    if (!caller || !(isBootstrap(services, caller.sha256) || hasMac(services.keyPepper, key, caller)))
-      throw new CodedError('unauthorized', 'This API key is not known, or was revoked.')
-    limit.take(caller.sha256)
-    noteUse(caller)
+    const sha256 = sha256Hex(key)
+    const known = good.get(sha256)
+    if (known) await quotas.request({ sha256, ...(known.tenant && { tenant: known.tenant }) })
+    const caller = await (known ? find(key, sha256) : findFirst(c, key, sha256))
+    if (!caller) {
+      good.delete(sha256)
+      throw new CodedError('unauthorized', 'This API key is not known, was revoked or has expired.')
+    }
+    if (!known) await quotas.request(caller)
+    noteUse(caller, known?.touchedAtMs)
     c.set('caller', caller)
     await next()
   }
 
+  async function find(key: string, sha256: string): Promise<Caller | undefined> {
+    const caller = await findCaller(services, sha256)
+    const isOurs = caller && (isBootstrap(services, sha256) || hasMac(services.keyPepper, key, caller))
+    return isOurs ? caller : undefined
+  }
+
+  /**
+   * Looking a key up costs a read of the store. One that was good pays with its own requests; any other with the tokens of the
+   * address that it comes from, which does not hold up those that are known to be good behind the same address. Several
+   * requests that begin a key's life here are one look.
+   */
+  async function findFirst(c: ControlContext, key: string, sha256: string): Promise<Caller | undefined> {
+    const begun = looking.get(sha256)
+    if (begun) return begun
+    if (isBootstrap(services, sha256)) return find(key, sha256)
+    const takeBack = quotas.tryKey(addressOf(c, services.trustedProxies))
+    const look = find(key, sha256)
+    looking.set(sha256, look)
+    try {
+      const caller = await look
+      if (caller) takeBack()
+      return caller
+    } catch (error) {
+      // The store's fault, not the key's.
+      takeBack()
+      throw error
+    } finally {
+      looking.delete(sha256)
+    }
+  }
+
   /** Not awaited, never fatal: a store that can't take the note must not fail the request. */
-  function noteUse(caller: Caller): void {
-    if (isBootstrap(services, caller.sha256)) return
+  function noteUse({ sha256, tenant, prefix }: Caller, touchedAtMs: number | undefined): void {
     const nowMs = services.clock.monotonicMs()
-    const last = touchedAtMs.get(caller.sha256)
-    if (last !== undefined && nowMs - last < TOUCH_EVERY_MS) return
-    touchedAtMs.set(caller.sha256, nowMs)
-    services.stores.apiKeys.touch(caller.sha256, services.clock.nowMs()).catch((error: unknown) => {
-      services.log.debug({ error, keyPrefix: caller.prefix }, 'could not note the use of a key')
+    if (touchedAtMs !== undefined && nowMs - touchedAtMs < TOUCH_EVERY_MS) return
+    good.set(sha256, { tenant, touchedAtMs: nowMs })
+    if (isBootstrap(services, sha256)) return
+    services.stores.apiKeys.touch(sha256, services.clock.nowMs()).catch((error: unknown) => {
+      services.log.debug({ error, keyPrefix: prefix }, 'could not note the use of a key')
     })
   }
 }
@@ -90,18 +87,24 @@ function presentedKey(c: ControlContext): string | undefined {
   return bearer ?? c.req.header('x-api-key')
 }
 
-/** `undefined` for a key that is unknown or revoked. Also asked again while an event stream stays open. */
+/** `undefined` for a key that is unknown, revoked or expired. Also asked again while an event stream stays open. */
 export async function findCaller(services: Services, sha256: string): Promise<Caller | undefined> {
   if (isBootstrap(services, sha256)) return { sha256, prefix: 'bootstrap', scopes: ['admin'] }
   const key = await services.stores.apiKeys.find(sha256)
-  return key === undefined || key.revokedAt !== undefined ? undefined : callerOf(key)
+  const isGood = key !== undefined && key.revokedAt === undefined && !hasExpired(services, key)
+  return isGood ? callerOf(key) : undefined
 }
 
-const callerOf = (key: ApiKey): Caller => ({
-  sha256: key.sha256,
-  prefix: key.prefix,
-  scopes: key.scopes,
-  ...(key.tenant === undefined ? {} : { tenant: key.tenant }),
+export const hasExpired = (services: Services, { expiresAt }: Pick<Caller, 'expiresAt'>): boolean =>
+  expiresAt !== undefined && expiresAt <= services.clock.nowMs()
+
+const callerOf = ({ sha256, prefix, scopes, tenant, sessions, expiresAt }: ApiKey): Caller => ({
+  sha256,
+  prefix,
+  scopes,
+  ...(tenant === undefined ? {} : { tenant }),
+  ...(sessions === undefined ? {} : { sessions }),
+  ...(expiresAt === undefined ? {} : { expiresAt }),
 })
 
 /** Both sides are hashes already; comparing them in constant time costs nothing and leaves nothing to argue about. */
@@ -127,6 +130,23 @@ export function demandOperator(caller: Caller): void {
     throw new CodedError('forbidden', 'This needs a key of the operator, one that is bound to no tenant.')
   }
 }
+
+/**
+ * A key for named sessions, on a route that is about one session (`own`) or about what such a key has no part in (`refused`).
+ * @throws CodedError `forbidden`, and for a session that it is not for `not_found`, as for one that does not exist
+ */
+export function demandNamed(
+  { sessions }: Pick<Caller, 'sessions'>,
+  named: 'own' | 'refused',
+  id: string | undefined,
+): void {
+  if (sessions === undefined) return
+  if (named === 'refused') throw new CodedError('forbidden', 'This key is for named sessions alone.')
+  if (!sessions.some((own) => own === id)) throw noSession(id ?? '')
+}
+
+export const noSession = (id: string): CodedError =>
+  new CodedError('not_found', `There is no session ${JSON.stringify(id.slice(0, 64))}.`)
 
 /**
  * The tenant that a request is about. There is no default tenant: a key of a tenant means its own, a key of the operator

@@ -2,13 +2,15 @@ import type { Context } from 'hono'
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import type { Registry } from 'prom-client'
 import type { Clock } from '#shared/clock.ts'
-import type { TenantId } from '#shared/ids.ts'
+import type { SessionId, TenantId } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
+import type { Quota } from '#shared/quotas.ts'
 import type { Random } from '#shared/random.ts'
 import type { Scope } from '#shared/store/api-key-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import type { Fleet } from '../report/fleet.ts'
 import type { Metrics } from '../report/metrics.ts'
+import type { Quotas } from './quotas.ts'
 
 /** What the composition root gives to control. */
 export interface ControlDeps {
@@ -26,10 +28,16 @@ export interface ControlDeps {
   project?: string
   /** Shown by `/health/ready` and in the OpenAPI document. */
   version?: string
-  /** Per key. */
-  rate?: { perSecond: number; burst: number }
-  /** For tenants that are created without a limit of their own. */
-  sessionsPerTenant?: number
+  /** How many processes serve the API at most: each has its share of the quotas that are per process. */
+  instances?: number
+  /** Event streams that this process holds at most, of everybody together. */
+  streamsMax?: number
+  /** Other numbers than the table of quotas has. */
+  quotaOverrides?: Partial<Record<Quota, number>>
+  /** Proxies of ours in front, each of which notes in X-Forwarded-For where a request came from. */
+  trustedProxies?: number
+  /** Origins of other pages whose scripts may ask. */
+  corsOrigins?: readonly string[]
   /** Where `/metrics` reads; with both roles in one process the runner's metrics may live in it too. */
   registry?: Registry
   /** Of the runner in this process: statuses of its sessions have waited for too long to be written. */
@@ -39,12 +47,15 @@ export interface ControlDeps {
 }
 
 /** `ControlDeps` with every default filled in, and what the routes share. */
-export interface Services extends Required<Omit<ControlDeps, 'adminKeySha256' | 'registry' | 'project'>> {
+export interface Services extends Required<
+  Omit<ControlDeps, 'adminKeySha256' | 'registry' | 'project' | 'instances' | 'streamsMax' | 'quotaOverrides'>
+> {
   messageIdSecret: Uint8Array
   adminKeySha256: string | undefined
   project: string | undefined
   fleet: Fleet
   metrics: Metrics
+  quotas: Quotas
 }
 
 /** Who is asking. */
@@ -55,6 +66,9 @@ export interface Caller {
   /** Absent for a key of the operator, which names the tenant in each request. */
   tenant?: TenantId
   scopes: readonly Scope[]
+  /** The names of the sessions that the key is for; absent for all of its tenant. */
+  sessions?: readonly SessionId[]
+  expiresAt?: number
 }
 
 export interface ControlEnv {

@@ -21,6 +21,10 @@ export const ProblemSchema = z
       .array(z.object({ field: z.string(), detail: z.string() }))
       .optional()
       .openapi({ description: 'Every field that failed, where there are several.' }),
+    limit: z
+      .object({ quota: z.string(), used: z.int(), allowed: z.int() })
+      .optional()
+      .openapi({ description: 'Which quota refused, how much of it is taken, and how much there is.' }),
     requestId: z.string(),
   })
   .openapi('Problem')
@@ -48,6 +52,7 @@ export function answerError(error: unknown, c: ControlContext): Response {
       ...base(c, known.code, http, known.hint),
       detail: known.message,
       ...(known.field === undefined ? {} : { field: known.field }),
+      ...(known.limit ? { limit: known.limit } : {}),
     })
   }
   c.get('log').error({ error }, 'request failed with an unexpected error')
@@ -66,11 +71,15 @@ export function answerInvalid(error: z.ZodError, c: ControlContext): Response {
   })
 }
 
-export const answerNotFound = (c: ControlContext): Response =>
-  answer(c, {
-    ...base(c, 'not_found', ERRORS.not_found.http, ERRORS.not_found.hint),
+/** For an address that has no handler; with the methods that it takes, where there is anything at it. */
+export function answerNotFound(c: ControlContext, allowed: readonly string[]): Response {
+  const code = allowed.length > 0 ? 'method_not_allowed' : 'not_found'
+  if (allowed.length > 0) c.header('Allow', allowed.join(', '))
+  return answer(c, {
+    ...base(c, code, ERRORS[code].http, ERRORS[code].hint),
     detail: `There is no ${c.req.method} ${c.req.path}; /docs lists what there is.`,
   })
+}
 
 function base(
   c: ControlContext,

@@ -2,21 +2,20 @@ import { createRoute, z } from '@hono/zod-openapi'
 import type { RouteConfig } from '@hono/zod-openapi'
 import type { MiddlewareHandler } from 'hono'
 import type { Scope } from '#shared/store/api-key-store.ts'
-import { demandOperator, demandScope, resolveTenant } from './auth.ts'
+import { accessOf, type Access } from './access.ts'
+import { demandNamed, demandOperator, demandScope, resolveTenant } from './auth.ts'
 import type { ControlEnv, Services } from './context.ts'
 import { IDEMPOTENCY_HEADER } from './idempotency.ts'
 import { ProblemSchema } from './problem.ts'
 
-/** What a route demands before its handler runs, and what its documentation says about it. */
-export interface Access {
-  /** `public` needs no key at all. */
-  scope: Scope | 'public'
-  /** `tenant`: of one tenant, `c.get('tenant')`. `operator`: only for keys bound to no tenant. `any`: the handler looks. */
-  of?: 'tenant' | 'operator' | 'any'
-  /** Takes `Idempotency-Key`. */
+/** What else a route takes. */
+export interface Takes {
+  /** `Idempotency-Key`. */
   idempotent?: boolean
-  /** Takes `If-Match`. */
+  /** `If-Match`. */
   guarded?: boolean
+  /** A body that may be large; it begins when it is its tenant's turn. */
+  upload?: boolean
 }
 
 const TENANT_PARAM = {
@@ -47,31 +46,36 @@ const problem = (description: string) => ({
 })
 
 /**
- * Declares a route once: its schema, what it demands and its documentation. The demands run before the schema is looked
- * at, so that nobody without a key learns anything about fields. Problems are thrown, never returned, so handlers are
- * typed by the answers that `config` names and nothing else.
+ * Declares a route once: its schema and its documentation, and by its row in the table of access what it demands. The demands
+ * run before the schema is looked at, so that nobody without a key learns anything about fields. Problems are thrown, never
+ * returned, so handlers are typed by the answers that `config` names and nothing else.
  */
 export function declare<const R extends RouteConfig>(
   services: Services,
-  demands: Access,
+  takes: Takes,
   config: R,
 ): R & { getRoutingPath(): string } {
-  const isPublic = demands.scope === 'public'
+  const access = accessOf(config.method, config.path)
+  const { scope } = access
   const request = (config.request ?? {}) as { query?: z.ZodObject; headers?: z.ZodObject }
-  const query = (request.query ?? z.object({})).extend(demands.of === 'tenant' ? TENANT_PARAM : {})
+  const query = (request.query ?? z.object({})).extend(access.of === 'tenant' ? TENANT_PARAM : {})
   const headers = (request.headers ?? z.object({}))
-    .extend(demands.idempotent ? IDEMPOTENCY_PARAM : {})
-    .extend(demands.guarded ? IF_MATCH_PARAM : {})
+    .extend(takes.idempotent ? IDEMPOTENCY_PARAM : {})
+    .extend(takes.guarded ? IF_MATCH_PARAM : {})
   const route: unknown = createRoute({
     ...config,
     operationId: operationId(config),
     request: { ...request, query, headers },
-    security: isPublic ? [] : [{ bearer: [demands.scope] }, { apiKey: [demands.scope] }],
-    'x-scope': demands.scope,
-    middleware: isPublic ? [] : [admit(services, demands, demands.scope as Scope)],
+    security: scope === 'public' ? [] : [{ bearer: [scope] }, { apiKey: [scope] }],
+    'x-scope': scope,
+    'x-named-sessions': access.named,
+    middleware: [
+      ...(scope === 'public' ? [] : [admit(services, access, scope)]),
+      ...(takes.upload ? [inTurn(services)] : []),
+    ],
     responses: {
       ...config.responses,
-      ...(isPublic
+      ...(scope === 'public'
         ? {}
         : { 401: problem('No key, or one that is not known'), 403: problem('A scope is missing') }),
       default: problem('What went wrong, by its `code`'),
@@ -88,13 +92,29 @@ const operationId = ({ method, path }: Pick<RouteConfig, 'method' | 'path'>): st
     .replaceAll(/[^A-Za-z]/g, '')
     .replace(/^/, method)
 
-function admit(services: Services, demands: Access, scope: Scope): MiddlewareHandler<ControlEnv> {
+function admit(services: Services, access: Access, scope: Scope): MiddlewareHandler<ControlEnv> {
+  const { flag, named, of } = access
   return async function admit(c, next) {
     const caller = c.get('caller')
     demandScope(caller, scope)
-    if (demands.of === 'operator') demandOperator(caller)
-    if (demands.of === 'tenant') c.set('tenant', await resolveTenant(services, caller, c.req.query('tenant')))
+    if (flag && c.req.query(flag.name) === 'true') demandScope(caller, flag.scope)
+    if (of === 'operator') demandOperator(caller)
+    // The id of a removal is the name of its session and more.
+    if (named !== 'filtered') demandNamed(caller, named, c.req.param('id')?.split('~')[0])
+    if (of === 'tenant') c.set('tenant', await resolveTenant(services, caller, c.req.query('tenant')))
     await next()
+  }
+}
+
+/** Before the body is read: what waits for its turn waits in the client, not in memory. */
+function inTurn(services: Services): MiddlewareHandler<ControlEnv> {
+  return async function inTurn(c, next) {
+    const end = await services.quotas.upload(c.get('tenant'), c.req.raw.signal)
+    try {
+      await next()
+    } finally {
+      end()
+    }
   }
 }
 

@@ -1,11 +1,10 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Clock } from '#shared/clock.ts'
-import { keyOf } from '#shared/ids.ts'
 import { PHASES, WAITABLE } from '#shared/session.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import type { Fleet } from './fleet.ts'
 import { phaseNow } from '../present/present.ts'
-import { ownersOf } from './scan.ts'
+import { ownedSessions } from './scan.ts'
 
 /** Counting reads every session, so several scrapers share one count. */
 const COUNT_FOR_MS = 15_000
@@ -14,16 +13,21 @@ export interface Metrics {
   registry: Registry
   /** `route` is the pattern, never the address: addresses hold names. */
   observe(request: { method: string; route: string; status: number; seconds: number }): void
+  /** A quota has refused something; whose it was stays out, since tenants are many. */
+  refused(quota: string): void
   /** Brings the gauges up to date, at most every 15 s. */
   count(): Promise<void>
 }
 
-export function createMetrics(
-  stores: Stores,
-  fleet: Fleet,
-  clock: Clock,
-  registry: Registry = new Registry(),
-): Metrics {
+export function createMetrics(options: {
+  stores: Stores
+  fleet: Fleet
+  clock: Clock
+  /** What is open in this process. */
+  open: () => { streams: number; uploads: number }
+  registry?: Registry
+}): Metrics {
+  const { stores, fleet, clock, open, registry = new Registry() } = options
   const registers = [registry]
   const requests = new Counter({
     name: 'mooring_http_requests_total',
@@ -50,6 +54,24 @@ export function createMetrics(
     labelNames: ['what'],
     registers,
   })
+  const refusals = new Counter({
+    name: 'mooring_quota_refusals_total',
+    help: 'Requests that a quota has refused, by the quota.',
+    labelNames: ['quota'],
+    registers,
+  })
+  const streams: Gauge = new Gauge({
+    name: 'mooring_streams_open',
+    help: 'Event streams that this process holds open.',
+    registers,
+    collect: () => streams.set(open().streams),
+  })
+  const uploads: Gauge = new Gauge({
+    name: 'mooring_uploads_open',
+    help: 'Uploads on their way into this process, or waiting for their turn.',
+    registers,
+    collect: () => uploads.set(open().uploads),
+  })
   const runners = new Gauge({
     name: 'mooring_runners',
     help: 'Runners whose lease is good, by whether they drain.',
@@ -64,14 +86,15 @@ export function createMetrics(
       requests.inc({ method, route, status: String(status) })
       seconds.observe({ method, route }, took)
     },
+    refused: (quota) => refusals.inc({ quota }),
     async count() {
       const nowMs = clock.monotonicMs()
       if (nowMs - countedAtMs < COUNT_FOR_MS) return
-      const [owners, view] = await Promise.all([ownersOf(stores), fleet.view()])
+      const view = await fleet.view()
       const counts = new Map<string, number>(PHASES.map((phase) => [phase, 0]))
       const waits = new Map<string, number>(WAITABLE.map((what) => [what, 0]))
-      for await (const session of stores.sessions.scan()) {
-        const { phase } = phaseNow(session, owners.get(keyOf(session)), view)
+      for await (const [session, owner] of ownedSessions(stores)) {
+        const { phase } = phaseNow(session, owner, view)
         counts.set(phase, (counts.get(phase) ?? 0) + 1)
         for (const { what } of session.status?.waiting ?? []) waits.set(what, (waits.get(what) ?? 0) + 1)
       }

@@ -7,7 +7,7 @@ import { credentialsOf, type CredentialState } from '../session/credentials.ts'
 import type { Fleet } from './fleet.ts'
 import { phaseNow } from '../present/present.ts'
 import { lateOf, needsPerson } from './attention.ts'
-import { ownersOf, sessionsOf } from './scan.ts'
+import { ownedSessions } from './scan.ts'
 
 /** What the stores hold of one session. Read as it is, nothing opened: no key is needed, and nothing is changed. */
 export interface Survey {
@@ -30,11 +30,10 @@ export async function* surveySessions(
   fleet: Fleet,
   tenant?: TenantId,
 ): AsyncGenerator<Survey> {
-  const [tenants, owners] = await Promise.all([stores.tenants.list(), ownersOf(stores)])
+  const tenants = await stores.tenants.list()
   const known = new Set(tenants.map(({ id }) => id))
-  for await (const session of sessionsOf(stores, tenant)) {
+  for await (const [session, owner] of ownedSessions(stores, tenant && { tenant })) {
     const key = keyOf(session)
-    const owner = owners.get(key)
     const [snapshots, head, view] = await Promise.all([
       stores.snapshots.list(key),
       stores.journal.head(key),

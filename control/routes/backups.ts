@@ -35,7 +35,7 @@ export function backupRoutes(app: ControlApp, services: Services): void {
 
   const list = declare(
     services,
-    { scope: 'read', of: 'tenant' },
+    {},
     {
       method: 'get',
       path: '/v1/backups',
@@ -57,7 +57,7 @@ export function backupRoutes(app: ControlApp, services: Services): void {
 
   const restore = declare(
     services,
-    { scope: 'control', of: 'tenant', idempotent: true },
+    { idempotent: true },
     {
       method: 'post',
       path: '/v1/backups/{id}/restore',
@@ -81,7 +81,7 @@ export function backupRoutes(app: ControlApp, services: Services): void {
 
   const discard = declare(
     services,
-    { scope: 'control', of: 'tenant' },
+    {},
     {
       method: 'delete',
       path: '/v1/backups/{id}',

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { html, raw } from 'hono/html'
 import { ERRORS } from '#shared/errors.ts'
 import type { ControlApp, Services } from '../http/context.ts'
@@ -14,7 +15,8 @@ function documentOf(app: ControlApp, version: string) {
       version,
       description:
         'Keeps WhatsApp multi-device sessions alive. Send an API key as `Authorization: Bearer moor_…` or `X-API-Key`; a ' +
-        'key of the operator names the tenant with `?tenant=`. GET needs the scope `read`, except for exports. Errors are ' +
+        'key of the operator names the tenant with `?tenant=`. Each route says which scope it needs (`x-scope`), and what a key for ' +
+        'named sessions gets (`x-named-sessions`). Errors are ' +
         'problem documents (RFC 9457) with a stable `code`. Times are ISO 8601.',
     },
     servers: [{ url: '/' }],
@@ -43,7 +45,10 @@ export function docsRoutes(app: ControlApp, services: Services): void {
   let document: Document | undefined
   const once = (): Document => (document ??= documentOf(app, services.version))
   app.get('/openapi.json', (c) => c.json(once()))
-  app.get('/docs', (c) => c.html(page(once())))
+  app.get('/docs', (c) => {
+    c.header('Content-Security-Policy', POLICY)
+    return c.html(page(once()))
+  })
   app.get('/', (c) => c.redirect('/docs'))
 }
 
@@ -80,9 +85,7 @@ const page = (document: Document) => {
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width" />
         <title>${document.info.title} API</title>
-        <style>
-          ${raw(STYLE)}
-        </style>
+        ${raw(`<style>${STYLE}</style>`)}
       </head>
       <body>
         <h1>${document.info.title} API <small>${document.info.version}</small></h1>
@@ -164,3 +167,6 @@ summary { cursor: pointer } summary span { opacity: .75 }
 pre { overflow: auto; background: #8881; padding: .6rem; border-radius: 6px }
 td, th { text-align: left; padding: .2rem .8rem .2rem 0; vertical-align: top }
 `
+
+/** The page loads nothing, and takes this one style sheet. */
+const POLICY = `default-src 'none'; style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'; frame-ancestors 'none'`

@@ -1,9 +1,10 @@
 import { z } from '@hono/zod-openapi'
 import { streamSSE } from 'hono/streaming'
 import type { SSEStreamingApi } from 'hono/streaming'
-import type { TenantId } from '#shared/ids.ts'
+import { parseSessionId, type TenantId } from '#shared/ids.ts'
+import { parseEventCursor } from '#shared/store/cursor.ts'
 import { eventIdAt } from '../http/audit.ts'
-import { findCaller, resolveTenant } from '../http/auth.ts'
+import { demandNamed, findCaller, hasExpired, resolveTenant } from '../http/auth.ts'
 import type { Caller, ControlApp, ControlContext, Services } from '../http/context.ts'
 import { presentEvent } from '../present/present.ts'
 import { declare } from '../http/route.ts'
@@ -23,18 +24,18 @@ const RECHECK_EVERY_MS = 60_000
 export function eventStreamRoutes(app: ControlApp, services: Services): void {
   const stream = declare(
     services,
-    { scope: 'read' },
+    {},
     {
       method: 'get',
       path: '/v1/events',
       tags: ['events'],
       summary: 'Events as they happen (server-sent events)',
       description:
-        'Of a tenant; with a key of the operator and without ?tenant= of all. Begins with what happens next, or after ' +
+        'Of a tenant, or of the sessions that the key is for; with a key of the operator and without ?tenant= of all. Begins with what happens next, or after ' +
         'Last-Event-ID. An event may come twice after a reconnect; its id tells.',
       request: {
         query: z.object({ tenant: z.string().optional(), session: z.string().optional() }),
-        headers: z.object({ 'last-event-id': z.string().max(100).optional() }),
+        headers: z.object({ 'last-event-id': z.string().optional() }),
       },
       responses: {
         200: { description: 'A stream of events', content: { 'text/event-stream': { schema: z.string() } } },
@@ -46,10 +47,18 @@ export function eventStreamRoutes(app: ControlApp, services: Services): void {
     const caller = c.get('caller')
     const all = caller.tenant === undefined && named === undefined
     const tenant = all ? undefined : await resolveTenant(services, caller, named)
-    const afterId = c.req.valid('header')['last-event-id'] ?? eventIdAt(services.clock.nowMs(), '')
-    return streamSSE(c as ControlContext, (out) =>
-      follow(services, out, { caller, tenant, session, afterId }),
-    )
+    if (session !== undefined) demandNamed(caller, 'own', parseSessionId(session, 'session'))
+    const lastId = c.req.valid('header')['last-event-id']
+    const afterId =
+      lastId === undefined ? eventIdAt(services.clock.nowMs(), '') : parseEventCursor(lastId, 'Last-Event-ID')
+    const end = await services.quotas.stream(caller)
+    return streamSSE(c as ControlContext, async (out) => {
+      try {
+        await follow(services, out, { caller, tenant, session, afterId })
+      } finally {
+        end()
+      }
+    })
   })
 }
 
@@ -60,10 +69,11 @@ interface Follow {
   afterId: string
 }
 
-/** Ends when the client goes away or its key is revoked. A store that fails for a while is asked again. */
+/** Ends when the client goes away, or its key expires or is revoked. A store that fails for a while is asked again. */
 async function follow(services: Services, out: SSEStreamingApi, ask: Follow): Promise<void> {
   const gone = new AbortController()
   out.onAbort(() => gone.abort())
+  const names = ask.caller.sessions
   const sent = new Set<string>()
   let floor = ask.afterId
   let spokeAtMs = services.clock.monotonicMs()
@@ -71,6 +81,7 @@ async function follow(services: Services, out: SSEStreamingApi, ask: Follow): Pr
   await out.write(': listening\n\n')
   while (!gone.signal.aborted && !out.closed) {
     try {
+      if (hasExpired(services, ask.caller)) return
       const nowMs = services.clock.monotonicMs()
       if (nowMs - checkedAtMs >= RECHECK_EVERY_MS) {
         if (!(await findCaller(services, ask.caller.sha256))) return
@@ -100,6 +111,7 @@ async function follow(services: Services, out: SSEStreamingApi, ask: Follow): Pr
         sent.add(event.id)
         const shown = presentEvent(key, event)
         if (ask.session !== undefined && shown.session !== ask.session) continue
+        if (names && (shown.session === undefined || !names.includes(shown.session))) continue
         await out.writeSSE({ id: event.id, event: event.kind, data: JSON.stringify(shown) })
         wrote = true
       }

@@ -26,7 +26,7 @@ const EventSchema = z
 export function eventRoutes(app: ControlApp, services: Services): void {
   const list = declare(
     services,
-    { scope: 'read', of: 'tenant' },
+    {},
     {
       method: 'get',
       path: '/v1/sessions/{id}/events',

@@ -55,7 +55,7 @@ export function healthRoutes(app: ControlApp, services: Services): void {
 
   const live = declare(
     services,
-    { scope: 'public' },
+    {},
     {
       method: 'get',
       path: '/health/live',
@@ -68,7 +68,7 @@ export function healthRoutes(app: ControlApp, services: Services): void {
 
   const ready = declare(
     services,
-    { scope: 'public' },
+    {},
     {
       method: 'get',
       path: '/health/ready',
@@ -89,7 +89,7 @@ export function healthRoutes(app: ControlApp, services: Services): void {
 
   const health = declare(
     services,
-    { scope: 'read', of: 'tenant' },
+    {},
     {
       method: 'get',
       path: '/v1/sessions/{id}/health',
@@ -134,7 +134,7 @@ export function healthRoutes(app: ControlApp, services: Services): void {
 
   const uptime = declare(
     services,
-    { scope: 'read', of: 'tenant' },
+    {},
     {
       method: 'get',
       path: '/v1/sessions/{id}/uptime',

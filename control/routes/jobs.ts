@@ -11,7 +11,7 @@ const JobParam = SessionParam.extend({ job: z.string().max(64) })
 export function jobRoutes(app: ControlApp, services: Services): void {
   const get = declare(
     services,
-    { scope: 'read', of: 'tenant' },
+    {},
     {
       method: 'get',
       path: '/v1/sessions/{id}/jobs/{job}',

@@ -59,7 +59,7 @@ export function lifecycleRoutes(app: ControlApp, services: Services): void {
   for (const [verb, { summary, description, change }] of Object.entries(VERBS)) {
     const route = declare(
       services,
-      { scope: 'control', of: 'tenant', guarded: true, idempotent: true },
+      { guarded: true, idempotent: true },
       {
         method: 'post',
         path: `/v1/sessions/{id}/${verb}`,
@@ -79,7 +79,7 @@ export function lifecycleRoutes(app: ControlApp, services: Services): void {
   for (const [verb, { kind, summary, description }] of Object.entries(JOBS)) {
     const route = declare(
       services,
-      { scope: 'control', of: 'tenant', idempotent: true },
+      { idempotent: true },
       {
         method: 'post',
         path: `/v1/sessions/{id}/${verb}`,

@@ -46,7 +46,7 @@ export function maintenanceRoutes(app: ControlApp, services: Services): void {
 
   const sweep = declare(
     services,
-    { scope: 'admin', of: 'operator' },
+    {},
     {
       method: 'post',
       path: '/v1/maintenance/sweep',

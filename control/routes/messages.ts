@@ -1,10 +1,11 @@
 import { z } from '@hono/zod-openapi'
 import { CodedError } from '#shared/errors.ts'
+import type { SessionKey } from '#shared/ids.ts'
 import type { FeedItem } from '#shared/store/feed-store.ts'
 import { OUTBOX_STATES } from '#shared/store/outbox-store.ts'
 import type { OutboxMessage } from '#shared/store/outbox-store.ts'
-import type { ControlApp, Services } from '../http/context.ts'
-import { messageIdFor } from '../http/idempotency.ts'
+import type { ControlApp, ControlContext, Services } from '../http/context.ts'
+import { idempotencyKey, messageIdFor } from '../http/idempotency.ts'
 import { iso } from '../present/present.ts'
 import { answers, body, declare } from '../http/route.ts'
 import { PageQuery, SessionParam, Time } from '../present/schemas.ts'
@@ -83,7 +84,7 @@ export function messageRoutes(app: ControlApp, services: Services): void {
 
   const send = declare(
     services,
-    { scope: 'send', of: 'tenant', idempotent: true },
+    { idempotent: true },
     {
       method: 'post',
       path: '/v1/sessions/{id}/messages',
@@ -101,14 +102,16 @@ export function messageRoutes(app: ControlApp, services: Services): void {
     const { key } = await findForChange(services, c)
     const nowMs = services.clock.nowMs()
     const id = messageIdFor(c, services, ...key.split('~'))
-    const message = await outbox.enqueue(key, {
+    const queued: OutboxMessage = {
       id,
       to,
       text: asked.text,
       state: 'queued',
       createdAt: nowMs,
       updatedAt: nowMs,
-    })
+    }
+    await takePlace(c, key, queued)
+    const message = await outbox.enqueue(key, queued)
     if (message.to !== to || message.text !== asked.text) {
       throw new CodedError('conflict', 'This Idempotency-Key was used for another message.', {
         field: 'Idempotency-Key',
@@ -118,9 +121,19 @@ export function messageRoutes(app: ControlApp, services: Services): void {
     return c.json(presentSent(message), 202)
   })
 
+  /** A repeat under its Idempotency-Key takes no further place, so that it is answered also where there is none left. */
+  async function takePlace(c: ControlContext, key: SessionKey, message: OutboxMessage): Promise<void> {
+    try {
+      await services.quotas.queue(c.get('tenant'), Buffer.byteLength(JSON.stringify(message)))
+    } catch (error) {
+      const isRepeat = idempotencyKey(c) !== undefined && (await outbox.get(key, message.id)) !== undefined
+      if (!isRepeat) throw error
+    }
+  }
+
   const list = declare(
     services,
-    { scope: 'read', of: 'tenant' },
+    {},
     {
       method: 'get',
       path: '/v1/sessions/{id}/messages',
@@ -148,7 +161,7 @@ export function messageRoutes(app: ControlApp, services: Services): void {
 
   const get = declare(
     services,
-    { scope: 'read', of: 'tenant' },
+    {},
     {
       method: 'get',
       path: '/v1/sessions/{id}/messages/{message}',

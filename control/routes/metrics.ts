@@ -6,7 +6,7 @@ import { declare } from '../http/route.ts'
 export function metricsRoutes(app: ControlApp, services: Services): void {
   const get = declare(
     services,
-    { scope: 'read', of: 'operator' },
+    {},
     {
       method: 'get',
       path: '/metrics',

@@ -49,7 +49,7 @@ export function pairingRoutes(app: ControlApp, services: Services): void {
 
   const open = declare(
     services,
-    { scope: 'control', of: 'tenant', idempotent: true, guarded: true },
+    { idempotent: true, guarded: true },
     {
       method: 'post',
       path: '/v1/sessions/{id}/pairing',
@@ -89,7 +89,7 @@ export function pairingRoutes(app: ControlApp, services: Services): void {
 
   const get = declare(
     services,
-    { scope: 'read', of: 'tenant' },
+    {},
     {
       method: 'get',
       path: '/v1/sessions/{id}/pairing',
@@ -125,7 +125,7 @@ export function pairingRoutes(app: ControlApp, services: Services): void {
 
   const close = declare(
     services,
-    { scope: 'control', of: 'tenant', guarded: true },
+    { guarded: true },
     {
       method: 'delete',
       path: '/v1/sessions/{id}/pairing',

@@ -28,7 +28,7 @@ const QrSchema = z
 export function qrRoutes(app: ControlApp, services: Services): void {
   const get = declare(
     services,
-    { scope: 'read', of: 'tenant' },
+    {},
     {
       method: 'get',
       path: '/v1/sessions/{id}/qr',

@@ -25,7 +25,7 @@ export function removalRoutes(app: ControlApp, services: Services): void {
 
   const list = declare(
     services,
-    { scope: 'read', of: 'tenant' },
+    {},
     {
       method: 'get',
       path: '/v1/removals',
@@ -46,7 +46,7 @@ export function removalRoutes(app: ControlApp, services: Services): void {
 
   const get = declare(
     services,
-    { scope: 'read', of: 'tenant' },
+    {},
     {
       method: 'get',
       path: '/v1/removals/{id}',

@@ -1,12 +1,11 @@
 import { z } from '@hono/zod-openapi'
-import { keyOf } from '#shared/ids.ts'
 import type { Owner, Session } from '#shared/session.ts'
 import { PHASES } from '#shared/session.ts'
 import { resolveTenant } from '../http/auth.ts'
 import type { ControlApp, Services } from '../http/context.ts'
 import type { FleetView } from '../report/fleet.ts'
 import { ALERT_AFTER_ATTEMPTS, needsPerson, ratioOf, UNPAIRED } from '../report/attention.ts'
-import { ownersOf, sessionsOf } from '../report/scan.ts'
+import { ownedSessions } from '../report/scan.ts'
 import { iso, phaseNow } from '../present/present.ts'
 import { answers, declare } from '../http/route.ts'
 import { StatusSchema, Time, UptimeSchema } from '../present/schemas.ts'
@@ -53,13 +52,14 @@ type Report = z.infer<typeof ReportSchema>
 export function reportRoutes(app: ControlApp, services: Services): void {
   const get = declare(
     services,
-    { scope: 'read' },
+    {},
     {
       method: 'get',
       path: '/v1/report',
       tags: ['operation'],
       summary: 'What is connected, what failed and why, what is on its way',
-      description: 'Of a tenant; with a key of the operator and without ?tenant= of all.',
+      description:
+        'Of a tenant, or of the sessions that the key is for; with a key of the operator and without ?tenant= of all.',
       request: { query: z.object({ tenant: z.string().optional() }) },
       responses: { 200: answers(ReportSchema, 'The report') },
     },
@@ -69,10 +69,9 @@ export function reportRoutes(app: ControlApp, services: Services): void {
     const named = c.req.valid('query').tenant
     const all = caller.tenant === undefined && named === undefined
     const tenant = all ? undefined : await resolveTenant(services, caller, named)
-    const owners = await ownersOf(services.stores)
+    const whose = tenant && { tenant, names: caller.sessions }
     const report = emptyReport(services.clock.nowMs(), await services.fleet.view())
-    for await (const session of sessionsOf(services.stores, tenant)) {
-      const owner = owners.get(keyOf(session))
+    for await (const [session, owner] of ownedSessions(services.stores, whose)) {
       count(report, session, owner, await services.fleet.view())
     }
     const restorable = report.wanted - report.unpaired

@@ -25,7 +25,7 @@ export function runnerRoutes(app: ControlApp, services: Services): void {
 
   const list = declare(
     services,
-    { scope: 'read', of: 'operator' },
+    {},
     {
       method: 'get',
       path: '/v1/runners',
@@ -52,7 +52,7 @@ export function runnerRoutes(app: ControlApp, services: Services): void {
 
   const drain = declare(
     services,
-    { scope: 'admin', of: 'operator' },
+    {},
     {
       method: 'post',
       path: '/v1/runners/{runner}/drain',
@@ -75,7 +75,7 @@ export function runnerRoutes(app: ControlApp, services: Services): void {
 
   const resume = declare(
     services,
-    { scope: 'admin', of: 'operator' },
+    {},
     {
       method: 'delete',
       path: '/v1/runners/{runner}/drain',

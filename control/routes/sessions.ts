@@ -3,12 +3,14 @@ import { CodedError } from '#shared/errors.ts'
 import { keyOf, parseSessionId, removalId } from '#shared/ids.ts'
 import type { Removal } from '#shared/store/removal-store.ts'
 import { byOf } from '../http/audit.ts'
+import { demandNamed, noSession } from '../http/auth.ts'
 import type { ControlApp, ControlContext, Services } from '../http/context.ts'
 import { createOnce } from '../session/create.ts'
 import { eraseUntouched, isUntouched } from '../session/erase.ts'
 import { purgeRemoved } from '../session/purge-removed.ts'
 import { presentSession } from '../present/present.ts'
 import { RemovalSchema, presentRemoval } from '../present/removal.ts'
+import { ownedPage } from '../report/scan.ts'
 import { answers, body, declare } from '../http/route.ts'
 import { PageQuery, SessionParam, SessionSchema, flag, pageOf } from '../present/schemas.ts'
 import {
@@ -17,7 +19,6 @@ import {
   findSession,
   ifMatch,
   nameOf,
-  noSession,
   present,
 } from '../session/session-access.ts'
 import { NewWant, WantPatch, WholeWant, declareWhole, newWant, patchWant } from '../session/want.ts'
@@ -35,7 +36,7 @@ export function sessionRoutes(app: ControlApp, services: Services): void {
 
   const create = declare(
     services,
-    { scope: 'control', of: 'tenant', idempotent: true },
+    { idempotent: true },
     {
       method: 'post',
       path: '/v1/sessions',
@@ -54,34 +55,31 @@ export function sessionRoutes(app: ControlApp, services: Services): void {
 
   const list = declare(
     services,
-    { scope: 'read', of: 'tenant' },
+    {},
     {
       method: 'get',
       path: '/v1/sessions',
       tags,
       summary: 'List sessions',
+      description: 'Of a tenant, or those that the key is for.',
       request: { query: PageQuery },
       responses: { 200: answers(pageOf(SessionSchema), 'The sessions, by name') },
     },
   )
   app.openapi(list, async (c) => {
     const { after, limit } = c.req.valid('query')
-    const tenant = c.get('tenant')
+    const whose = { tenant: c.get('tenant'), names: c.get('caller').sessions }
     const [page, fleet] = await Promise.all([
-      stores.sessions.list({ tenant, limit, ...(after === undefined ? {} : { after }) }),
+      ownedPage(stores, whose, { after, limit }),
       services.fleet.view(),
     ])
-    const items = await Promise.all(
-      page.items.map(async (session) =>
-        presentSession(session, await stores.owners.get(keyOf(session)), fleet),
-      ),
-    )
+    const items = page.items.map(([session, owner]) => presentSession(session, owner, fleet))
     return c.json({ items, ...(page.next === undefined ? {} : { next: page.next }) }, 200)
   })
 
   const get = declare(
     services,
-    { scope: 'read', of: 'tenant' },
+    {},
     {
       method: 'get',
       path: '/v1/sessions/{id}',
@@ -95,14 +93,14 @@ export function sessionRoutes(app: ControlApp, services: Services): void {
 
   const put = declare(
     services,
-    { scope: 'control', of: 'tenant', guarded: true },
+    { guarded: true },
     {
       method: 'put',
       path: '/v1/sessions/{id}',
       tags,
       summary: 'Declare the want of a session, whole',
       description:
-        'Creates the session when there is none. What is left out goes back to its default. Repeating it changes nothing.',
+        'Creates the session when there is none, but not with a key for named sessions. What is left out goes back to its default. Repeating it changes nothing.',
       request: { params: SessionParam, body: body(z.object({ want: WholeWant })) },
       responses: {
         200: answers(SessionSchema, 'It exists and is wanted like this'),
@@ -117,6 +115,7 @@ export function sessionRoutes(app: ControlApp, services: Services): void {
       if (c.req.header('if-match') !== undefined) {
         throw new CodedError('stale', 'If-Match names a session that does not exist.')
       }
+      demandNamed(c.get('caller'), 'refused', undefined)
       const id = parseSessionId(c.req.valid('param').id)
       const session = await createOnce(services, c, id, newWant(want))
       return c.json(await present(services, c, { session, owner: undefined }), 201)
@@ -128,7 +127,7 @@ export function sessionRoutes(app: ControlApp, services: Services): void {
 
   const patch = declare(
     services,
-    { scope: 'control', of: 'tenant', guarded: true },
+    { guarded: true },
     {
       method: 'patch',
       path: '/v1/sessions/{id}',
@@ -148,7 +147,7 @@ export function sessionRoutes(app: ControlApp, services: Services): void {
 
   const remove = declare(
     services,
-    { scope: 'control', of: 'tenant', guarded: true },
+    { guarded: true },
     {
       method: 'delete',
       path: '/v1/sessions/{id}',
@@ -156,8 +155,8 @@ export function sessionRoutes(app: ControlApp, services: Services): void {
       summary: 'Delete a session: unlink it and remove everything',
       description:
         'stop keeps the credentials, logout unlinks the device, delete removes all and frees the name at once. A runner does ' +
-        'the work; Location says where to see how it goes. A labelled backup stays for 30 days unless you purge, which ' +
-        'leaves nothing of any session that ever had the name. A session that no runner ever had is gone at once.',
+        'the work; Location says where to see how it goes. A labelled backup stays for 30 days unless you purge ' +
+        '(scope `credentials`), which leaves nothing of any session that ever had the name. A session that no runner ever had is gone at once.',
       request: {
         params: SessionParam,
         query: z.object({
@@ -178,7 +177,7 @@ export function sessionRoutes(app: ControlApp, services: Services): void {
     const session = await stores.sessions.find(nameOf(c))
     if (!session) {
       const last = purge ? await purgeRemoved(stores, nameOf(c)) : undefined
-      if (!last) throw noSession(c)
+      if (!last) throw noSession(c.req.valid('param').id)
       return accepted(c, last)
     }
     const key = keyOf(session)

@@ -45,7 +45,7 @@ export function snapshotRoutes(app: ControlApp, services: Services): void {
 
   const list = declare(
     services,
-    { scope: 'read', of: 'tenant' },
+    {},
     {
       method: 'get',
       path: '/v1/sessions/{id}/snapshots',
@@ -62,7 +62,7 @@ export function snapshotRoutes(app: ControlApp, services: Services): void {
 
   const take = declare(
     services,
-    { scope: 'control', of: 'tenant', idempotent: true },
+    { idempotent: true },
     {
       method: 'post',
       path: '/v1/sessions/{id}/snapshots',
@@ -86,7 +86,7 @@ export function snapshotRoutes(app: ControlApp, services: Services): void {
 
   const restore = declare(
     services,
-    { scope: 'control', of: 'tenant', idempotent: true },
+    { idempotent: true },
     {
       method: 'post',
       path: '/v1/sessions/{id}/restore',

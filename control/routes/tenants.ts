@@ -1,26 +1,64 @@
+import { isDeepStrictEqual } from 'node:util'
 import { z } from '@hono/zod-openapi'
 import { CodedError, hasCode } from '#shared/errors.ts'
 import { parseTenantId } from '#shared/ids.ts'
 import type { TenantId } from '#shared/ids.ts'
+import { allowedOf, TENANT_QUOTAS, type TenantLimits, type TenantQuota } from '#shared/quotas.ts'
 import type { Tenant } from '#shared/store/tenant-store.ts'
 import { noTenant } from '../http/auth.ts'
 import type { ControlApp, ControlContext, Services } from '../http/context.ts'
 import { idempotencyKey } from '../http/idempotency.ts'
-import { iso } from '../present/present.ts'
+import { defined, iso } from '../present/present.ts'
 import { answers, body, declare } from '../http/route.ts'
 import { hideRemains } from '../session/hide-remains.ts'
 import { Time, pageOf } from '../present/schemas.ts'
 
-const Limits = z.strictObject({ sessions: z.int().min(0).max(1_000_000) })
+/** A number for each quota that is of a tenant, however it is asked for. */
+const limitsOf = <S extends z.ZodType>(one: S) =>
+  Object.fromEntries(TENANT_QUOTAS.map((quota) => [quota, one])) as Record<TenantQuota, S>
+
+const limit = z.int().min(0).max(1_000_000_000)
+
+const NewLimits = z.strictObject(limitsOf(limit.optional())).openapi({
+  description: 'What is left out is as for every tenant.',
+})
 
 const TenantSchema = z
-  .object({ id: z.string(), name: z.string(), limits: z.object({ sessions: z.int() }), createdAt: Time })
+  .object({
+    id: z.string(),
+    name: z.string(),
+    limits: z.object(limitsOf(z.int())).openapi({ description: 'What it may have, of each quota.' }),
+    createdAt: Time,
+  })
   .openapi('Tenant')
+
+const QuotaSchema = z
+  .object({
+    used: z.int().nullable().openapi({ description: 'null for a rate, of which nothing is kept.' }),
+    allowed: z.int(),
+    kind: z.enum(['exact', 'per_process', 'approximate']).openapi({
+      description:
+        'exact: counted with what it counts, never passed. per_process: of the process that answers, which has its share. ' +
+        'approximate: counted every two seconds; several processes together may pass it by what they take in between.',
+    }),
+  })
+  .openapi('Quota')
+
+const TenantWithQuotasSchema = TenantSchema.extend({
+  quotas: z.object(limitsOf(QuotaSchema)).openapi({ description: 'How much is taken of each.' }),
+}).openapi('TenantWithQuotas')
 
 const NewTenant = z.strictObject({
   id: z.string().openapi({ example: 'acme' }),
   name: z.string().min(1).max(200).optional().openapi({ example: 'ACME Corporation' }),
-  limits: Limits.optional(),
+  limits: NewLimits.optional(),
+})
+
+const TenantPatch = z.strictObject({
+  name: z.string().min(1).max(200).optional(),
+  limits: z.strictObject(limitsOf(limit.nullable().optional())).optional().openapi({
+    description: 'What is not named stays; null: as for every tenant. What is above a lowered limit stays.',
+  }),
 })
 
 const TenantParam = z.object({ tenant: z.string() })
@@ -32,7 +70,7 @@ export function tenantRoutes(app: ControlApp, services: Services): void {
 
   const create = declare(
     services,
-    { scope: 'admin', of: 'operator', idempotent: true },
+    { idempotent: true },
     {
       method: 'post',
       path: '/v1/tenants',
@@ -48,7 +86,7 @@ export function tenantRoutes(app: ControlApp, services: Services): void {
     const tenant: Tenant = {
       id,
       name: asked.name ?? id,
-      limits: asked.limits ?? { sessions: services.sessionsPerTenant },
+      limits: defined(asked.limits ?? {}),
       createdAt: services.clock.nowMs(),
     }
     c.header('Location', `/v1/tenants/${id}`)
@@ -64,14 +102,14 @@ export function tenantRoutes(app: ControlApp, services: Services): void {
     } catch (error) {
       if (!mayRepeat || !hasCode(error, 'exists')) throw error
       const there = await stores.tenants.get(tenant.id)
-      if (there?.name !== tenant.name || there.limits.sessions !== tenant.limits.sessions) throw error
+      if (there?.name !== tenant.name || !isDeepStrictEqual(there.limits, tenant.limits)) throw error
       return there
     }
   }
 
   const list = declare(
     services,
-    { scope: 'read' },
+    {},
     {
       method: 'get',
       path: '/v1/tenants',
@@ -89,21 +127,49 @@ export function tenantRoutes(app: ControlApp, services: Services): void {
 
   const get = declare(
     services,
-    { scope: 'read' },
+    {},
     {
       method: 'get',
       path: '/v1/tenants/{tenant}',
       tags,
-      summary: 'One tenant',
+      summary: 'One tenant, and how much it has of what it may have',
       request: { params: TenantParam },
+      responses: { 200: answers(TenantWithQuotasSchema, 'The tenant') },
+    },
+  )
+  app.openapi(get, async (c) => {
+    const tenant = await find(c, c.req.valid('param').tenant)
+    return c.json({ ...present(tenant), quotas: await services.quotas.uses(tenant.id) }, 200)
+  })
+
+  const patch = declare(
+    services,
+    {},
+    {
+      method: 'patch',
+      path: '/v1/tenants/{tenant}',
+      tags,
+      summary: 'Change the name or the limits of a tenant',
+      description: 'A limit holds at once where it is exact, and within a minute elsewhere.',
+      request: { params: TenantParam, body: body(TenantPatch) },
       responses: { 200: answers(TenantSchema, 'The tenant') },
     },
   )
-  app.openapi(get, async (c) => c.json(present(await find(c, c.req.valid('param').tenant)), 200))
+  app.openapi(patch, async (c) => {
+    const asked = c.req.valid('json')
+    const { id } = await find(c, c.req.valid('param').tenant)
+    const changed = await stores.tenants.change(id, (tenant) => ({
+      name: asked.name ?? tenant.name,
+      limits: withLimits(tenant.limits, asked.limits ?? {}),
+    }))
+    services.quotas.forget(id)
+    c.get('log').info({ tenant: id, keyPrefix: c.get('caller').prefix }, 'tenant changed')
+    return c.json(present(changed), 200)
+  })
 
   const remove = declare(
     services,
-    { scope: 'admin', of: 'operator' },
+    {},
     {
       method: 'delete',
       path: '/v1/tenants/{tenant}',
@@ -141,9 +207,20 @@ export function tenantRoutes(app: ControlApp, services: Services): void {
   }
 }
 
+/** As JSON merge patch (RFC 7396): what is not named stays, `null` removes. */
+function withLimits(
+  limits: TenantLimits,
+  patch: NonNullable<z.infer<typeof TenantPatch>['limits']>,
+): TenantLimits {
+  const entries = Object.entries({ ...limits, ...defined(patch) })
+  return Object.fromEntries(entries.filter(([, number]) => number !== null))
+}
+
 const present = (tenant: Tenant): z.infer<typeof TenantSchema> => ({
   id: tenant.id,
   name: tenant.name,
-  limits: tenant.limits,
+  limits: Object.fromEntries(
+    TENANT_QUOTAS.map((quota) => [quota, allowedOf(tenant.limits, quota)]),
+  ) as Record<TenantQuota, number>,
   createdAt: iso(tenant.createdAt),
 })

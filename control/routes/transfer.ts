@@ -54,7 +54,7 @@ export function transferRoutes(app: ControlApp, services: Services): void {
 
   const startExport = declare(
     services,
-    { scope: 'control', of: 'tenant', idempotent: true },
+    { idempotent: true },
     {
       method: 'post',
       path: '/v1/sessions/{id}/export',
@@ -72,7 +72,7 @@ export function transferRoutes(app: ControlApp, services: Services): void {
 
   const download = declare(
     services,
-    { scope: 'control', of: 'tenant', idempotent: true },
+    { idempotent: true },
     {
       method: 'get',
       path: '/v1/sessions/{id}/export',
@@ -163,7 +163,7 @@ export function transferRoutes(app: ControlApp, services: Services): void {
 
   const importInto = declare(
     services,
-    { scope: 'control', of: 'tenant', idempotent: true },
+    { idempotent: true, upload: true },
     {
       method: 'post',
       path: '/v1/sessions/{id}/import',
@@ -211,7 +211,7 @@ export function transferRoutes(app: ControlApp, services: Services): void {
 
   const importKey = declare(
     services,
-    { scope: 'control', of: 'any' },
+    {},
     {
       method: 'get',
       path: '/v1/import-key',

@@ -1,12 +1,12 @@
 import { CodedError, hasCode } from '#shared/errors.ts'
 import { keyOf, sessionName } from '#shared/ids.ts'
-import type { LifeId, SessionId, TenantId } from '#shared/ids.ts'
+import type { LifeId, SessionId } from '#shared/ids.ts'
 import type { Session, Want } from '#shared/session.ts'
 import { noteChange } from '../http/audit.ts'
 import { noTenant } from '../http/auth.ts'
 import type { ControlContext, Services } from '../http/context.ts'
 import { idempotencyKey } from '../http/idempotency.ts'
-import { saysTheSame } from './want.ts'
+import { demandFits, saysTheSame } from './want.ts'
 
 /**
  * Creates a session: a new life of its name. With an `Idempotency-Key`, a session that is there just as it was asked for is
@@ -27,7 +27,9 @@ export async function createOnce(
   const there = await stores.sessions.find(name)
   if (there && mayRepeat && saysTheSame(there.want, want)) return there
   if (there) throw new CodedError('exists', `There is a session ${JSON.stringify(id)} already.`)
-  await demandRoom(services, tenant)
+  // A key of a tenant outlives the tenant for as long as its deletion takes.
+  if (!(await stores.tenants.get(tenant))) throw noTenant(tenant)
+  demandFits(want)
   try {
     const life = random.id() as LifeId
     const session = await stores.sessions.create({ tenant, id, life, want, createdAt: clock.nowMs() })
@@ -37,23 +39,5 @@ export async function createOnce(
     const winner = hasCode(error, 'exists') && mayRepeat ? await stores.sessions.find(name) : undefined
     if (winner && saysTheSame(winner.want, want)) return winner
     throw error
-  }
-}
-
-/** Two creations at the same instant may both find the last place free: the limit is a guard rail for people, not a lock. */
-async function demandRoom({ stores }: Services, tenant: TenantId): Promise<void> {
-  const record = await stores.tenants.get(tenant)
-  if (!record) throw noTenant(tenant)
-  const sessionsMax = record.limits.sessions
-  let count = 0
-  let after: string | undefined
-  for (;;) {
-    const page = await stores.sessions.list({ tenant, limit: 500, ...(after ? { after } : {}) })
-    count += page.items.length
-    if (count >= sessionsMax) {
-      throw new CodedError('limit_reached', `The tenant ${tenant} may have ${sessionsMax} sessions.`)
-    }
-    if (page.next === undefined) return
-    after = page.next
   }
 }

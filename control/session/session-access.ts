@@ -3,6 +3,7 @@ import { keyOf, parseSessionId, sessionName } from '#shared/ids.ts'
 import type { SessionKey, SessionName } from '#shared/ids.ts'
 import type { Owner, Session, Want } from '#shared/session.ts'
 import { noteChange } from '../http/audit.ts'
+import { noSession } from '../http/auth.ts'
 import type { ControlContext, Services } from '../http/context.ts'
 import { idFor } from '../http/idempotency.ts'
 import { presentSession } from '../present/present.ts'
@@ -21,13 +22,10 @@ export const nameOf = (c: ControlContext): SessionName =>
 /** @throws CodedError `not_found`, also for what belongs to another tenant: its key is never even asked for */
 export async function findSession(services: Services, c: ControlContext): Promise<Found> {
   const session = await services.stores.sessions.find(nameOf(c))
-  if (!session) throw noSession(c)
+  if (!session) throw noSession(c.req.param('id') ?? '')
   const key = keyOf(session)
   return { key, session, owner: await services.stores.owners.get(key) }
 }
-
-export const noSession = (c: ControlContext): CodedError =>
-  new CodedError('not_found', `There is no session ${JSON.stringify(c.req.param('id') ?? '')}.`)
 
 /**
  * As `findSession`, for requests that want something of it.

@@ -1,5 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { z } from '@hono/zod-openapi'
+import { CodedError } from '#shared/errors.ts'
+import { QUOTAS } from '#shared/quotas.ts'
 import type { Want } from '#shared/session.ts'
 import { defined, maskPassword } from '../present/present.ts'
 import {
@@ -67,10 +69,8 @@ export const newWant = (asked: Declared): Omit<Want, 'generation'> =>
 export function declareWhole(want: Want, asked: Declared): Omit<Want, 'generation'> | undefined {
   const proxy = asked.proxy && keepPassword(asked.proxy, want)
   const declared = newWant(defined({ ...asked, proxy }))
-  return unlessSame(
-    want,
-    edit(without(withState(want, asked.state), 'reconnect', 'webhook', 'proxy') as Want, declared),
-  )
+  const rest = without(withState(want, asked.state), 'reconnect', 'webhook', 'proxy') as Want
+  return changed(want, edit(rest, declared))
 }
 
 /** As JSON merge patch (RFC 7396): what is not named stays, `null` removes. */
@@ -90,7 +90,7 @@ export function patchWant(
     ),
   )
   const base = withState(want, patch.state ?? want.state)
-  return unlessSame(want, { ...without(base, ...removed), ...set, metadata })
+  return changed(want, { ...without(base, ...removed), ...set, metadata })
 }
 
 /**
@@ -103,8 +103,39 @@ export function withState(want: Want, state: Want['state']): Omit<Want, 'generat
   return edit(want, { state, resume: want.generation + 1 })
 }
 
-const unlessSame = (want: Want, changed: Omit<Want, 'generation'>): Omit<Want, 'generation'> | undefined =>
-  isDeepStrictEqual(edit(want, {}), changed) ? undefined : changed
+/** `undefined` when it says the same. @throws as `demandFits` */
+function changed(want: Want, next: Omit<Want, 'generation'>): Omit<Want, 'generation'> | undefined {
+  const old = edit(want, {})
+  if (isDeepStrictEqual(old, next)) return undefined
+  demandFits(next, old)
+  return next
+}
+
+const bytesOf = (want: Omit<Want, 'generation'>): number => Buffer.byteLength(JSON.stringify(want))
+
+/**
+ * The limits of a want, on what comes out: many small changes may add up to what none of them holds. One that is beyond them
+ * already may still be made smaller.
+ * @throws CodedError `limit_reached`, `invalid_field`
+ */
+export function demandFits(next: Omit<Want, 'generation'>, old?: Omit<Want, 'generation'>): void {
+  const entries = Object.keys(next.metadata).length
+  if (entries > METADATA_MAX && entries > Object.keys(old?.metadata ?? {}).length) {
+    throw new CodedError(
+      'invalid_field',
+      `The metadata would have ${entries} entries; at most ${METADATA_MAX}.`,
+      {
+        field: 'want.metadata',
+      },
+    )
+  }
+  const [used, allowed] = [bytesOf(next), QUOTAS.wantBytes.byDefault]
+  if (used <= allowed || (old && used <= bytesOf(old))) return
+  throw new CodedError('limit_reached', `The want would have ${used} bytes; ${allowed} are allowed.`, {
+    field: 'want',
+    limit: { quota: 'wantBytes', used, allowed },
+  })
+}
 
 /** A proxy that comes back as it was shown, with `***`, keeps the password that it has. */
 const keepPassword = (asked: { url: string }, want: Want): { url: string } =>

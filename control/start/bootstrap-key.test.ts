@@ -85,35 +85,62 @@ describe('the first admin key', () => {
 })
 
 describe('the welcome', () => {
-  const shown = (key: BootstrapKey, pretty = true): string => {
-    const written: string[] = []
-    const write = vi
-      .spyOn(process.stdout, 'write')
-      .mockImplementation((text) => written.push(String(text)) > 0)
-    welcome({ port: 8080, key, pretty })
-    write.mockRestore()
-    return written.join('')
-  }
   const text = `moor_${'s'.repeat(43)}`
   const path = '/data/admin-key'
+  const made: BootstrapKey = { text, from: 'made', path }
+
+  /** What it writes, and where. */
+  function written(key: BootstrapKey, { pretty = true, host = '127.0.0.1' } = {}) {
+    const says = { stdout: '', stderr: '' }
+    const writes = (['stdout', 'stderr'] as const).map((name) =>
+      vi.spyOn(process[name], 'write').mockImplementation((chunk) => {
+        says[name] += String(chunk)
+        return true
+      }),
+    )
+    welcome({ host, port: 8080, key, pretty })
+    for (const write of writes) write.mockRestore()
+    return says
+  }
 
   test('shows a key that was made, this once', () => {
-    const words = shown({ text, from: 'made', path })
-    expect(words).toContain(text)
-    expect(words).toContain('this once')
-    expect(words).toContain('http://127.0.0.1:8080')
+    const { stdout, stderr } = written(made)
+    expect(stdout).toContain(text)
+    expect(stdout).toContain('this once')
+    expect(stderr).toBe('')
   })
 
   test.for<BootstrapKey>([
     { text, from: 'file', path },
     { text, from: 'setting' },
   ])('shows no key that comes from a $from, but where it is', (key) => {
-    const words = shown(key)
-    expect(words).not.toContain(text)
-    expect(words).toContain(key.from === 'file' ? path : 'MOORING_ADMIN_KEY')
+    const { stdout } = written(key)
+    expect(stdout).not.toContain(text)
+    expect(stdout).toContain(key.from === 'file' ? path : 'MOORING_ADMIN_KEY')
   })
 
-  test('says nothing in a log, which is kept and shared', () => {
-    expect(shown({ text, from: 'made', path }, false)).toBe('')
+  test.for([
+    ['127.0.0.1', 'http://127.0.0.1:8080', false],
+    ['::1', 'http://[::1]:8080', false],
+    ['192.168.1.7', 'http://192.168.1.7:8080', false],
+    ['0.0.0.0', 'http://127.0.0.1:8080', true],
+    ['::', 'http://[::1]:8080', true],
+  ] as const)('tells where it listens: %s is at %s', ([host, url, everywhere]) => {
+    const { stdout } = written(made, { host })
+    expect(stdout).toContain(`Mooring is up at ${url} `)
+    expect(stdout.includes('every address of this machine')).toBe(everywhere)
+  })
+
+  test('in a container says a key that was made a moment ago, once and beside the log', () => {
+    const { stdout, stderr } = written(made, { pretty: false })
+    expect(stdout).toBe('')
+    expect(stderr).toBe(`mooring: admin key, shown this once and kept in ${path}: ${text}\n`)
+  })
+
+  test.for<BootstrapKey>([
+    { text, from: 'file', path },
+    { text, from: 'setting' },
+  ])('in a container says nothing of a key that comes from a $from', (key) => {
+    expect(written(key, { pretty: false })).toEqual({ stdout: '', stderr: '' })
   })
 })

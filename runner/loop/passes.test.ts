@@ -58,7 +58,7 @@ async function begin(others: readonly string[], phase?: Status['phase'], predece
     unlinking: { isBusy: () => false },
     random: { next: () => 0, id: () => 'nonce' },
     queue: { add: () => undefined, addAt: () => undefined },
-    pacer: new Pacer({ perSecond: 10, atOnceMax: 10 }),
+    pacer: new Pacer({ perSecond: 10, atOnceMax: 10, tenantOf: () => 'acme' }),
     breaker: new FleetBreaker(() => undefined),
     reporter: { status: () => undefined, event: () => undefined, waiting: () => [], waitingKeys: [] },
     boot: new BootReport(silent, clock.monotonicMs()),

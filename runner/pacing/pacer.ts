@@ -1,37 +1,48 @@
+import { FairQueue } from '#shared/fair-queue.ts'
+
 /**
- * Lets connects through at a rate, and a bounded number at once, in the order in which they first asked. It keeps no timers:
- * it answers when to ask again. Times are monotonic milliseconds.
+ * Lets connects through at a rate, and a bounded number at once; tenants in turn, and each in the order in which its sessions
+ * first asked, so that a tenant with a thousand sessions to bring up holds nobody else's back. It keeps no timers: it answers
+ * when to ask again. Times are monotonic milliseconds.
  */
 export class Pacer<K> {
-  readonly #perSecond: number
+  readonly #everyMs: number
   readonly #atOnceMax: number
-  readonly #slots = new Map<K, number>()
+  readonly #tenantOf: (key: K) => string
+  readonly #waiting = new FairQueue<K>()
+  /** When each that waits was told to ask again. */
+  readonly #told = new Map<K, number>()
   readonly #connecting = new Set<K>()
-  #lastSlotMs = -Infinity
+  #nextSlotMs = -Infinity
   #slowUntilMs = 0
 
-  constructor(options: { perSecond: number; atOnceMax: number }) {
-    this.#perSecond = options.perSecond
+  constructor(options: { perSecond: number; atOnceMax: number; tenantOf: (key: K) => string }) {
+    this.#everyMs = 1000 / options.perSecond
     this.#atOnceMax = options.atOnceMax
+    this.#tenantOf = options.tenantOf
   }
 
   /**
-   * Answers 0 when the key may connect now (it then counts as connecting), or when to ask again. A session that was handed
-   * over takes no slot: it was connected a moment ago, and WhatsApp sees one connection go and one come.
+   * Answers 0 when the key may connect now (it then counts as connecting), or when to ask again: what was said before may turn
+   * out too early, when others came whose turn is first. A session that was handed over waits for no slot: it was connected a
+   * moment ago, and WhatsApp sees one connection go and one come.
    */
   admit(key: K, nowMs: number, handedOver = false): number {
     if (this.#connecting.has(key)) return 0
-    let slot = this.#slots.get(key)
-    if (slot === undefined && handedOver) slot = nowMs
-    if (slot === undefined) {
-      const slow = nowMs < this.#slowUntilMs ? SLOW_FACTOR : 1
-      slot = Math.max(nowMs, this.#lastSlotMs + (1000 / this.#perSecond) * slow)
-      this.#lastSlotMs = slot
-      this.#slots.set(key, slot)
+    const freePlaces = this.#atOnceMax - this.#connecting.size
+    if (handedOver && !this.#told.has(key)) {
+      if (freePlaces <= 0) return nowMs + FULL_WAIT_MS
+    } else {
+      const turn = this.#turnOf(key, nowMs)
+      const slotMs = this.#nextSlotMs + turn * this.#everyMs * this.#slowness(nowMs)
+      // Places go by turn too: those ahead have only not asked again yet.
+      const askAgainMs = nowMs < slotMs ? slotMs : turn >= freePlaces ? nowMs + FULL_WAIT_MS : 0
+      this.#told.set(key, askAgainMs)
+      if (askAgainMs > 0) return askAgainMs
+      this.#told.delete(key)
+      this.#waiting.take(this.#tenantOf(key), key)
+      this.#nextSlotMs += this.#everyMs * this.#slowness(nowMs)
     }
-    if (nowMs < slot) return slot
-    if (this.#connecting.size >= this.#atOnceMax) return nowMs + FULL_WAIT_MS
-    this.#slots.delete(key)
     this.#connecting.add(key)
     return 0
   }
@@ -39,7 +50,7 @@ export class Pacer<K> {
   /** The connect ended, well or badly. Harmless when the key was not connecting. */
   done(key: K): void {
     this.#connecting.delete(key)
-    this.#slots.delete(key)
+    this.#leave(key)
   }
 
   /** Many sessions see the server in trouble: everybody slows down for a while. */
@@ -48,11 +59,35 @@ export class Pacer<K> {
   }
 
   get waiting(): number {
-    return this.#slots.size
+    return this.#waiting.size
   }
 
   get connecting(): number {
     return this.#connecting.size
+  }
+
+  /** How many are to be let through before this one, which waits from now on. */
+  #turnOf(key: K, nowMs: number): number {
+    for (const [other, toldMs] of this.#told)
+      if (toldMs + LATE_MS < nowMs && other !== key) this.#leave(other)
+    // Nothing is saved up while nobody waits.
+    if (this.#waiting.size === 0) this.#nextSlotMs = Math.max(this.#nextSlotMs, nowMs)
+    this.#waiting.push(this.#tenantOf(key), key)
+    let turn = 0
+    for (const other of this.#waiting.inTurn()) {
+      if (other === key) break
+      turn += 1
+    }
+    return turn
+  }
+
+  #leave(key: K): void {
+    this.#told.delete(key)
+    this.#waiting.drop(this.#tenantOf(key), key)
+  }
+
+  #slowness(nowMs: number): number {
+    return nowMs < this.#slowUntilMs ? SLOW_FACTOR : 1
   }
 }
 
@@ -60,3 +95,5 @@ export class Pacer<K> {
 const SLOW_FACTOR = 10
 /** With all places taken a connect takes tens to hundreds of milliseconds; asking again costs nothing. */
 const FULL_WAIT_MS = 50
+/** Whoever did not ask again by then is not coming, and must not hold up those behind; it may still come, as one that is new. */
+const LATE_MS = 1_000

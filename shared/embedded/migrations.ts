@@ -94,6 +94,11 @@ export const RECORD_MIGRATIONS: readonly string[] = [
   );
   CREATE INDEX backups_due ON backups (expires_at);
   `,
+  `
+  -- For counting a tenant's keys, and for finding whether an id is taken, without reading them all.
+  CREATE INDEX api_keys_of_tenant ON api_keys (tenant, revoked_at);
+  CREATE INDEX api_keys_by_id ON api_keys (json_extract(body, '$.id'));
+  `,
 ]
 
 export const JOURNAL_MIGRATIONS: readonly string[] = [

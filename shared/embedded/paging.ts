@@ -1,5 +1,5 @@
-import { CodedError } from '../errors.ts'
 import type { SessionKey } from '../ids.ts'
+import { badCursor } from '../store/cursor.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 
 /** One transaction removes this many rows at most, so that a big sweep keeps nobody waiting. */
@@ -7,9 +7,7 @@ const SWEPT_AT_ONCE = 500
 
 /** A cursor that is a position in a table. @throws CodedError `invalid_field` for what none of our pages gave */
 export function parsePosition(after: string): number {
-  if (!/^\d{1,15}$/.test(after)) {
-    throw new CodedError('invalid_field', 'after must be a cursor of an earlier page', { field: 'after' })
-  }
+  if (!/^\d{1,15}$/.test(after)) throw badCursor()
   return Number(after)
 }
 

@@ -2,6 +2,7 @@ import { CodedError } from '../errors.ts'
 import type { ApiKey, ApiKeyStore } from '../store/api-key-store.ts'
 import { toBody } from './body.ts'
 import type { SqliteFile } from './sqlite-file.ts'
+import { demandRoom } from './sqlite-tenant-store.ts'
 
 interface Row {
   body: string
@@ -10,6 +11,8 @@ interface Row {
 }
 
 const COLUMNS = 'body, last_used_at, revoked_at'
+/** As it is indexed. */
+const ID = `json_extract(body, '$.id')`
 
 const parse = (row: Row): ApiKey => ({
   ...(JSON.parse(row.body) as ApiKey),
@@ -23,9 +26,13 @@ export function sqliteApiKeyStore(file: SqliteFile): ApiKeyStore {
     create: (key) =>
       file.write('create an API key', () => {
         const { lastUsedAt = null, revokedAt = null, ...body } = key
+        if (file.get('SELECT 1 FROM api_keys WHERE sha256 = ?', key.sha256)) return
+        // No unique index: a database of an older version may hold two keys of one id.
+        if (file.get(`SELECT 1 FROM api_keys WHERE ${ID} = ?`, key.id))
+          throw new CodedError('exists', `a key with the id ${key.id} exists`)
+        if (key.tenant !== undefined) demandRoom(file, key.tenant, 'keys')
         file.run(
-          `INSERT INTO api_keys (sha256, tenant, created_at, last_used_at, revoked_at, body) VALUES (?, ?, ?, ?, ?, ?)
-           ON CONFLICT DO NOTHING`,
+          'INSERT INTO api_keys (sha256, tenant, created_at, last_used_at, revoked_at, body) VALUES (?, ?, ?, ?, ?, ?)',
           key.sha256,
           key.tenant ?? null,
           key.createdAt,
@@ -55,6 +62,11 @@ export function sqliteApiKeyStore(file: SqliteFile): ApiKeyStore {
       file.write('revoke an API key', () => {
         const sql = 'UPDATE api_keys SET revoked_at = coalesce(revoked_at, ?) WHERE sha256 = ?'
         if (file.run(sql, nowMs, sha256) === 0) throw new CodedError('not_found', 'there is no such API key')
+      }),
+
+    forget: (sha256) =>
+      file.write('forget an API key', () => {
+        file.run('DELETE FROM api_keys WHERE sha256 = ? AND revoked_at IS NOT NULL', sha256)
       }),
 
     touch: (sha256, nowMs) =>

@@ -1,4 +1,5 @@
 import { splitKey, type SessionKey } from '../ids.ts'
+import { parseEventCursor } from '../store/cursor.ts'
 import type { AuditEvent, EventStore } from '../store/event-store.ts'
 import { sweepRows, toPage } from './paging.ts'
 import { toBody } from './body.ts'
@@ -30,11 +31,12 @@ export function sqliteEventStore(file: SqliteFile): EventStore {
         )
       }),
 
-    list: (key, { after = END, limit }) =>
+    list: (key, { after, limit }) =>
       file.read('list the audit trail', () => {
+        const below = after === undefined ? END : parseEventCursor(after)
         const sql =
           'SELECT session, id, body FROM events WHERE session = ? AND id < ? ORDER BY id DESC LIMIT ?'
-        return toPage(file.all<Row>(sql, key, after, limit + 1), limit, parse, (row) => row.id)
+        return toPage(file.all<Row>(sql, key, below, limit + 1), limit, parse, (row) => row.id)
       }),
 
     since: ({ tenant, afterId, limit }) =>

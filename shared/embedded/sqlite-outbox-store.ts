@@ -67,6 +67,18 @@ export function sqliteOutboxStore(file: SqliteFile, changes: Changes): OutboxSto
           .map(parse),
       ),
 
+    waiting: (tenant) =>
+      file.read('count the messages to send', () => {
+        // The keys of a tenant's sessions lie between its name with the separator and the same with the character after it.
+        const row = file.get<{ messages: number; bytes: number }>(
+          `SELECT count(*) AS messages, coalesce(sum(octet_length(body)), 0) AS bytes
+           FROM outbox WHERE state < 2 AND session >= ? AND session < ?`,
+          `${tenant}~`,
+          `${tenant}\x7f`,
+        )
+        return { messages: row?.messages ?? 0, bytes: row?.bytes ?? 0 }
+      }),
+
     advance: (key, id, { state, error, nowMs }) =>
       file.write('advance a message', () => {
         const stored = find(key, id)

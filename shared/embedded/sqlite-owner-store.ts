@@ -49,6 +49,14 @@ export function sqliteOwnerStore(file: SqliteFile, changes: Changes): OwnerStore
         return row && toOwner(row)
       }),
 
+    getAll: (keys) =>
+      file.read('read owners', () =>
+        keys.map((key) => {
+          const row = find(key)
+          return row && toOwner(row)
+        }),
+      ),
+
     async *scan() {
       let page: readonly Row[] = []
       do {

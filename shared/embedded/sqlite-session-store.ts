@@ -2,6 +2,7 @@ import { CodedError } from '../errors.ts'
 import { sessionKey, sessionName, type SessionKey, type SessionName } from '../ids.ts'
 import type { Session, Want } from '../session.ts'
 import type { Removal } from '../store/removal-store.ts'
+import { parseNameCursor } from '../store/cursor.ts'
 import type { SessionStore } from '../store/session-store.ts'
 import { mustBeStorable, WANT_BYTES_MAX } from '../store/storable.ts'
 import { toBody } from './body.ts'
@@ -18,6 +19,7 @@ import {
 } from './sqlite-session-row.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 import { addRemoval, findRemoval } from './sqlite-removal-store.ts'
+import { demandRoom } from './sqlite-tenant-store.ts'
 
 /** One page of a scan is read in one go, which keeps the event loop for about 10 ms. */
 const SCANNED_AT_ONCE = 500
@@ -59,9 +61,11 @@ export function sqliteSessionStore(file: SqliteFile, changes: Changes): SessionS
     create: ({ tenant, id, life, want, createdAt }) =>
       file.write('create a session', () => {
         const name = sessionName(tenant, id)
-        const added = file.run(
+        if (findSession(file, name)) throw new CodedError('exists', `the session ${name} exists`)
+        demandRoom(file, tenant, 'sessions')
+        file.run(
           `INSERT INTO sessions (key, tenant, id, life, generation, want, nonces, created_at, updated_at)
-           VALUES (?, ?, ?, ?, 1, ?, '[]', ?, ?) ON CONFLICT DO NOTHING`,
+           VALUES (?, ?, ?, ?, 1, ?, '[]', ?, ?)`,
           name,
           tenant,
           id,
@@ -70,7 +74,6 @@ export function sqliteSessionStore(file: SqliteFile, changes: Changes): SessionS
           createdAt,
           createdAt,
         )
-        if (added === 0) throw new CodedError('exists', `the session ${name} exists`)
         changes.note('session', name)
         return toSession(file, must(sessionKey(tenant, id, life)))
       }),
@@ -87,9 +90,10 @@ export function sqliteSessionStore(file: SqliteFile, changes: Changes): SessionS
         return row && toSession(file, row)
       }),
 
-    list: ({ tenant, after = '', limit }) =>
+    list: ({ tenant, after, limit }) =>
       file.read('list the sessions', () => {
-        const rows = pageAfter(after, limit + 1, tenant)
+        const begin = after === undefined ? '' : parseNameCursor(after, tenant)
+        const rows = pageAfter(begin, limit + 1, tenant)
         const page = toPage(
           rows,
           limit,

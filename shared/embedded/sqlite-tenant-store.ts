@@ -1,9 +1,36 @@
 import { CodedError } from '../errors.ts'
-import type { Tenant, TenantStore } from '../store/tenant-store.ts'
+import type { TenantId } from '../ids.ts'
+import { allowedOf, limitReached } from '../quotas.ts'
+import type { Tenant, TenantStore, TenantUse } from '../store/tenant-store.ts'
 import { toBody } from './body.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 
 const parse = (row: { body: string }): Tenant => JSON.parse(row.body) as Tenant
+
+const find = (file: SqliteFile, id: TenantId): Tenant | undefined => {
+  const row = file.get<{ body: string }>('SELECT body FROM tenants WHERE id = ?', id)
+  return row && parse(row)
+}
+
+/** An index over each holds the tenant, so a count of a thousand takes some 20 µs: no counter that could drift is needed. */
+const COUNTS = {
+  sessions: 'SELECT count(*) AS n FROM sessions WHERE tenant = ?',
+  keys: 'SELECT count(*) AS n FROM api_keys WHERE tenant = ? AND revoked_at IS NULL',
+} as const satisfies Record<keyof TenantUse, string>
+
+const count = (file: SqliteFile, id: TenantId, quota: keyof TenantUse): number =>
+  file.get<{ n: number }>(COUNTS[quota], id)?.n ?? 0
+
+/**
+ * Inside a task of `write` that is about to make one more: writers come one after the other, so what is counted here is what
+ * is there when it is made. @throws CodedError `limit_reached`
+ */
+export function demandRoom(file: SqliteFile, id: TenantId, quota: keyof TenantUse): void {
+  const tenant = find(file, id)
+  if (!tenant) return
+  const [used, allowed] = [count(file, id, quota), allowedOf(tenant.limits, quota)]
+  if (used >= allowed) throw limitReached({ quota, used, allowed }, `the ${quota} of the tenant ${id}`)
+}
 
 /** The customers, in the table `tenants`. */
 export function sqliteTenantStore(file: SqliteFile): TenantStore {
@@ -16,16 +43,28 @@ export function sqliteTenantStore(file: SqliteFile): TenantStore {
         }
       }),
 
-    get: (id) =>
-      file.read('read a tenant', () => {
-        const row = file.get<{ body: string }>('SELECT body FROM tenants WHERE id = ?', id)
-        return row && parse(row)
-      }),
+    get: (id) => file.read('read a tenant', () => find(file, id)),
 
     list: () =>
       file.read('list the tenants', () =>
         file.all<{ body: string }>('SELECT body FROM tenants ORDER BY id').map(parse),
       ),
+
+    change: (id, change) =>
+      file.write('change a tenant', () => {
+        const stored = find(file, id)
+        if (!stored) throw new CodedError('not_found', `there is no tenant ${id}`)
+        const { name, limits } = change(stored)
+        const tenant: Tenant = { ...stored, name, limits }
+        file.run('UPDATE tenants SET body = ? WHERE id = ?', toBody('change a tenant', 'tenant', tenant), id)
+        return tenant
+      }),
+
+    used: (id) =>
+      file.read('count what a tenant has', () => ({
+        sessions: count(file, id, 'sessions'),
+        keys: count(file, id, 'keys'),
+      })),
 
     remove: (id) =>
       file.write('remove a tenant', () => {

@@ -1,4 +1,5 @@
 import { FieldValue, Timestamp } from '@google-cloud/firestore'
+import { badCursor } from '../store/cursor.ts'
 
 /**
  * The order in which things were accepted, over all instances of control: the server's time of the write, and a counter
@@ -19,9 +20,11 @@ export function createAcceptance(): () => { accepted: FieldValue; turn: number }
 export const toCursor = ({ accepted, turn }: Accepted): string =>
   `${accepted.seconds}.${accepted.nanoseconds}.${turn}`
 
-/** Total: a cursor that is not ours begins at the start of time, so that the page is empty or the whole. */
+/** @throws CodedError `invalid_field` for what none of our pages gave */
 export function fromCursor(cursor: string): [Timestamp, number] {
-  const [seconds, nanoseconds, turn] = cursor.split('.').map(Number)
-  const whole = (value: number | undefined): number => (Number.isSafeInteger(value) ? Number(value) : 0)
-  return [new Timestamp(whole(seconds), whole(nanoseconds)), whole(turn)]
+  const [seconds, nanoseconds, turn] = /^\d{1,12}\.\d{1,9}\.\d{1,12}$/.test(cursor)
+    ? cursor.split('.').map(Number)
+    : []
+  if (seconds === undefined || nanoseconds === undefined || turn === undefined) throw badCursor()
+  return [new Timestamp(seconds, nanoseconds), turn]
 }

@@ -1,5 +1,6 @@
 import type { Timestamp } from '@google-cloud/firestore'
 import { splitKey, type SessionKey, type TenantId } from '../ids.ts'
+import { parseEventCursor } from '../store/cursor.ts'
 import type { AuditEvent, EventStore } from '../store/event-store.ts'
 import { timestampOf, type Database } from './database.ts'
 import { documentId, shardOf } from './document-id.ts'
@@ -46,7 +47,7 @@ export function firestoreEventStore(db: Database): EventStore {
 
     async list(key, { after, limit }) {
       const all = collection.where('key', '==', key).orderBy('id', 'desc')
-      const rest = after === undefined ? all : all.startAfter(after)
+      const rest = after === undefined ? all : all.startAfter(parseEventCursor(after))
       const found = await db.query('list events', rest.limit(limit + 1))
       const items = found.docs.slice(0, limit).map((doc) => (doc.data() as EventDocument).event)
       const last = items.at(-1)

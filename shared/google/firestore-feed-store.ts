@@ -2,6 +2,7 @@ import { FieldValue, type Timestamp } from '@google-cloud/firestore'
 import { LRUCache } from 'lru-cache'
 import { CodedError, hasCode } from '../errors.ts'
 import type { SessionKey } from '../ids.ts'
+import { badCursor } from '../store/cursor.ts'
 import type { FeedItem, FeedStore } from '../store/feed-store.ts'
 import { mustAllBeStorable, RefusedItems, storedBytes } from '../store/storable.ts'
 import { dataOf, type Database } from './database.ts'
@@ -46,6 +47,12 @@ const CURSORS_PER_MS = 1000
 /** As text they must sort as they count; the number stays exact until the year 2255. */
 const CURSOR_DIGITS = 16
 const toText = (cursor: number): string => String(cursor).padStart(CURSOR_DIGITS, '0')
+
+/** @throws CodedError `invalid_field` for what none of our pages gave */
+function fromText(after: string): number {
+  if (!/^\d{16}$/.test(after)) throw badCursor()
+  return Number(after)
+}
 
 export function firestoreFeedStore(db: Database): FeedStore {
   const collection = db.collection('feed')
@@ -136,8 +143,7 @@ export function firestoreFeedStore(db: Database): FeedStore {
 
     async list(key, { after, limit }) {
       const all = collection.where('key', '==', key).orderBy('cursor')
-      const position = Number(after ?? 0)
-      const rest = all.startAfter(Number.isSafeInteger(position) ? position : 0)
+      const rest = all.startAfter(after === undefined ? 0 : fromText(after))
       const found = await db.query('list a feed', rest.limit(limit))
       const items = found.docs.map((doc) => {
         const { item, cursor } = doc.data() as FeedDocument

@@ -1,7 +1,7 @@
-import { FieldValue } from '@google-cloud/firestore'
+import { AggregateField, FieldValue } from '@google-cloud/firestore'
 import { LRUCache } from 'lru-cache'
 import { CodedError } from '../errors.ts'
-import type { SessionKey } from '../ids.ts'
+import { splitKey, type SessionKey, type TenantId } from '../ids.ts'
 import {
   OUTBOX_STATES,
   type OutboxMessage,
@@ -16,11 +16,14 @@ import { listen } from './listen.ts'
 import { sweep } from './sweeper.ts'
 
 /**
- * `outbox/{hash}~{key}~{id}` {key, shard, accepted, turn, open?, createdAt, message}. `open` is true while the message
- * waits to be sent and absent afterwards, so that the index over it holds what is waiting and nothing else.
+ * `outbox/{hash}~{key}~{id}` {key, tenant, bytes, shard, accepted, turn, open?, createdAt, message}. `open` is true while the
+ * message waits to be sent and absent afterwards, so that the indexes over it hold what is waiting and nothing else. `tenant`
+ * and `bytes` are for counting; messages that were accepted before there were quotas have neither and are counted nowhere.
  */
 interface OutboxDocument extends Accepted {
   key: SessionKey
+  tenant: TenantId
+  bytes: number
   shard: number
   open?: true
   createdAt: number
@@ -51,6 +54,8 @@ export function firestoreOutboxStore(db: Database): OutboxStore {
       const outcome = await db.commit('enqueue a message', (writes) =>
         writes.create(ref, {
           key,
+          tenant: splitKey(key).tenant,
+          bytes: Buffer.byteLength(JSON.stringify(message)),
           shard: shardOf(key),
           ...acceptance(),
           ...(waits(message.state) && { open: true }),
@@ -83,6 +88,15 @@ export function firestoreOutboxStore(db: Database): OutboxStore {
       const oldest = waiting.orderBy('accepted').orderBy('turn').limit(limit)
       const found = await db.query('read the waiting messages', oldest)
       return found.docs.map((doc) => (doc.data() as OutboxDocument).message)
+    },
+
+    async waiting(tenant) {
+      const open = collection.where('tenant', '==', tenant).where('open', '==', true)
+      const found = await db.aggregate(
+        'count the waiting messages',
+        open.aggregate({ messages: AggregateField.count(), bytes: AggregateField.sum('bytes') }),
+      )
+      return { messages: found['messages'] ?? 0, bytes: found['bytes'] ?? 0 }
     },
 
     async advance(key, id, { state, error, nowMs }) {

@@ -45,6 +45,15 @@ export function firestoreOwnerStore(db: Database, signals: Signals): OwnerStore 
       return stored && plain(stored)
     },
 
+    async getAll(keys) {
+      const docs = await db.getAll('get owners', keys.map(refOf))
+      return keys.map((key, index) => {
+        const doc = docs[index]
+        const stored = doc && note(key, doc)
+        return stored && plain(stored)
+      })
+    },
+
     async *scan() {
       const all = collection.orderBy(FieldPath.documentId())
       for await (const page of db.pages('scan owners', all, SCAN_PAGE)) {

@@ -1,9 +1,10 @@
-import { FieldPath } from '@google-cloud/firestore'
+import { FieldPath, type Timestamp } from '@google-cloud/firestore'
 import { LRUCache } from 'lru-cache'
 import { CodedError } from '../errors.ts'
-import { nameOfKey, sessionName, type SessionKey, type SessionName } from '../ids.ts'
+import { nameOfKey, sessionName, splitKey, type SessionKey, type SessionName } from '../ids.ts'
 import type { DataKey, Session, Status } from '../session.ts'
 import type { Removal } from '../store/removal-store.ts'
+import { parseNameCursor } from '../store/cursor.ts'
 import type { SessionStore } from '../store/session-store.ts'
 import { mustBeStorable, WANT_BYTES_MAX } from '../store/storable.ts'
 import { change, type Seen } from './change.ts'
@@ -19,15 +20,19 @@ import {
 } from './session-document.ts'
 import { removalDocument, toRemoval, type RemovalDocument } from './removal-document.ts'
 import type { Signals } from './signals.ts'
+import type { TenantCounters } from './tenant-counters.ts'
+import type { Writes } from './writes.ts'
 
 /** Some 2 KB a session: 300 of them are well within a page's deadline and memory. */
 const SCAN_PAGE = 300
 /** Only to save a read; a runner holds at most some hundreds. */
 const KNOWN_MAX = 2000
-/** The owner's statuses are the only rival, at most a few a second. */
-const REMOVE_TRIES = 40
 
-export function firestoreSessionStore(db: Database, signals: Signals): SessionStore {
+export function firestoreSessionStore(
+  db: Database,
+  signals: Signals,
+  counters: TenantCounters,
+): SessionStore {
   const collection = db.collection('sessions')
   const removals = db.collection('removals')
   const refOf = (key: SessionKey) => collection.doc(nameOfKey(key))
@@ -43,6 +48,41 @@ export function firestoreSessionStore(db: Database, signals: Signals): SessionSt
       const dataKeys = decide(stored)
       return dataKeys && { fields: { dataKeys } }
     })
+  }
+
+  /**
+   * Removes the record of a life in one commit with the tenant's counter and with what `judge` wants written; `judge` sees the
+   * record as it is and may throw. False when there is none any more, perhaps by a commit of ours whose answer was lost.
+   */
+  async function end(
+    key: SessionKey,
+    what: string,
+    judge: (stored: SessionDocument) => (writes: Writes) => void,
+  ): Promise<boolean> {
+    known.delete(key)
+    let also: ((writes: Writes) => void) | undefined
+    let readAt: Timestamp | undefined
+    const look = async (): Promise<boolean> => {
+      const snapshot = await db.get(what, refOf(key))
+      const stored = ofLife(dataOf<SessionDocument>(snapshot), key)
+      also = stored && judge(stored)
+      readAt = snapshot.updateTime
+      return stored !== undefined
+    }
+    if (!(await look())) return false
+    await counters.commit({
+      what,
+      tenant: splitKey(key).tenant,
+      quota: 'sessions',
+      by: -1,
+      fill(writes) {
+        writes.delete(refOf(key), readAt)
+        also?.(writes)
+        signals.raise(writes, 'session', nameOfKey(key))
+      },
+      settle: async () => !(await look()),
+    })
+    return also !== undefined
   }
 
   /** A deletion of ours whose answer was lost, or somebody else's. */
@@ -66,14 +106,26 @@ export function firestoreSessionStore(db: Database, signals: Signals): SessionSt
         createdAt,
         updatedAt: createdAt,
       }
-      const outcome = await db.commit('create a session', (writes) => {
-        writes.create(ref, stored)
-        signals.raise(writes, 'session', name)
-      })
-      if (!outcome.done) {
-        const found = dataOf<SessionDocument>(await db.get('create a session', ref))
-        if (found?.createdBy !== stored.createdBy) throw new CodedError('exists', `session ${name} exists`)
+      const what = 'create a session'
+      /** Whether it is there, made by this very call. */
+      const settle = async (): Promise<boolean> => {
+        const found = dataOf<SessionDocument>(await db.get(what, ref))
+        if (found && found.createdBy !== stored.createdBy)
+          throw new CodedError('exists', `session ${name} exists`)
+        return found !== undefined
       }
+      await settle()
+      await counters.commit({
+        what,
+        tenant,
+        quota: 'sessions',
+        by: 1,
+        fill(writes) {
+          writes.create(ref, stored)
+          signals.raise(writes, 'session', name)
+        },
+        settle,
+      })
       return toSession(name, stored)
     },
 
@@ -90,7 +142,7 @@ export function firestoreSessionStore(db: Database, signals: Signals): SessionSt
     async list({ tenant, after, limit }) {
       const all =
         tenant === undefined ? collection.orderBy(FieldPath.documentId()) : ofTenant(collection, tenant)
-      const rest = after === undefined ? all : all.startAfter(cursorOf(after))
+      const rest = after === undefined ? all : all.startAfter(parseNameCursor(after, tenant))
       const found = await db.query('list sessions', rest.limit(limit + 1))
       const items = found.docs.slice(0, limit).map((doc) => toSession(doc.id, doc.data() as SessionDocument))
       const last = found.docs[limit - 1]
@@ -164,44 +216,24 @@ export function firestoreSessionStore(db: Database, signals: Signals): SessionSt
       })
     },
 
-    async remove(key, ask): Promise<Removal> {
-      const what = 'delete a session'
-      known.delete(key)
-      for (let tries = 0; tries < REMOVE_TRIES; tries++) {
-        const snapshot = await db.get(what, refOf(key))
-        const stored = ofLife(dataOf<SessionDocument>(snapshot), key)
-        if (!stored || !snapshot.updateTime) return earlierRemoval(key)
+    async remove(key, { purge, by, nowMs: at, expectGeneration }): Promise<Removal> {
+      let removal: Removal | undefined
+      const isOurs = await end(key, 'delete a session', (stored) => {
         const { generation } = stored.want
-        if (ask.expectGeneration !== undefined && ask.expectGeneration !== generation)
+        if (expectGeneration !== undefined && expectGeneration !== generation)
           throw new CodedError('stale', `session ${key} has generation ${generation}`)
-        const { purge, by, nowMs: at } = ask
-        const session = toSession(key, stored)
-        const removal: Removal = { session, purge, by, at, phase: 'unlinking', tries: 0 }
-        const { updateTime } = snapshot
-        const outcome = await db.commit(what, (writes) => {
-          writes.delete(refOf(key), updateTime)
-          writes.set(removals.doc(key), removalDocument(removal))
-          signals.raise(writes, 'session', nameOfKey(key))
+        const made: Removal = { session: toSession(key, stored), purge, by, at, phase: 'unlinking', tries: 0 }
+        removal = made
+        return (writes) => {
+          writes.set(removals.doc(key), removalDocument(made))
           signals.raise(writes, 'removal', key)
-        })
-        if (outcome.done) return removal
-      }
-      throw new CodedError('conflict', `${what}: too many writers at once`)
+        }
+      })
+      return isOurs && removal ? removal : earlierRemoval(key)
     },
 
     async erase(key) {
-      known.delete(key)
-      for (;;) {
-        const snapshot = await db.get('remove a session', refOf(key))
-        const stored = ofLife(dataOf<SessionDocument>(snapshot), key)
-        const { updateTime } = snapshot
-        if (!stored || !updateTime) return
-        const outcome = await db.commit('remove a session', (writes) => {
-          writes.delete(refOf(key), updateTime)
-          signals.raise(writes, 'session', nameOfKey(key))
-        })
-        if (outcome.done) return
-      }
+      await end(key, 'remove a session', () => () => {})
     },
 
     watch: (changed) => signals.watch('session', (name) => changed(name as SessionName)),
@@ -209,11 +241,6 @@ export function firestoreSessionStore(db: Database, signals: Signals): SessionSt
 }
 
 /** The client throws at a name that can't be one. @throws CodedError `invalid_field` for what none of our pages gave */
-function cursorOf(after: string): string {
-  if (/^[^/]+$/.test(after)) return after
-  throw new CodedError('invalid_field', 'after must be a cursor of an earlier page', { field: 'after' })
-}
-
 /** What is kept in memory must look like what is stored, and the client leaves `undefined` out. */
 const withoutUndefined = (status: Status): Status =>
   Object.fromEntries(Object.entries(status).filter(([, value]) => value !== undefined)) as unknown as Status

@@ -1,14 +1,12 @@
 import { FieldPath } from '@google-cloud/firestore'
 import { CodedError } from '../errors.ts'
 import type { Tenant, TenantStore } from '../store/tenant-store.ts'
+import { change } from './change.ts'
 import { dataOf, type Database } from './database.ts'
+import type { TenantCounters, TenantDocument } from './tenant-counters.ts'
 
-/** `tenants/{id}`: the tenant, and `createdBy`, a nonce that tells one's own creation from another's. */
-interface TenantDocument extends Tenant {
-  createdBy: string
-}
-
-export function firestoreTenantStore(db: Database): TenantStore {
+/** The layout is in `tenant-counters.ts`. */
+export function firestoreTenantStore(db: Database, counters: TenantCounters): TenantStore {
   const collection = db.collection('tenants')
   const plain = ({ id, name, limits, createdAt }: TenantDocument): Tenant => ({ id, name, limits, createdAt })
 
@@ -33,6 +31,16 @@ export function firestoreTenantStore(db: Database): TenantStore {
       const found = await db.query('list tenants', collection.orderBy(FieldPath.documentId()))
       return found.docs.map((doc) => plain(doc.data() as TenantDocument))
     },
+    async change(id, decide) {
+      const seen = await change<TenantDocument>(db, 'change a tenant', collection.doc(id), (stored) => {
+        if (!stored) throw new CodedError('not_found', `there is no tenant ${id}`)
+        const { name, limits } = decide(plain(stored))
+        return { fields: { name, limits } }
+      })
+      if (!seen) throw new CodedError('not_found', `there is no tenant ${id}`)
+      return plain(seen.data)
+    },
+    used: (id) => counters.used(id),
     async remove(id) {
       await db.commit('remove a tenant', (writes) => writes.delete(collection.doc(id)))
     },

@@ -45,6 +45,7 @@ const expiring = (collectionGroup: string): FieldOverride => ({
 })
 
 export const COLLECTIONS = [
+  'apiKeyIds',
   'apiKeys',
   'backups',
   'events',
@@ -75,6 +76,7 @@ export const INDEXES: { indexes: CompositeIndex[]; fieldOverrides: FieldOverride
     composite('outbox', 'key', '-accepted', '-turn'),
     composite('outbox', 'key', 'open', 'accepted', 'turn'),
     composite('outbox', 'shard', 'createdAt'),
+    composite('outbox', 'tenant', 'open', 'bytes'),
   ],
   fieldOverrides: [
     ...COLLECTIONS.map((collectionGroup) => ({ collectionGroup, fieldPath: '*', indexes: [] })),

@@ -21,6 +21,7 @@ import { noMeter, type Meter } from './meter.ts'
 import { createSignals } from './signals.ts'
 import { openBucket, storageBlobStore } from './storage-blob-store.ts'
 import { STORAGE_RETRY, type RetryOptions } from './storage-retry.ts'
+import { createTenantCounters } from './tenant-counters.ts'
 
 export interface GoogleOptions {
   project: string
@@ -69,6 +70,7 @@ export function openGoogleStores(options: GoogleOptions): Promise<Stores> {
   // A connection takes a hundred calls at once, and a renewal that waits behind the others of a start may come too late.
   const leases = connect()
   const signals = createSignals(db)
+  const counters = createTenantCounters(db)
   const bucket = openBucket(options.bucket, options.project, address(options.storageEmulatorHost))
   const keys =
     options.kmsKey === undefined
@@ -77,9 +79,9 @@ export function openGoogleStores(options: GoogleOptions): Promise<Stores> {
   let closed: Promise<void> | undefined
 
   return Promise.resolve({
-    tenants: firestoreTenantStore(db),
-    apiKeys: firestoreApiKeyStore(db),
-    sessions: firestoreSessionStore(db, signals),
+    tenants: firestoreTenantStore(db, counters),
+    apiKeys: firestoreApiKeyStore(db, counters),
+    sessions: firestoreSessionStore(db, signals, counters),
     owners: firestoreOwnerStore(db, signals),
     runners: firestoreRunnerStore(leases, signals),
     journal: firestoreJournalStore(db),

@@ -1,4 +1,4 @@
-import type { SessionKey } from '../ids.ts'
+import type { SessionKey, TenantId } from '../ids.ts'
 import type { Page } from './session-store.ts'
 import type { Watch } from './watch.ts'
 
@@ -30,6 +30,8 @@ export interface OutboxStore {
   list(key: SessionKey, ask: { after?: string; limit: number }): Promise<Page<OutboxMessage>>
   /** Those in `queued` or `sending`, in the order they were accepted. */
   pending(key: SessionKey, limit: number): Promise<readonly OutboxMessage[]>
+  /** How many of a tenant's are in `queued` or `sending`, and about how many bytes they are. */
+  waiting(tenant: TenantId): Promise<{ messages: number; bytes: number }>
   /**
    * Moves a message forward; a state that is not ahead of the stored one is ignored, so a late receipt can't undo a later
    * one. Durable when it resolves; a repeat is harmless. Harmless when the message is gone.

@@ -10,6 +10,9 @@ export interface OwnerStore {
   /** `undefined` for a session that nobody ever owned. */
   get(key: SessionKey): Promise<Owner | undefined>
 
+  /** Those of several sessions, in their order. */
+  getAll(keys: readonly SessionKey[]): Promise<readonly (Owner | undefined)[]>
+
   /** Every record, in no order, for the full pass. */
   scan(): AsyncIterable<readonly [SessionKey, Owner]>
 

@@ -16,8 +16,9 @@ export interface Page<T> {
 export interface SessionStore {
   /**
    * Creates a session with `want.generation` 1. Durable when it resolves. Without a life it is as versions before there
-   * were lives made it.
-   * @throws CodedError `exists` when the name is taken, whatever its life; `store_refused` when the want can never be kept
+   * were lives made it. The tenant's limit of sessions is counted in the same commit; a tenant without a record has none.
+   * @throws CodedError `exists` when the name is taken, whatever its life; `limit_reached`; `conflict` (too many writers at
+   * once); `store_refused` when the want can never be kept
    */
   create(session: {
     tenant: TenantId

@@ -1,10 +1,19 @@
 import type { TenantId } from '../ids.ts'
+import type { TenantLimits } from '../quotas.ts'
 
 export interface Tenant {
   id: TenantId
   name: string
-  limits: { sessions: number }
+  /** Numbers of its own; what is not in here is as in the table of quotas. */
+  limits: TenantLimits
   createdAt: number
+}
+
+/** What the exact quotas count: each number changes in the commit that makes or ends one. */
+export interface TenantUse {
+  sessions: number
+  /** Without those that are revoked. */
+  keys: number
 }
 
 /** The customers of the operator. Few: lists are not paged. */
@@ -14,6 +23,14 @@ export interface TenantStore {
   get(id: TenantId): Promise<Tenant | undefined>
   /** By id. */
   list(): Promise<readonly Tenant[]>
+  /**
+   * Replaces name and limits. Durable when it resolves; a repeat is harmless. What is above a lowered limit stays, nothing is
+   * added. Answers the tenant as it is then.
+   * @throws CodedError `not_found`, `conflict` (too many writers at once)
+   */
+  change(id: TenantId, change: (tenant: Tenant) => Pick<Tenant, 'name' | 'limits'>): Promise<Tenant>
+  /** Nothing at all for a tenant that does not exist. */
+  used(id: TenantId): Promise<TenantUse>
   /** Removing what is not there is harmless. */
   remove(id: TenantId): Promise<void>
 }

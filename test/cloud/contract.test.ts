@@ -27,7 +27,7 @@ describe.skipIf(skipReason !== undefined)('the stores of Google Cloud', () => {
     const queries = await queriesOf(() => askEverything(stores))
     await stores.close()
     expect(new Set(queries.map(({ collection }) => collection))).toEqual(
-      new Set(COLLECTIONS.filter((name) => name !== 'feedHeads')),
+      new Set(COLLECTIONS.filter((name) => name !== 'feedHeads' && name !== 'apiKeyIds')),
     )
     expect(queries.filter((query) => !isServed(query, INDEXES))).toEqual([])
   })
@@ -36,7 +36,7 @@ describe.skipIf(skipReason !== undefined)('the stores of Google Cloud', () => {
 /** Every kind of query there is, watches included. */
 async function askEverything(stores: Stores): Promise<void> {
   const key = keyOf('t', 's')
-  const page = { after: '0000', limit: 5 }
+  const page = { limit: 5 }
   const watches = [
     stores.sessions.watch(() => (heard += 1)),
     stores.outbox.watch(() => (heard += 1)),
@@ -50,20 +50,21 @@ async function askEverything(stores: Stores): Promise<void> {
     stores.tenants.list(),
     stores.apiKeys.list(),
     stores.apiKeys.list(tenant('t')),
-    stores.sessions.list(page),
-    stores.sessions.list({ ...page, tenant: tenant('t') }),
+    stores.sessions.list({ ...page, after: 't~r' }),
+    stores.sessions.list({ ...page, tenant: tenant('t'), after: 't~r' }),
     gather(stores.sessions.scan()),
     gather(stores.owners.scan()),
     stores.runners.look(),
     stores.journal.read(key, 1),
     stores.journal.head(key),
     stores.snapshots.list(key),
-    stores.events.list(key, page),
+    stores.events.list(key, { ...page, after: '000000000000001-e' }),
     stores.events.since({ afterId: '0', limit: 5 }),
     stores.events.since({ tenant: tenant('t'), afterId: '0', limit: 5 }),
-    stores.outbox.list(key, page),
+    stores.outbox.list(key, { ...page, after: '1.0.1' }),
+    stores.outbox.waiting(tenant('t')),
     stores.outbox.pending(key, 5),
-    stores.feed.list(key, page),
+    stores.feed.list(key, { ...page, after: '0000000000000001' }),
     stores.jobs.open(key),
     stores.removals.list({ ...page, tenant: tenant('t') }),
     stores.removals.list({ tenant: tenant('t'), name: nameOfKey(key), limit: 5 }),

@@ -31,6 +31,11 @@ interface StructuredQuery {
   orderBy?: { field: Field; direction: 'ASCENDING' | 'DESCENDING' }[]
 }
 
+interface Aggregation {
+  structuredQuery: StructuredQuery
+  aggregations: { sum?: { field: Field } }[]
+}
+
 /** Listens to the client's own log: what it says it sends is what the server would need an index for. */
 export async function queriesOf(work: () => Promise<void>): Promise<Needed[]> {
   const found = new Map<string, Needed>()
@@ -50,6 +55,12 @@ export async function queriesOf(work: () => Promise<void>): Promise<Needed[]> {
 
 function find(value: unknown): StructuredQuery | undefined {
   if (typeof value !== 'object' || value === null) return undefined
+  if ('structuredAggregationQuery' in value) {
+    const { structuredQuery, aggregations } = value.structuredAggregationQuery as Aggregation
+    // A sum is read from the index, which therefore has to hold the field: https://cloud.google.com/firestore/docs/query-data/aggregation-queries#limitations
+    const summed = aggregations.flatMap(({ sum }) => (sum ? [sum.field] : []))
+    return { ...structuredQuery, orderBy: summed.map((field) => ({ field, direction: 'ASCENDING' })) }
+  }
   if ('structuredQuery' in value) return value.structuredQuery as StructuredQuery
   for (const inner of Object.values(value)) {
     const query = find(inner)

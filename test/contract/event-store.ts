@@ -24,6 +24,14 @@ export function eventStoreContract(make: Make, options: ContractOptions = {}): v
       },
     )
 
+    promise('refuses a cursor that none of its pages gave', async ({ stores }) => {
+      for (const after of ['', 'x', '-1', '1e9', '../1'])
+        await expect(stores.events.list(KEY, { limit: 2, after })).rejects.toMatchObject({
+          code: 'invalid_field',
+          field: 'after',
+        })
+    })
+
     promise('takes an event with the same id again', async ({ stores }) => {
       await stores.events.append(KEY, FULL)
       await stores.events.append(KEY, FULL)

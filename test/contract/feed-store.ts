@@ -66,6 +66,14 @@ export function feedStoreContract(make: Make, options: ContractOptions = {}): vo
       expect(withoutCursor(rest.items)).toEqual([feedItem(2), feedItem(3)])
     })
 
+    promise('refuses a cursor that none of its pages gave', async ({ stores }) => {
+      for (const after of ['', 'x', '-1', '1e9', '../1'])
+        await expect(stores.feed.list(KEY, { limit: 2, after })).rejects.toMatchObject({
+          code: 'invalid_field',
+          field: 'after',
+        })
+    })
+
     promise('keeps sessions apart', async ({ stores }) => {
       await stores.feed.add(keyOf('t', 's2'), [feedItem(1)], AT)
       await stores.feed.add(KEY, [feedItem(1), feedItem(2)], AT)

@@ -2,7 +2,7 @@ import { expect } from 'vitest'
 import type { OutboxState } from '#shared/store/outbox-store.ts'
 import { eventually } from './eventually.ts'
 import { contract, type ContractOptions, type Make } from './promises.ts'
-import { AT, keyOf, message } from './samples.ts'
+import { AT, keyOf, message, tenant } from './samples.ts'
 
 const KEY = keyOf('t', 's')
 
@@ -72,6 +72,32 @@ export function outboxStoreContract(make: Make, options: ContractOptions = {}): 
         message(2).id,
         message(3).id,
       ])
+    })
+
+    promise(
+      'F6: counts what waits of a tenant, and not of one with a similar name',
+      async ({ stores, reopen }) => {
+        const { outbox } = await reopen()
+        expect(await outbox.waiting(tenant('t'))).toEqual({ messages: 0, bytes: 0 })
+        await stores.outbox.enqueue(KEY, message(1, { text: 'x'.repeat(1000) }))
+        await stores.outbox.enqueue(keyOf('t', 's2'), message(2, { state: 'sending' }))
+        for (const other of ['t1', 't-', 's', 'u'])
+          await stores.outbox.enqueue(keyOf(other, 's'), message(1, { text: 'x'.repeat(5000) }))
+        const found = await outbox.waiting(tenant('t'))
+        expect(found.messages).toBe(2)
+        expect(found.bytes).toBeGreaterThan(1000)
+        expect(found.bytes).toBeLessThan(3000)
+        await stores.outbox.advance(KEY, message(1).id, { state: 'sent', nowMs: AT })
+        expect(await outbox.waiting(tenant('t'))).toMatchObject({ messages: 1 })
+      },
+    )
+
+    promise('refuses a cursor that none of its pages gave', async ({ stores }) => {
+      for (const after of ['', 'x', '-1', '1e9', '../1'])
+        await expect(stores.outbox.list(KEY, { limit: 2, after })).rejects.toMatchObject({
+          code: 'invalid_field',
+          field: 'after',
+        })
     })
 
     promise('moves a message forward only', async ({ stores }) => {

@@ -29,6 +29,16 @@ export function ownerStoreContract(make: Make, options: ContractOptions = {}): v
       expect(await stores.owners.get(KEY)).toBeUndefined()
     })
 
+    promise('answers several owners in the order that they were asked for', async ({ stores, reopen }) => {
+      const other = keyOf('t', 's2')
+      await stores.owners.claim(ask('a', 0))
+      await stores.owners.claim({ ...ask('b', 0), key: other })
+      const { owners } = await reopen()
+      const found = await owners.getAll([other, keyOf('t', 'none'), KEY])
+      expect(found.map((owner) => owner?.runnerId)).toEqual(['b', undefined, 'a'])
+      expect(await owners.getAll([])).toEqual([])
+    })
+
     promise('gives the first owner epoch 1, durably', async ({ stores, reopen }) => {
       const owner = await stores.owners.claim(ask('a', 0))
       expect(owner).toEqual({ runnerId: 'a', epoch: 1, since: AT, nonce: 'by-a' })

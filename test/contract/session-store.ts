@@ -1,6 +1,7 @@
 import { expect } from 'vitest'
 import { nameOfKey, type SessionId } from '#shared/ids.ts'
 import type { DataKey } from '#shared/session.ts'
+import type { Stores } from '#shared/store/stores.ts'
 import { eventually } from './eventually.ts'
 import { contract, gather, race, type ContractOptions, type Make } from './promises.ts'
 import { AT, keyOf, mark, newSession, status, tenant } from './samples.ts'
@@ -60,6 +61,69 @@ export function sessionStoreContract(make: Make, options: ContractOptions = {}):
       const clients = [stores, other, stores, other, stores, other]
       const ends = await race(clients.map(({ sessions }) => sessions.create(newSession('t', 's'))))
       expect(ends).toEqual({ won: 1, codes: ['exists'] })
+    })
+
+    promise(
+      'F6: never has more sessions of a tenant than its limit, however many are made at once',
+      async ({ stores, reopen }) => {
+        await stores.tenants.create({ id: tenant('t'), name: 'T', limits: { sessions: 3 }, createdAt: AT })
+        const other = await reopen()
+        const creates = Array.from({ length: 12 }, (_, index) =>
+          (index % 2 === 0 ? stores : other).sessions.create(newSession('t', `s${index}`)),
+        )
+        expect(await race(creates)).toEqual({ won: 3, codes: ['limit_reached'] })
+        expect((await stores.sessions.list({ tenant: tenant('t'), limit: 99 })).items).toHaveLength(3)
+        expect(await other.tenants.used(tenant('t'))).toEqual({ sessions: 3, keys: 0 })
+        await expect(stores.sessions.create(newSession('t', 'late'))).rejects.toMatchObject({
+          limit: { quota: 'sessions', used: 3, allowed: 3 },
+        })
+        await stores.sessions.create(newSession('u', 'elsewhere'))
+      },
+    )
+
+    promise('F6: gives the place of a deleted session back, once', async ({ stores, reopen }) => {
+      await stores.tenants.create({ id: tenant('t'), name: 'T', limits: { sessions: 1 }, createdAt: AT })
+      const other = await reopen()
+      const ask = { purge: false, by: 'me', nowMs: AT }
+      const ends = {
+        deleted: (client: Stores) => client.sessions.remove(KEY, ask),
+        erased: (client: Stores) => client.sessions.erase(KEY),
+      }
+      for (const end of Object.values(ends)) {
+        await stores.sessions.create(newSession('t', 's'))
+        await Promise.all([stores, other, stores].map((client): Promise<unknown> => end(client)))
+        expect(await stores.tenants.used(tenant('t'))).toMatchObject({ sessions: 0 })
+        await stores.removals.remove(KEY)
+      }
+      await other.sessions.create(newSession('t', 's2'))
+      await expect(stores.sessions.create(newSession('t', 's3'))).rejects.toMatchObject({
+        code: 'limit_reached',
+      })
+    })
+
+    promise('F6: counts the sessions that were there before their tenant was', async ({ stores }) => {
+      for (const id of ['a', 'b']) await stores.sessions.create(newSession('t', id))
+      await stores.tenants.create({ id: tenant('t'), name: 'T', limits: { sessions: 3 }, createdAt: AT })
+      expect(await stores.tenants.used(tenant('t'))).toMatchObject({ sessions: 2 })
+      await stores.sessions.create(newSession('t', 'c'))
+      await expect(stores.sessions.create(newSession('t', 'd'))).rejects.toMatchObject({
+        code: 'limit_reached',
+      })
+    })
+
+    promise('says that a name is taken also where there is no room', async ({ stores }) => {
+      await stores.tenants.create({ id: tenant('t'), name: 'T', limits: { sessions: 1 }, createdAt: AT })
+      await stores.sessions.create(newSession('t', 's'))
+      await expect(stores.sessions.create(newSession('t', 's'))).rejects.toMatchObject({ code: 'exists' })
+    })
+
+    promise('refuses a cursor that none of its pages gave', async ({ stores }) => {
+      for (const after of ['', 'x', 'a/b', 'u~s', 't~s~x', 't~', '../t~s']) {
+        await expect(stores.sessions.list({ tenant: tenant('t'), limit: 2, after })).rejects.toMatchObject({
+          code: 'invalid_field',
+          field: 'after',
+        })
+      }
     })
 
     promise('answers undefined for a session that does not exist', async ({ stores }) => {

@@ -1,6 +1,7 @@
 import { expect } from 'vitest'
+import type { Tenant } from '#shared/store/tenant-store.ts'
 import { contract, race, type ContractOptions, type Make } from './promises.ts'
-import { AT, tenant } from './samples.ts'
+import { AT, newSession, tenant } from './samples.ts'
 
 const sample = (id: string, name = 'Ada') => ({
   id: tenant(id),
@@ -34,6 +35,37 @@ export function tenantStoreContract(make: Make, options: ContractOptions = {}): 
       const kept = await stores.tenants.get(tenant('t'))
       await expect(other.tenants.create(sample('t', 'late'))).rejects.toMatchObject({ code: 'exists' })
       expect(await stores.tenants.get(tenant('t'))).toEqual(kept)
+    })
+
+    promise('changes name and limits and nothing else, whoever else does', async ({ stores, reopen }) => {
+      await stores.tenants.create(sample('t'))
+      const other = await reopen()
+      const raise = ({ name, limits }: Tenant) => ({
+        name,
+        limits: { ...limits, sessions: (limits.sessions ?? 0) + 1 },
+      })
+      await Promise.all([stores, other, stores].map(({ tenants }) => tenants.change(tenant('t'), raise)))
+      const changed = await other.tenants.change(tenant('t'), ({ limits }) => ({ name: 'Eve', limits }))
+      expect(changed).toEqual({ ...sample('t', 'Eve'), limits: { sessions: 8 } })
+      expect(await stores.tenants.get(tenant('t'))).toEqual(changed)
+    })
+
+    promise('says not_found when the tenant to change is not there', async ({ stores }) => {
+      const change = stores.tenants.change(tenant('t'), (stored) => stored)
+      await expect(change).rejects.toMatchObject({ code: 'not_found' })
+    })
+
+    promise('F6: a limit that was changed holds from the next creation on', async ({ stores, reopen }) => {
+      await stores.tenants.create({ ...sample('t'), limits: { sessions: 0 } })
+      const create = () => stores.sessions.create(newSession('t', 's'))
+      await expect(create()).rejects.toMatchObject({ code: 'limit_reached' })
+      const other = await reopen()
+      await other.tenants.change(tenant('t'), ({ name }) => ({ name, limits: { sessions: 1 } }))
+      expect(await create()).toMatchObject({ id: 's' })
+    })
+
+    promise('has used nothing of a tenant that does not exist', async ({ stores }) => {
+      expect(await stores.tenants.used(tenant('t'))).toEqual({ sessions: 0, keys: 0 })
     })
 
     promise('lists by id', async ({ stores }) => {

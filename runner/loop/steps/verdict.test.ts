@@ -55,7 +55,7 @@ async function begin(world: Awaited<ReturnType<typeof openWorld>>) {
     lease: { id: 'me' },
     view: { refreshOwner: async () => undefined, owners: new Map([[KEY, { runnerId: 'me', epoch: 1 }]]) },
     breaker: new FleetBreaker(() => undefined),
-    pacer: new Pacer({ perSecond: 10, atOnceMax: 10 }),
+    pacer: new Pacer({ perSecond: 10, atOnceMax: 10, tenantOf: () => 'acme' }),
     reporter: { event: (_key: string, event: unknown) => told.push(event) },
     random: { next: () => 0 },
   } as unknown as RunnerContext

@@ -1,4 +1,5 @@
-import type { SessionKey } from '#shared/ids.ts'
+import { splitKey, type SessionKey } from '#shared/ids.ts'
+import { badCursor } from '#shared/store/cursor.ts'
 import type { FeedStore } from '#shared/store/feed-store.ts'
 import { OUTBOX_STATES, type OutboxState, type OutboxStore } from '#shared/store/outbox-store.ts'
 import { mustAllBeStorable, mustBeStorable } from '#shared/store/storable.ts'
@@ -27,6 +28,7 @@ export function memoryOutboxStore(client: MemoryClient): OutboxStore {
     async list(key, { after, limit }) {
       const newestFirst = [...(client.open().outbox.get(key)?.values() ?? [])].toReversed()
       const from = after === undefined ? 0 : newestFirst.findIndex(({ id }) => id === after) + 1
+      if (after !== undefined && from === 0) throw badCursor()
       return pageOf(newestFirst.slice(from), limit, ({ id }) => id)
     },
 
@@ -34,6 +36,16 @@ export function memoryOutboxStore(client: MemoryClient): OutboxStore {
       [...(client.open().outbox.get(key)?.values() ?? [])]
         .filter(({ state }) => state === 'queued' || state === 'sending')
         .slice(0, limit),
+
+    async waiting(tenant) {
+      const { outbox } = client.open()
+      const messages = [...outbox]
+        .filter(([key]) => splitKey(key).tenant === tenant)
+        .flatMap(([, ofSession]) => [...ofSession.values()])
+        .filter(({ state }) => state === 'queued' || state === 'sending')
+      const bytes = messages.reduce((sum, message) => sum + JSON.stringify(message).length, 0)
+      return { messages: messages.length, bytes }
+    },
 
     async advance(key, id, { state, error, nowMs }) {
       const messages = client.open().outbox.get(key)
@@ -63,11 +75,14 @@ export function memoryFeedStore(client: MemoryClient): FeedStore {
       }
     },
 
-    async list(key, { after = '', limit }) {
-      const rest = [...(client.open().feeds.get(key)?.values() ?? [])].filter(({ cursor }) => cursor > after)
+    async list(key, { after, limit }) {
+      if (after !== undefined && !/^\d{12}$/.test(after)) throw badCursor()
+      const rest = [...(client.open().feeds.get(key)?.values() ?? [])].filter(
+        ({ cursor }) => cursor > (after ?? ''),
+      )
       const items = rest.slice(0, limit).map(({ item, cursor }) => ({ ...item, cursor }))
       const next = items.at(-1)?.cursor ?? after
-      return { items, ...(next !== '' && { next }) }
+      return { items, ...(next !== undefined && { next }) }
     },
 
     sweep: async ({ key, olderThanMs = 0 }) =>

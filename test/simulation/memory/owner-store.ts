@@ -8,6 +8,8 @@ export function memoryOwnerStore(client: MemoryClient): OwnerStore {
   return {
     get: async (key) => client.open().owners.get(key),
 
+    getAll: async (keys) => keys.map((key) => client.open().owners.get(key)),
+
     async *scan() {
       const all = [...client.open().owners]
       yield* all

@@ -1,11 +1,12 @@
 import { CodedError } from '#shared/errors.ts'
 import { splitKey, type SessionKey } from '#shared/ids.ts'
 import type { ApiKeyStore } from '#shared/store/api-key-store.ts'
+import { parseEventCursor } from '#shared/store/cursor.ts'
 import type { EventStore } from '#shared/store/event-store.ts'
 import { interruptedTry, nextTry, type JobStore } from '#shared/store/job-store.ts'
-import type { TenantStore } from '#shared/store/tenant-store.ts'
 import { mustBeStorable } from '#shared/store/storable.ts'
 import { byText, inner, pageOf, sweepOf, type MemoryClient } from './database.ts'
+import { demandRoom } from './tenant-store.ts'
 
 export function memoryJobStore(client: MemoryClient): JobStore {
   const all = (key: SessionKey) => [...(client.open().jobs.get(key)?.values() ?? [])]
@@ -68,6 +69,7 @@ export function memoryEventStore(client: MemoryClient): EventStore {
       if (!events.has(event.id)) events.set(event.id, event)
     },
     async list(key, { after, limit }) {
+      if (after !== undefined) parseEventCursor(after)
       const rest = sorted(key)
         .toReversed()
         .filter(({ id }) => after === undefined || id < after)
@@ -88,27 +90,15 @@ export function memoryEventStore(client: MemoryClient): EventStore {
   }
 }
 
-export function memoryTenantStore(client: MemoryClient): TenantStore {
-  return {
-    async create(tenant) {
-      const { tenants } = client.open()
-      if (tenants.has(tenant.id)) throw new CodedError('exists', `the tenant ${tenant.id} exists`)
-      mustBeStorable('create a tenant', { tenant })
-      tenants.set(tenant.id, tenant)
-    },
-    get: async (id) => client.open().tenants.get(id),
-    list: async () => [...client.open().tenants.values()].toSorted((a, b) => byText(a.id, b.id)),
-    async remove(id) {
-      client.open().tenants.delete(id)
-    },
-  }
-}
-
 export function memoryApiKeyStore(client: MemoryClient): ApiKeyStore {
   return {
     async create(key) {
-      const { apiKeys } = client.open()
-      if (!apiKeys.has(key.sha256)) apiKeys.set(key.sha256, key)
+      const db = client.open()
+      if (db.apiKeys.has(key.sha256)) return
+      if ([...db.apiKeys.values()].some(({ id }) => id === key.id))
+        throw new CodedError('exists', `a key with the id ${key.id} exists`)
+      if (key.tenant !== undefined) demandRoom(db, key.tenant, 'keys')
+      db.apiKeys.set(key.sha256, key)
     },
     find: async (sha256) => client.open().apiKeys.get(sha256),
     list: async (tenant) =>
@@ -119,7 +109,11 @@ export function memoryApiKeyStore(client: MemoryClient): ApiKeyStore {
       const { apiKeys } = client.open()
       const stored = apiKeys.get(sha256)
       if (!stored) throw new CodedError('not_found', 'there is no such key')
-      apiKeys.set(sha256, { ...stored, revokedAt: nowMs })
+      apiKeys.set(sha256, { revokedAt: nowMs, ...stored })
+    },
+    async forget(sha256) {
+      const { apiKeys } = client.open()
+      if (apiKeys.get(sha256)?.revokedAt !== undefined) apiKeys.delete(sha256)
     },
     async touch(sha256, nowMs) {
       const { apiKeys } = client.open()

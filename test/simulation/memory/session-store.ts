@@ -2,9 +2,11 @@ import { CodedError } from '#shared/errors.ts'
 import { nameOfKey, sessionName, splitKey, type SessionKey, type SessionName } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
 import type { Removal } from '#shared/store/removal-store.ts'
+import { parseNameCursor } from '#shared/store/cursor.ts'
 import type { SessionStore } from '#shared/store/session-store.ts'
 import { mustBeStorable, WANT_BYTES_MAX } from '#shared/store/storable.ts'
 import { byText, pageOf, type MemoryClient, type StoredSession } from './database.ts'
+import { demandRoom } from './tenant-store.ts'
 
 const nameOf = (session: Session): SessionName => sessionName(session.tenant, session.id)
 
@@ -29,6 +31,7 @@ export function memorySessionStore(client: MemoryClient): SessionStore {
       const name = sessionName(tenant, id)
       if (db.sessions.has(name)) throw new CodedError('exists', `the session ${name} exists`)
       mustBeStorable('create a session', { want }, WANT_BYTES_MAX)
+      demandRoom(db, tenant, 'sessions')
       const session: Session = {
         tenant,
         id,
@@ -47,9 +50,10 @@ export function memorySessionStore(client: MemoryClient): SessionStore {
 
     get: async (key) => lifeOf(key)?.session,
 
-    async list({ tenant, after = '', limit }) {
+    async list({ tenant, after, limit }) {
+      const begin = after === undefined ? '' : parseNameCursor(after, tenant)
       const rest = sorted().filter(
-        (session) => nameOf(session) > after && (tenant === undefined || session.tenant === tenant),
+        (session) => nameOf(session) > begin && (tenant === undefined || session.tenant === tenant),
       )
       return pageOf(rest, limit, nameOf)
     },

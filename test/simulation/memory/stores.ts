@@ -3,11 +3,12 @@ import { MemoryClient, type MemoryDatabase } from './database.ts'
 import { memoryKeyWrapper } from './key-wrapper.ts'
 import { memoryFeedStore, memoryOutboxStore } from './message-stores.ts'
 import { memoryOwnerStore } from './owner-store.ts'
-import { memoryApiKeyStore, memoryEventStore, memoryJobStore, memoryTenantStore } from './record-stores.ts'
+import { memoryApiKeyStore, memoryEventStore, memoryJobStore } from './record-stores.ts'
 import { memoryBackupStore, memoryRemovalStore } from './removal-stores.ts'
 import { memoryRunnerStore } from './runner-store.ts'
 import { memorySessionStore } from './session-store.ts'
 import { memoryBlobStore, memoryJournalStore, memorySnapshotStore } from './state-stores.ts'
+import { memoryTenantStore } from './tenant-store.ts'
 
 /** A client of a database in memory. It keeps the contracts of all ports, and it never fails: faults are put around it. */
 export function memoryStores(db: MemoryDatabase): Stores {
