@@ -110,6 +110,12 @@ test('runs as a number that is not root, with Node as PID 1 and a heap that foll
   expect(paths).not.toContainEqual(expect.stringMatching(/z$/))
 })
 
+test('listens on every address of the container, which is a network of its own; the program alone stays on loopback', () => {
+  expect(read('Dockerfile')).toMatch(/^    MOORING_HOST=0\.0\.0\.0 \\$/m)
+  expect(read('shared/config.ts')).toContain("MOORING_HOST: z.string().min(1).default('127.0.0.1')")
+  expect(read('infra/compose.yaml')).toContain('- 127.0.0.1:8080:8080')
+})
+
 test('brings its compile cache along: filled by the user and at the path that it is read by, which are in its keys', () => {
   const dockerfile = read('Dockerfile')
   const [, warmed] =

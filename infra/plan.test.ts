@@ -89,9 +89,17 @@ test.skipIf(skip)('plans everything from the project alone', async () => {
 
   const control = one(resources, 'google_cloud_run_v2_service')
   expect(control).toMatchObject({ invoker_iam_disabled: true, scaling: [{ min_instance_count: 0 }] })
-  expect(settings(control)).toMatchObject({ MOORING_ROLE: 'control', MOORING_INBOUND_RECIPIENT: RECIPIENT })
+  expect(settings(control)).toMatchObject({
+    MOORING_ROLE: 'control',
+    MOORING_INBOUND_RECIPIENT: RECIPIENT,
+    MOORING_INSTANCES: '4',
+    MOORING_STREAMS_MAX: '200',
+    MOORING_TRUSTED_PROXIES: '1',
+  })
   for (const secret of ['MOORING_INBOUND_IDENTITY', 'MOORING_KMS_KEY'])
     expect(settings(control)).not.toHaveProperty(secret)
+  // Streams leave room for other requests.
+  expect(control).toMatchObject({ template: [{ max_instance_request_concurrency: 250 }] })
   for (const secret of ['MOORING_ADMIN_KEY', 'MOORING_KEY_PEPPER'])
     expect(settings(control)).toHaveProperty(secret)
   // Cloud Run sets the PORT of a service itself and refuses ours.
