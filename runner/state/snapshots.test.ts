@@ -101,6 +101,15 @@ describe('taking snapshots', () => {
     expect(older.snapshots[0]).toMatchObject({ id: newest.id, quarantined: expect.any(String) })
   })
 
+  test('two at one seq leave the entry that they stand at: no journal is shorter than its snapshots', async () => {
+    await using world = await openWorld()
+    const state = await world.open(1)
+    await write(state, { a: 'A' })
+    for (const reason of ['first', 'second', 'third']) await state.snapshot(reason)
+    expect((await world.stores.journal.read(KEY, 1)).map(({ seq }) => seq)).toEqual([2])
+    expect(await fresh(world)).toMatchObject({ complete: true, troubles: [], headSeq: 2 })
+  })
+
   test('the newest one reaches the head when the one before is lost', async () => {
     await using world = await openWorld()
     const state = await world.open(1)

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
+import { open } from '#shared/envelope.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import { openBundle } from '#runner/state/bundle.ts'
 import type { KeyRing } from '#runner/state/data-keys.ts'
@@ -41,6 +42,12 @@ describe('bytes that were written once load for ever', () => {
     expect(rest).toEqual({ kind: 'change', ...chain })
     expect(values(changes)).toEqual(values(golden.change.changes))
     expect(followsOf(entry(name))).toBe(follows)
+  })
+
+  test('the entry that begins the chain lies where a Mooring of before looks, and says that it is newer', () => {
+    const { key: session, epoch, seq } = noted.place
+    const bytes = open(ring.find, golden.read('first-v3.bin'), `${session}|journal|${epoch}|${seq}`)
+    expect(bytes[0]).toBe(3)
   })
 
   test.for([
