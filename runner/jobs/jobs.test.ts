@@ -27,7 +27,7 @@ async function begin(snapshot: () => Promise<never>, more: Partial<Job> = { kind
     live: new Map([[KEY, live]]),
     gate: new Gate(clock, () => undefined),
     transfer: { identities: snapshot },
-    reporter: { event: () => undefined, background: (work: () => Promise<void>) => void work() },
+    reporter: { event: () => undefined, background: (_: string, work: () => Promise<void>) => void work() },
   } as unknown as RunnerContext
   const { id } = await stores.jobs.create(KEY, job(1, more))
   await view.refreshJobs(KEY)

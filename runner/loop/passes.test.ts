@@ -4,6 +4,7 @@ import { lease as leaseOf, newSession, runner } from '#test/contract/samples.ts'
 import { fakeClock } from '#test/fake-clock.ts'
 import { BootReport } from '../pacing/boot-report.ts'
 import { FleetBreaker } from '../pacing/breaker.ts'
+import { Gate } from '../gate/gate.ts'
 import type { RunnerContext } from './context.ts'
 import { LoopLag } from '../pacing/loop-lag.ts'
 import { Claims } from '../ownership/claims.ts'
@@ -63,6 +64,7 @@ async function begin(others: readonly string[], phase?: Status['phase'], predece
     reporter: { status: () => undefined, event: () => undefined, waiting: () => [], waitingKeys: [] },
     boot: new BootReport(silent, clock.monotonicMs()),
     log: silent,
+    gate: new Gate(clock, () => undefined),
   } as unknown as RunnerContext
   const passes = new Passes(context, {
     reconcile: true,
