@@ -136,7 +136,7 @@ describe('streams', () => {
   const open = (world: ControlWorld, key: string) =>
     world.app.request('/v1/events', { headers: { 'x-api-key': key } })
   const closeAll = (responses: readonly Response[]) =>
-    Promise.all(responses.map(({ body }) => body?.cancel()))
+    Promise.all(responses.map(async ({ body }) => body?.cancel()))
 
   test('F6: a key, a tenant and a process have limits, and one that ends gives its place back', async () => {
     const quotaOverrides = { streams: 3, streamsOfKey: 2 }
@@ -171,7 +171,7 @@ describe('streams', () => {
       quotaOverrides: { requestsPerSecondOfKey: 2_000, requestsPerSecond: 2_000 },
     })
     const key = await world.keyOf('acme', 'read')
-    const responses = await Promise.all(Array.from({ length: 1_500 }, () => open(world, key)))
+    const responses = await Promise.all(Array.from({ length: 1_500 }, async () => open(world, key)))
     expect(responses.filter(({ status }) => status === 200)).toHaveLength(QUOTAS.streamsOfKey.byDefault)
     await closeAll(responses)
   })

@@ -38,7 +38,7 @@ export interface QuotasOptions {
 }
 
 /** How much of a quota is taken, and how much there is: in this process, where it is per process. */
-export interface QuotaUse {
+interface QuotaUse {
   /** `null` for a rate, of which nothing is kept. */
   used: number | null
   allowed: number
