@@ -5,11 +5,9 @@ import { openEntry } from '#runner/state/sealed-entry.ts'
 import { CREDS_KEY, decodeValue, encodeValue } from '#runner/state/record.ts'
 import { RecordMap } from '#runner/state/record-map.ts'
 import { systemClock } from '#shared/clock.ts'
-import { parseSessionId, parseTenantId, sessionKey } from '#shared/ids.ts'
 import { systemRandom } from '#shared/random.ts'
 import { eventually } from './eventually.ts'
 import { useLocalRunners, type Hold, type LocalRunner } from './in-process.ts'
-import { TENANT } from './installation.ts'
 import type { MooringProcess } from './mooring-process.ts'
 import { connected, converse, pairByQr, textsIn, type Linked } from './people.ts'
 import { useWorld } from './world.ts'
@@ -17,7 +15,6 @@ import { useWorld } from './world.ts'
 const world = useWorld()
 const startLocal = useLocalRunners()
 
-const KEY = sessionKey(parseTenantId(TENANT), parseSessionId('shop'))
 /** What must not happen while the store is slow has had that many round trips to happen. */
 const LOOKS = 25
 
@@ -46,12 +43,15 @@ async function friend({ control, linked }: Scene & { linked: Linked }): Promise<
 
 /** Which records each entry changed, and when it was durable. */
 async function entriesOf({ stores, appends }: LocalRunner) {
-  const session = await stores.sessions.get(KEY)
+  const [first] = appends
+  if (!first) return []
+  const { key } = first
+  const session = await stores.sessions.get(key)
   if (!session) throw new Error('the session is gone')
-  const ring = await dataKeys({ stores, clock: systemClock, random: systemRandom }).ring(KEY, session)
+  const ring = await dataKeys({ stores, clock: systemClock, random: systemRandom }).ring(key, session)
   const records = new RecordMap()
   return appends.map(({ entry, durableAtNs }) => {
-    const body = openEntry(KEY, entry, ring, records)
+    const body = openEntry(key, entry, ring, records)
     if (body.kind === 'reset') records.clear()
     for (const [name, value] of body.changes) records.set(name, value)
     const creds = decodeValue(records.get(CREDS_KEY) ?? encodeValue({})) as Partial<AuthenticationCreds>

@@ -54,7 +54,9 @@ export class StoreChecks implements Auditor {
     const before = db.owners.get(key)
     return () => {
       const now = db.owners.get(key)
-      trace.note(process.name, 'claims', { key, before, now: now?.epoch })
+      // Seals are random, so what they make of an entry is not the same again from the same seed.
+      const told = before && { ...before, witness: before.witness?.seq }
+      trace.note(process.name, 'claims', { key, before: told, now: now?.epoch })
       if (now === before) return
       const claimedMs = this.#claimSentMs.get(key) ?? 0
       this.#claimSentMs.set(key, sentMs)
