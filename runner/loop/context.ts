@@ -55,4 +55,6 @@ export interface RunnerContext {
   snapshots: SlowLane
   /** Superseded devices that are taken off their phones. */
   unlinking: SlowLane
+  /** Devices of deleted sessions, likewise. */
+  farewells: SlowLane
 }

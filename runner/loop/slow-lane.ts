@@ -55,12 +55,16 @@ export class SlowLane {
     this.#deps = deps
   }
 
-  /** Takes a piece of work, unless the session has one under way, or one that failed a moment ago. Of several the last counts. */
-  offer(key: SessionKey, work: SlowWork): void {
-    if (!this.#deps.mayWork() || this.#running.has(key)) return
-    if (this.#failed.get(key)?.mayTry === false) return
+  /**
+   * Takes a piece of work, unless the session has one under way, or one that failed a moment ago, or nothing may begin. Of
+   * several that wait the last counts. Answers whether it was taken.
+   */
+  offer(key: SessionKey, work: SlowWork): boolean {
+    if (!this.#deps.mayWork() || this.#running.has(key)) return false
+    if (this.#failed.get(key)?.mayTry === false) return false
     this.#waiting.set(key, work)
     this.#pump()
+    return true
   }
 
   /** Work of this session waits or runs. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { SessionKey } from '#shared/ids.ts'
+import { nameOfKey, type SessionKey } from '#shared/ids.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import { job, keyOf, newSession, runner, status } from '#test/contract/samples.ts'
 import { fakeClock } from '#test/fake-clock.ts'
@@ -25,14 +25,19 @@ function held(stores: Read) {
     sessions: {
       ...stores.sessions,
       get: (key) => later(stores.sessions.get(key)),
+      find: (name) => later(stores.sessions.find(name)),
       scan: () => listing(stores.sessions.scan()),
+    },
+    removals: {
+      ...stores.removals,
+      get: (key) => later(stores.removals.get(key)),
+      scan: () => listing(stores.removals.scan()),
     },
     owners: {
       ...stores.owners,
       get: (key) => later(stores.owners.get(key)),
       scan: () => listing(stores.owners.scan()),
     },
-    removals: stores.removals,
     jobs: {
       ...stores.jobs,
       open: (key) => later(stores.jobs.open(key)),
@@ -69,12 +74,7 @@ function begin() {
     })
   const restart = (key: SessionKey, nonce: string) =>
     stores.sessions.changeWant(key, (want) => want, { nonce, nowMs: 1 })
-  /** Its removal too, as after a purge. */
-  const erase = async (key: SessionKey): Promise<void> => {
-    await stores.sessions.remove(key, { purge: true, by: 'test', nowMs: 1 })
-    await stores.removals.remove(key)
-  }
-  return { clock, stores, answers, view, claim, restart, erase }
+  return { clock, stores, answers, view, claim, restart }
 }
 
 describe('what is stored of a session', () => {
@@ -94,11 +94,11 @@ describe('what is stored of a session', () => {
   })
 
   test('F1 one that is gone is forgotten by a full pass, and the pass tells of it', async () => {
-    const { stores, answers, view, erase } = begin()
+    const { stores, answers, view } = begin()
     answers.flow()
     await stores.sessions.create(newSession('acme', 'shop'))
     await view.load()
-    await erase(KEY)
+    await stores.sessions.erase(KEY)
     const told: SessionKey[] = []
     await view.load((key) => told.push(key))
     expect([told, view.sessions.size]).toEqual([[KEY], 0])
@@ -137,14 +137,14 @@ describe('what is stored of a session', () => {
   })
 
   test('F21 a read of one key that hangs holds up neither the full pass nor other keys', async () => {
-    const { clock, stores, answers, view, erase } = begin()
+    const { clock, stores, answers, view } = begin()
     answers.flow()
     const other = keyOf('acme', 'other')
     await stores.sessions.create(newSession('acme', 'shop'))
     await stores.sessions.create(newSession('acme', 'other'))
     await view.load()
-    await erase(KEY)
-    await erase(other)
+    await stores.sessions.erase(KEY)
+    await stores.sessions.erase(other)
     const { promise: never } = Promise.withResolvers<undefined>()
     answers.slow.sessions.get = (key) => (key === KEY ? never : stores.sessions.get(key))
     let isOver = false
@@ -154,11 +154,11 @@ describe('what is stored of a session', () => {
   })
 
   test('what could not be read by itself stays as it was known, and is counted', async () => {
-    const { stores, answers, view, erase } = begin()
+    const { stores, answers, view } = begin()
     answers.flow()
     await stores.sessions.create(newSession('acme', 'shop'))
     await view.load()
-    await erase(KEY)
+    await stores.sessions.erase(KEY)
     answers.slow.sessions.get = () => Promise.reject(new Error('away'))
     expect(await view.load()).toBe(1)
     expect(view.sessions.has(KEY)).toBe(true)
@@ -250,47 +250,53 @@ describe('the jobs of a session', () => {
 })
 
 test('when nothing is to be answered any more, the view is what the read that began last found', async () => {
-  const names = ['a', 'b'] as const
-  const name = fc.constantFrom(...names)
-  const steps = ['create', 'remove', 'want', 'claim', 'disown', 'read', 'read', 'own', 'own'] as const
+  const name = fc.constantFrom('a', 'b')
+  const life = fc.constantFrom('1', '2')
+  const changes = ['create', 'erase', 'delete', 'work off', 'want', 'claim', 'disown'] as const
   const command = fc.oneof(
-    { weight: 8, arbitrary: fc.record({ do: fc.constantFrom(...steps), name }) },
-    { weight: 1, arbitrary: fc.record({ do: fc.constant('load' as const), name }) },
-    { weight: 2, arbitrary: fc.record({ do: fc.constant('answer' as const), name, at: fc.nat(20) }) },
+    { weight: 6, arbitrary: fc.record({ do: fc.constantFrom(...changes), name, life }) },
+    { weight: 4, arbitrary: fc.record({ do: fc.constantFrom('read', 'name', 'owner'), name, life }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('load' as const), name, life }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant('answer' as const), name, life, at: fc.nat(20) }) },
   )
   const property = fc.asyncProperty(fc.array(command, { maxLength: 40 }), async (commands) => {
-    const { clock, stores, answers, view, restart, erase } = begin()
+    const { clock, stores, answers, view, restart } = begin()
+    const { sessions, owners, removals } = stores
     const reads: Promise<unknown>[] = []
-    const owner = { runnerId: runner('x'), nonce: '', nowMs: 1 }
+    const owner = { runnerId: runner('x'), nowMs: 1 }
     for (const [at, step] of commands.entries()) {
-      const key = keyOf('acme', step.name)
-      const known = await stores.owners.get(key)
-      const exists = (await stores.sessions.get(key)) !== undefined
-      if (step.do === 'create' && !exists) await stores.sessions.create(newSession('acme', step.name))
-      else if (step.do === 'remove' && exists) await erase(key)
-      else if (step.do === 'want' && exists) await restart(key, String(at))
-      else if (step.do === 'claim')
-        await stores.owners.claim({ ...owner, key, expectEpoch: known?.epoch ?? 0, nonce: String(at) })
-      else if (step.do === 'disown') await stores.owners.remove(key)
-      else if (step.do === 'read') reads.push(view.refreshSession(key))
-      else if (step.do === 'own') reads.push(view.refreshOwner(key))
-      else if (step.do === 'load') reads.push(view.load())
-      else if ('at' in step) answers.release(step.at)
+      const key = keyOf('acme', step.name, step.life)
+      const epoch = (await owners.get(key))?.epoch ?? 0
+      const create = (): Promise<unknown> => sessions.create(newSession('acme', step.name, step.life))
+      const act: Record<typeof step.do, () => unknown> = {
+        create: () => create().catch(() => undefined),
+        erase: () => sessions.erase(key),
+        delete: () => sessions.remove(key, { purge: true, by: 'x', nowMs: 1 }).catch(() => undefined),
+        'work off': () => removals.remove(key),
+        want: () => restart(key, String(at)).catch(() => undefined),
+        claim: () => owners.claim({ ...owner, key, expectEpoch: epoch, nonce: String(at) }),
+        disown: () => owners.remove(key),
+        read: () => void reads.push(view.refreshSession(key)),
+        name: () => void reads.push(view.refreshName(nameOfKey(key))),
+        owner: () => void reads.push(view.refreshOwner(key)),
+        load: () => void reads.push(view.load()),
+        answer: () => answers.release('at' in step ? step.at : 0),
+      }
+      await act[step.do]()
       await clock.settle()
     }
-    for (const each of names.map((one) => keyOf('acme', one)))
-      reads.push(view.refreshSession(each), view.refreshOwner(each))
-    await clock.settle()
+    const keys = ['a', 'b'].flatMap((one) => ['1', '2'].map((each) => keyOf('acme', one, each)))
+    for (const key of keys) reads.push(view.refreshSession(key), view.refreshOwner(key))
     // The last to be asked are the first to answer.
-    while (answers.waiting > 0) {
-      answers.release(answers.waiting - 1)
-      await clock.settle()
-    }
+    for (await clock.settle(); answers.waiting > 0; await clock.settle()) answers.release(answers.waiting - 1)
     await Promise.all(reads)
-    for (const each of names.map((one) => keyOf('acme', one))) {
-      expect(view.sessions.get(each)).toEqual(await stores.sessions.get(each))
-      expect(view.owners.get(each)).toEqual(await stores.owners.get(each))
+    for (const key of keys) {
+      const [alive, removal] = [await sessions.get(key), await removals.get(key)]
+      const shown = view.sessions.get(key)
+      expect(shown?.want.generation).toBe((alive ?? removal?.session)?.want.generation)
+      expect(shown?.want.deleting !== undefined).toBe(alive === undefined && removal !== undefined)
+      expect(view.owners.get(key)).toEqual(await owners.get(key))
     }
   })
-  await fc.assert(property, { numRuns: 40 })
+  await fc.assert(property, { numRuns: 60 })
 })

@@ -9,6 +9,8 @@ import { isPaired } from '../state/paired.ts'
 import { CREDS_KEY, decodeValue } from '../state/record.ts'
 import { RecordMap } from '../state/record-map.ts'
 
+/** After one that its lane does not take, since it hung, say. */
+const TURN_MS = 1_000
 /** After a store in trouble. */
 const LATER_MS = 10_000
 /** After the first and after the second try in vain, as for a superseded device. */
@@ -29,7 +31,7 @@ export async function sayFarewell(
   session: Session,
   removal: Removal,
 ): Promise<Farewell | undefined> {
-  const { clock, queue, unlinking, breaker } = context
+  const { clock, queue, farewells, breaker } = context
   const { key } = live
   const isShared = isAnotherSession(context, key, session.status?.jid)
   let isConfirmed = false
@@ -42,24 +44,27 @@ export async function sayFarewell(
   const own = isConfirmed ? [] : ownDevice(live)
   const before = (live.superseded ?? []).filter(({ state }) => state === 'pending')
   if (own.length + before.length === 0) return told(session, isConfirmed ? ['confirmed'] : [])
+  const putOffUntil = (atMs: number): void => {
+    live.unlinkAtMs = atMs
+    queue.addAt(key, atMs)
+  }
   const nowMs = clock.monotonicMs()
   if (nowMs < breaker.stoppedUntilMs) {
-    live.unlinkAtMs = breaker.stoppedUntilMs
-    queue.addAt(key, breaker.stoppedUntilMs)
+    putOffUntil(breaker.stoppedUntilMs)
     return undefined
   }
-  unlinking.offer(key, async (drained) => {
+  const isTaken = farewells.offer(key, async (drained) => {
     const stop = new AbortController()
     live.stopUnlinking = stop
     try {
       await ask(context, live, session, removal, AbortSignal.any([drained, stop.signal]))
-    } catch (error) {
-      // Its session is closing: what failed by that did not fail.
+    } catch (thrown) {
       if (stop.signal.aborted) return
       live.unlinkAtMs = clock.monotonicMs() + LATER_MS
-      throw error
+      throw thrown
     }
   })
+  if (!isTaken) putOffUntil(nowMs + TURN_MS)
   return undefined
 }
 

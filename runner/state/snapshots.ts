@@ -47,7 +47,11 @@ export async function writeSnapshot(
     ? { ...capture, chunks: withoutApp(new RecordMap(capture.chunks)).repack() }
     : capture
   const stored = await storeSnapshot(deps, at, kept, { id, ...note, ...(isArchive && { archive: true }) })
-  signal?.throwIfAborted()
+  if (signal?.aborted) {
+    // Nobody will ever point to it, and its session may have been purged meanwhile.
+    await deps.stores.blobs.remove(stored.record.object)
+    signal.throwIfAborted()
+  }
   await recordSnapshot(deps, at.key, stored, signal)
   return stored.record
 }

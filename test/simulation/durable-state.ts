@@ -1,5 +1,8 @@
+import { toError } from '#shared/errors.ts'
 import { nameOfKey, type SessionKey } from '#shared/ids.ts'
+import type { JournalEntry } from '#shared/store/journal-store.ts'
 import type { KeyRing } from '#runner/state/data-keys.ts'
+import type { EntryBody } from '#runner/state/entry.ts'
 import { openEntry } from '#runner/state/sealed-entry.ts'
 import { dataKeyAad } from '#runner/state/aad.ts'
 import { decodeValue, splitRecordKey } from '#runner/state/record.ts'
@@ -35,7 +38,8 @@ export class DurableState {
   follow(): string | undefined {
     const journal = this.#db.journals.get(this.#key)
     for (let entry = journal?.get(this.#seq + 1); entry; entry = journal?.get(this.#seq + 1)) {
-      const body = openEntry(this.#key, entry, this.#ring(), this.records)
+      const body = this.#open(entry)
+      if (typeof body === 'string') return body
       if (body.kind === 'reset' || body.kind === 'jump')
         return `entry ${entry.seq} puts another state in the place of the whole one, and nobody asked for that`
       for (const [name, value] of body.changes) {
@@ -45,6 +49,15 @@ export class DurableState {
       this.#seq = entry.seq
     }
     return undefined
+  }
+
+  /** A late writer seals with a data key that the newer owner may have retired by then. */
+  #open(entry: JournalEntry): EntryBody | string {
+    try {
+      return openEntry(this.#key, entry, this.#ring(), this.records)
+    } catch (error) {
+      return `entry ${entry.seq} of epoch ${entry.epoch} is accepted, and nobody can open it: ${toError(error).message}`
+    }
   }
 
   #learn(name: string, value: Uint8Array | null): string | undefined {

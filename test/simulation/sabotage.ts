@@ -1,11 +1,27 @@
 import { RunnerLease } from '#runner/ownership/lease.ts'
 import { LateLogins } from '#runner/session/late-logins.ts'
+import { SessionJournal } from '#runner/state/journal.ts'
 import type { Sabotage } from './host.ts'
 
 /** A bug on purpose: what it changes between a runner and its world, and what takes it away again. */
 export interface Bug {
   sabotage: Sabotage
   undo: () => void
+}
+
+/** The barrier is not written: a late writer of an older epoch meets nothing. */
+export function skipBarrier(): Bug {
+  // oxlint-disable-next-line typescript/unbound-method -- it is called with its own `this` below.
+  const { append } = SessionJournal.prototype
+  SessionJournal.prototype.append = function (this: SessionJournal, kind, changes) {
+    return kind === 'barrier' ? Promise.resolve() : append.call(this, kind, changes)
+  }
+  return {
+    sabotage: {},
+    undo: () => {
+      SessionJournal.prototype.append = append
+    },
+  }
 }
 
 /** The lease counts from when the answer to the renewal came, instead of from before it was sent. */

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'vitest'
 import type { Faults } from './faults.ts'
-import { blameOthers, reconnectOnConflict, renewFromAnswer, type Bug } from './sabotage.ts'
+import { blameOthers, reconnectOnConflict, renewFromAnswer, skipBarrier, type Bug } from './sabotage.ts'
 import { simulate } from './simulation.ts'
 
 /** A bug that is not found within so many worlds could as well be in the product. */
@@ -30,6 +30,11 @@ async function finds(make: () => Bug, like: RegExp, faults: Partial<Faults>): Pr
   }
   return Infinity
 }
+
+test('finds a skipped barrier', { timeout: WITHIN_MS }, async () => {
+  const like = /^anytime_ (no late writer|nothing receipted that is not durable|\S+: entry \d+ of epoch)/
+  expect(await finds(skipBarrier, like, { freezeEveryMs: 30_000 })).toBeLessThanOrEqual(SEEDS_MAX)
+})
 
 test('finds a lease that is counted from the answer to its renewal', { timeout: WITHIN_MS }, async () => {
   const like = /^anytime_ no socket (outlives its lease|without a lease)/
