@@ -34,6 +34,8 @@ test('F1: a name that was purged begins anew on the other runner at once, whoeve
   const { id } = (await api.remove('shop', true)) ?? { id: '' }
   await workedOff(api, id)
   const purged = (mooring: MooringProcess) => linesOf(mooring, before.life, 'session removed').length > 0
+  // Its record is gone a moment before its log says so.
+  await eventually('one of the two to say that it purged it', () => processes.some(purged))
   const victim = processes.find(purged)
   const other = processes.find((mooring) => mooring !== victim)
   if (!victim || !other) throw new Error('one of the two purged it')
