@@ -13,8 +13,7 @@ export interface Place {
 /**
  * The one list of every place that holds something of a session, beside the record that says which life the name has, and
  * the working copies on the runners' own disks. Whoever adds a place adds it here: what ends a life walks this, and a test
- * looks through all stores for what was forgotten. In this order: the owner's record, which a repeat after a crash goes by,
- * is the last.
+ * looks through all stores for what was forgotten.
  */
 export const PLACES: readonly Place[] = [
   { name: 'outbox', by: 'anybody', clear: swept('outbox') },
@@ -35,6 +34,11 @@ export const PLACES: readonly Place[] = [
 /** Clears every place, one after the other. A repeat goes on where it stopped. @throws CodedError `store_unavailable` */
 export async function clearLife(stores: Stores, key: SessionKey): Promise<void> {
   for (const place of PLACES) await place.clear(stores, key)
+}
+
+/** The same but for the owner's record: while it stands, nobody else takes up what is being cleared. */
+export async function clearUnderOwner(stores: Stores, key: SessionKey): Promise<void> {
+  for (const place of PLACES) if (place.name !== 'owners') await place.clear(stores, key)
 }
 
 /** Where imports wait for a runner, and bundles wait to be fetched; each is named by its job. */

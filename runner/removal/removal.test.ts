@@ -208,3 +208,37 @@ test('F1: an earlier life of a name touches nothing of the later one, and both a
   await world.until(async () => (await world.stores.sessions.get(second))?.status?.epoch === 2)
   await world.until(async () => (await world.stores.sessions.get(second))?.status?.phase === 'connected')
 })
+
+test('F1: a removal is never seen open without its owner, so nobody claims what is being ended', async () => {
+  await using world = await removalWorld()
+  const { removals } = world.stores
+  const owners: unknown[] = []
+  const before = { ...removals }
+  removals.remove = async (key) => {
+    owners.push(world.db.owners.get(key)?.runnerId)
+    return before.remove(key)
+  }
+  removals.change = async (key, decide) => {
+    owners.push(world.db.owners.get(key)?.runnerId)
+    return before.change(key, decide)
+  }
+  const [kept, purged] = [await world.pair('kept', 'l1'), await world.pair('purged', 'l1')]
+  await world.removed(kept)
+  await world.removed(purged, true)
+  expect(owners.length).toBeGreaterThan(3)
+  expect(owners.every((owner) => owner !== undefined)).toBe(true)
+  await world.until(async () => world.db.owners.size === 0)
+})
+
+test('F1: a session whose life another runner ended is let go, and leaves no owner', async () => {
+  await using world = await removalWorld()
+  const key = await world.pair('shop', 'l1')
+  await world.remove(key)
+  // Before this runner has looked: the removal is worked off by another one.
+  world.db.removals.delete(key)
+  await world.clock.advance(130_000)
+  expect(world.db.owners.size).toBe(0)
+  expect(
+    world.stored().filter((text) => text.includes('shop') && /^(?:owners|sessions|removals)/.test(text)),
+  ).toEqual([])
+})

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { keyOf, nameOfKey, removalId, splitKey, tenantTrail, type SessionKey } from '#shared/ids.ts'
-import { clearLife } from '#shared/registry.ts'
+import { clearUnderOwner } from '#shared/registry.ts'
 import type { AuditEvent } from '#shared/store/event-store.ts'
 import type { Removal } from '#shared/store/removal-store.ts'
 import type { RunnerContext } from '../loop/context.ts'
@@ -9,7 +9,7 @@ import { backupIdOf, dropBackup, KEEP_REMOVED_MS } from './backup.ts'
 const PAGE = 100
 const TIME_DIGITS = 15
 
-/** Leaves nothing of a life but its removal. A repeat is harmless. @throws CodedError `store_unavailable` */
+/** Leaves nothing of a life but its removal and its owner. A repeat is harmless. @throws CodedError `store_unavailable` */
 export async function destroyLife(
   { stores, reporter, workingCopies }: Pick<RunnerContext, 'stores' | 'reporter' | 'workingCopies'>,
   key: SessionKey,
@@ -17,10 +17,13 @@ export async function destroyLife(
   // What is still being told of it would be found in the stores afterwards.
   await reporter.quiet(key)
   await workingCopies.drop(key)
-  await clearLife(stores, key)
+  await clearUnderOwner(stores, key)
 }
 
-/** What was decided of a removal is done, and said. Answers what it has come to. A repeat is harmless. */
+/**
+ * What was decided of a removal is done, and said. The owner's record goes last: whoever still sees the removal open would
+ * claim it else. Answers what it has come to. A repeat is harmless.
+ */
 export async function endRemoval(
   context: Pick<RunnerContext, 'stores' | 'reporter' | 'workingCopies'>,
   decided: Removal,
@@ -42,7 +45,10 @@ export async function endRemoval(
             },
       )
   await tell(context, now, now.purge ? 'purged' : phase)
-  if (!now.purge) return phase
+  if (!now.purge) {
+    await stores.owners.remove(key)
+    return phase
+  }
   if (!now.tenantGone) await purgeEarlier(context, key)
   await forgetRemoval(context, now)
   return 'purged'
@@ -79,6 +85,7 @@ export async function forgetRemoval(
   await dropBackup(context.stores, session.tenant, backupIdOf(key))
   await destroyLife(context, key)
   await context.stores.removals.remove(key)
+  await context.stores.owners.remove(key)
 }
 
 /** The one line that stays of a life, in the trail of its tenant. Named by when it ended, so a repeat writes no second one. */

@@ -1,3 +1,4 @@
+import { hasCode } from '#shared/errors.ts'
 import { keyOf, type SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
 import type { Removal } from '#shared/store/removal-store.ts'
@@ -18,7 +19,7 @@ export async function remove(context: RunnerContext, key: SessionKey, session: S
   const live = liveOf(context, key)
   const removal = await removalOf(context, session)
   // Somebody else was here, and is done.
-  if (removal.phase !== 'unlinking') return leave(context, key)
+  if (removal?.phase !== 'unlinking') return leave(context, key)
   const farewell =
     removal.farewell ?? live.farewell ?? (await sayFarewell(context, live, removal.session, removal))
   if (!farewell) return
@@ -39,12 +40,19 @@ export async function remove(context: RunnerContext, key: SessionKey, session: S
   log.info({ sessionId: key, ended, device: farewell.device, why: farewell.why }, 'session removed')
 }
 
-/** A version before there were removals left its wish in the session itself: it becomes a removal like any other. */
-async function removalOf({ stores, clock, lease }: RunnerContext, session: Session): Promise<Removal> {
+/** A version before there were removals left its wish in the session itself: it becomes a removal like any other. `undefined` when neither is there any more. */
+async function removalOf(
+  { stores, clock, lease }: RunnerContext,
+  session: Session,
+): Promise<Removal | undefined> {
   const key = keyOf(session)
   const purge = session.want.deleting?.purge === true
-  return (
-    (await stores.removals.get(key)) ??
-    (await stores.sessions.remove(key, { purge, by: lease.id, nowMs: clock.nowMs() }))
-  )
+  const found = await stores.removals.get(key)
+  if (found) return found
+  try {
+    return await stores.sessions.remove(key, { purge, by: lease.id, nowMs: clock.nowMs() })
+  } catch (error) {
+    if (hasCode(error, 'not_found')) return undefined
+    throw error
+  }
 }
