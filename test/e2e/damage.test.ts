@@ -23,9 +23,11 @@ async function startAfter(tamper: (dataDir: string, name: string) => void | Prom
     pairByQr(first.api, world.whatsapp, 'sound', world.newNumber()),
   ])
   for (const { session } of [broken, sound]) {
+    await jobDone(first.api, session, (await first.api.takeSnapshot(session, 'archive')).job)
     await jobDone(first.api, session, (await first.api.takeSnapshot(session)).job)
-    await jobDone(first.api, session, (await first.api.takeSnapshot(session, 'second')).job)
   }
+  await converse(first.api, world.whatsapp, broken, world.newNumber(), 'between')
+  await jobDone(first.api, 'broken', (await first.api.takeSnapshot('broken')).job)
   await converse(first.api, world.whatsapp, broken, world.newNumber(), 'before')
   await first.kill()
   await installation.wipeWorkDir()
