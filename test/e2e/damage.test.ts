@@ -15,7 +15,7 @@ interface Pair {
 }
 
 /** Two sessions with a backup each, killed; the disk of one is tampered with; then a start from an empty working directory. */
-async function startAfter(tamper: (dataDir: string, key: string) => void | Promise<void>): Promise<Pair> {
+async function startAfter(tamper: (dataDir: string, name: string) => void | Promise<void>): Promise<Pair> {
   const installation = await world.install()
   const first = await installation.start()
   const [broken, sound] = await Promise.all([
@@ -23,9 +23,11 @@ async function startAfter(tamper: (dataDir: string, key: string) => void | Promi
     pairByQr(first.api, world.whatsapp, 'sound', world.newNumber()),
   ])
   for (const { session } of [broken, sound]) {
+    await jobDone(first.api, session, (await first.api.takeSnapshot(session, 'archive')).job)
     await jobDone(first.api, session, (await first.api.takeSnapshot(session)).job)
-    await jobDone(first.api, session, (await first.api.takeSnapshot(session, 'second')).job)
   }
+  await converse(first.api, world.whatsapp, broken, world.newNumber(), 'between')
+  await jobDone(first.api, 'broken', (await first.api.takeSnapshot('broken')).job)
   await converse(first.api, world.whatsapp, broken, world.newNumber(), 'before')
   await first.kill()
   await installation.wipeWorkDir()
@@ -40,9 +42,9 @@ async function isWell(mooring: MooringProcess, linked: Linked): Promise<void> {
 }
 
 test('B4: with every stored byte of a session damaged, it fails with the reason, and nothing else does', async () => {
-  const { mooring, broken, sound } = await startAfter(async (dataDir, key) => {
-    expect(damageJournal(dataDir, key)).toBeGreaterThan(0)
-    expect(await damageSnapshots(dataDir, key)).toBeGreaterThan(1)
+  const { mooring, broken, sound } = await startAfter(async (dataDir, name) => {
+    expect(damageJournal(dataDir, name)).toBeGreaterThan(0)
+    expect(await damageSnapshots(dataDir, name)).toBeGreaterThan(1)
   })
   const { api } = mooring
   const failed = await inPhase(api, 'broken', 'failed')
@@ -66,8 +68,8 @@ test('B4: with every stored byte of a session gone, it fails with the reason, an
 })
 
 test('B4: with its newest backup damaged, a session is rebuilt from the one before and the journal, and says so', async () => {
-  const { mooring, broken, sound } = await startAfter(async (dataDir, key) => {
-    await damageSnapshots(dataDir, key, 1)
+  const { mooring, broken, sound } = await startAfter(async (dataDir, name) => {
+    await damageSnapshots(dataDir, name, 1)
   })
   await isWell(mooring, broken)
   await isWell(mooring, sound)
@@ -80,8 +82,8 @@ test('B4: with its newest backup damaged, a session is rebuilt from the one befo
 })
 
 test('B4: with its newest entries damaged, a session goes on from where they began, and both sides converse again', async () => {
-  const { mooring, broken, sound } = await startAfter((dataDir, key) => {
-    damageJournal(dataDir, key)
+  const { mooring, broken, sound } = await startAfter((dataDir, name) => {
+    damageJournal(dataDir, name)
   })
   await isWell(mooring, sound)
   await isWell(mooring, broken)

@@ -6,7 +6,7 @@ import { useWorld } from './world.ts'
 
 const world = useWorld()
 
-const KEY = 'acme~shop'
+const NAME = 'acme~shop'
 
 /**
  * The process ends, the journal loses its newest entries, and another process starts on an empty disk. After a release
@@ -17,8 +17,8 @@ async function loseTail(around: Circle, end: 'stop' | 'kill', entries: number): 
   await mooring[end]()
   await installation.wipeWorkDir()
   const seen = end === 'stop' ? newestEntry : seenByStatus
-  const from = seen(installation.dataDir, KEY) - entries + 1
-  expect(loseEntriesFrom(installation.dataDir, KEY, from)).toBeGreaterThanOrEqual(entries)
+  const from = seen(installation.dataDir, NAME) - entries + 1
+  expect(loseEntriesFrom(installation.dataDir, NAME, from)).toBeGreaterThanOrEqual(entries)
   const next = await installation.start()
   return { ...around, mooring: next, api: next.api }
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { sessionKey, type SessionId, type TenantId } from '#shared/ids.ts'
+import { sessionName, type SessionId, type TenantId } from '#shared/ids.ts'
 import { connected, converse, jobDone, pairByQr } from './people.ts'
 import { filesBelow, readable, secretsOf } from './secrets.ts'
 import { useWorld } from './world.ts'
@@ -22,7 +22,7 @@ test('C7: no secret of a living session can be read in the data directory, the w
 
   const files = [...(await filesBelow(installation.dataDir)), ...(await filesBelow(installation.workDir))]
   const logs = installation.processes.map(({ child }) => Buffer.from(child.lines.join('\n')))
-  const secrets = await secretsOf(installation.dataDir, sessionKey('acme' as TenantId, 'shop' as SessionId))
+  const secrets = await secretsOf(installation.dataDir, sessionName('acme' as TenantId, 'shop' as SessionId))
 
   // The search has teeth: it knows all kinds of secrets, looked at what was written, and finds what lies open.
   const kinds = [

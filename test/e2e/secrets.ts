@@ -7,7 +7,7 @@ import { rehydrate } from '#runner/state/rehydrate.ts'
 import { fileWorkingCopies } from '#runner/state/working-copy.ts'
 import { systemClock } from '#shared/clock.ts'
 import { readConfig } from '#shared/config.ts'
-import type { SessionKey } from '#shared/ids.ts'
+import { keyOf, type SessionName } from '#shared/ids.ts'
 import { openStores } from '#shared/open-stores.ts'
 import { systemRandom } from '#shared/random.ts'
 
@@ -26,15 +26,16 @@ const PUBLIC =
 const PRE_KEYS = 24
 
 /** Opens a session's state as its runner would, and answers everything secret in it. Only while no process runs on it. */
-export async function secretsOf(dataDir: string, key: SessionKey): Promise<Secret[]> {
+export async function secretsOf(dataDir: string, name: SessionName): Promise<Secret[]> {
   const stores = await openStores(readConfig({ MOORING_DATA_DIR: dataDir }), {
     clock: systemClock,
     random: systemRandom,
   })
   const scratch = join(dataDir, '..', 'scratch')
   try {
-    const session = await stores.sessions.get(key)
-    if (!session) throw new Error(`there is no session ${key}`)
+    const session = await stores.sessions.find(name)
+    if (!session) throw new Error(`there is no session ${name}`)
+    const key = keyOf(session)
     const log = pino({ level: 'silent' })
     const ring = await dataKeys({ stores, clock: systemClock, random: systemRandom }).ring(key, session)
     const workingCopies = fileWorkingCopies(scratch, log)
