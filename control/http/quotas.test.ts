@@ -133,7 +133,7 @@ describe('wrong keys', () => {
 })
 
 describe('streams', () => {
-  const open = (world: ControlWorld, key: string) =>
+  const open = async (world: ControlWorld, key: string): Promise<Response> =>
     world.app.request('/v1/events', { headers: { 'x-api-key': key } })
   const closeAll = (responses: readonly Response[]) =>
     Promise.all(responses.map(async ({ body }) => body?.cancel()))

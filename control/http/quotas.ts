@@ -25,7 +25,7 @@ const TENANTS_MAX = 10_000
 const UPLOADS_AT_ONCE = 2
 const AGAIN_S = 5
 
-export interface QuotasOptions {
+interface QuotasOptions {
   stores: Pick<Stores, 'tenants' | 'outbox'>
   clock: Clock
   /** How many processes serve the API at most: each has its share of what is per process. */
