@@ -197,7 +197,7 @@ test('F3: an upload ends at its limit, is never held whole, and leaves nothing',
       controller.enqueue(piece)
     },
   })
-  const key = await world.keyOf('acme', 'control')
+  const key = await world.keyOf('acme', 'credentials')
   const answer = await world.app.request(`${main}/import`, {
     method: 'POST',
     headers: { ...octets, authorization: `Bearer ${key}` },

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -62,7 +63,9 @@ function goodRecords(): RecordMap {
 test('C4: a folder, a bundle in an age file and one without it are read by a process of their own', async () => {
   const bundle = Buffer.concat([...plainBundle(goodRecords(), { session: 'x' })])
   const sealed = await ageSeal(bundle, { passphrase: PASSPHRASE })
-  const files = { 'creds.json': Buffer.from(stringifyBufferJson(linkedCreds())).toString('base64') }
+  const file = (value: unknown): string => Buffer.from(stringifyBufferJson(value)).toString('base64')
+  const preKey = { public: randomBytes(32), private: randomBytes(32) }
+  const files = { 'creds.json': file(linkedCreds()), 'pre-key-30.json': file(preKey) }
   for (const bytes of [bundle, sealed, Buffer.from(JSON.stringify({ files }))]) {
     const { records } = await read(bytes)
     expect(checkState(records)).toEqual({ valid: true, problems: [] })
