@@ -175,6 +175,7 @@ const refused: readonly [variable: string, value: string][] = [
   ['log_level', '"loud"'],
   ['inbound_recipient', '"AGE-SECRET-KEY-1"'],
   ['inbound_identity', '"age1"'],
+  ['inbound_version', '0.5'],
   ['export_recipients', '["nobody"]'],
   ['step_images', '{}'],
   ['step_images', onlyTags],

@@ -161,6 +161,11 @@ variable "inbound_version" {
   description = "Raised together with another inbound_identity."
   type        = number
   default     = 1
+
+  validation {
+    condition     = var.inbound_version >= 1 && floor(var.inbound_version) == var.inbound_version
+    error_message = "The version must be a whole number from 1 on."
+  }
 }
 
 variable "export_recipients" {
