@@ -93,7 +93,7 @@ const SNAPSHOT_WITHIN_MS = 120_000
 /** Nobody waits for devices to be unlinked, and sessions that come up need the logins. */
 const UNLINKED_AT_ONCE = 2
 /** Each is a connection of its own for a second or so, and somebody waits for the session to be gone. */
-const FAREWELLS_AT_ONCE = 8
+const REMOVED_AT_ONCE = 8
 /** Reading the archive, and a connection that gives up by itself after 55 s (runner/whatsapp/unlink-device.ts). */
 const UNLINK_WITHIN_MS = 120_000
 /**
@@ -223,7 +223,7 @@ export class Runner {
       transfer: deps.transfer ?? NOTHING_IN_OR_OUT,
       snapshots: lane('snapshot', SNAPSHOTS_AT_ONCE, SNAPSHOT_WITHIN_MS),
       unlinking: lane('unlink', UNLINKED_AT_ONCE, UNLINK_WITHIN_MS),
-      farewells: lane('farewell', FAREWELLS_AT_ONCE, UNLINK_WITHIN_MS),
+      unlinkingRemoved: lane('unlink_removed', REMOVED_AT_ONCE, UNLINK_WITHIN_MS),
       lateLogins,
       sessionDeps: {
         stores,
@@ -361,13 +361,13 @@ export class Runner {
   }
 
   async #drain(): Promise<DrainSummary> {
-    const { lease, live, log, clock, preparations, snapshots, unlinking, farewells } = this.#context
+    const { lease, live, log, clock, preparations, snapshots, unlinking, unlinkingRemoved } = this.#context
     const endMs = clock.monotonicMs() + DRAIN_WITHIN_MS
     log.info({ sessions: live.size }, 'draining')
     this.#isDraining = true
     this.#context.gate.interrupt(true)
     preparations.look()
-    for (const lane of [snapshots, unlinking, farewells]) lane.abort()
+    for (const lane of [snapshots, unlinking, unlinkingRemoved]) lane.abort()
     // Who came up a moment ago is a successor too: not knowing it would let all sessions go at once.
     const announced = Promise.all([this.#isEnding ? lease.drain() : undefined, this.#housekeeping.look()])
     await within(clock, ANNOUNCE_WITHIN_MS, announced)

@@ -35,7 +35,7 @@ export const presentRemoval = (removal: Removal): PresentedRemoval => ({
   session: removal.session.id,
   life: removal.session.life ?? null,
   phase: removal.phase,
-  reason: (removal.phase === 'still_linked' ? removal.farewell?.why : undefined) ?? null,
+  reason: (removal.phase === 'still_linked' ? removal.unlinkResult?.why : undefined) ?? null,
   purge: removal.purge,
   by: removal.by,
   at: iso(removal.at),

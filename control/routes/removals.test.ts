@@ -104,7 +104,7 @@ test('shows how a removal ended, and lists them for their tenant alone', async (
   await world.stores.removals.change(key, (removal) => ({
     ...kept(removal),
     phase: 'still_linked',
-    farewell: { device: 'still_linked', why: 'no answer' },
+    unlinkResult: { device: 'still_linked', why: 'no answer' },
   }))
   const { body: page } = await world.ask('GET', '/v1/removals?tenant=acme')
   expect(page.items).toMatchObject([

@@ -56,5 +56,5 @@ export interface RunnerContext {
   /** Superseded devices that are taken off their phones. */
   unlinking: SlowLane
   /** Devices of deleted sessions, likewise. */
-  farewells: SlowLane
+  unlinkingRemoved: SlowLane
 }

@@ -57,7 +57,7 @@ async function begin(others: readonly string[], phase?: Status['phase'], predece
     sessionDeps: {},
     lateLogins,
     unlinking: { isBusy: () => false },
-    farewells: { isBusy: () => false },
+    unlinkingRemoved: { isBusy: () => false },
     random: { next: () => 0, id: () => 'nonce' },
     queue: { add: () => undefined, addAt: () => undefined },
     pacer: new Pacer({ perSecond: 10, atOnceMax: 10, tenantOf: () => 'acme' }),

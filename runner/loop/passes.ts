@@ -190,7 +190,7 @@ export class Passes {
       breakerUntilMs: breaker.stoppedUntilMs,
       nowMs: clock.nowMs(),
       monotonicMs,
-      unlinking: this.#context.unlinking.isBusy(key) || this.#context.farewells.isBusy(key),
+      unlinking: this.#context.unlinking.isBusy(key) || this.#context.unlinkingRemoved.isBusy(key),
     })
     return plan(want, have, monotonicMs)
   }

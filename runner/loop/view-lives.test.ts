@@ -45,7 +45,7 @@ test('F1: a removal is shown as the session it was, wanted away, beside the next
 test('F2: a removal whose device is dealt with is shown without keys, and one that is over not at all', async () => {
   const { stores, view } = await begin()
   await remove(stores)
-  await stores.removals.change(FIRST, (removal) => ({ ...removal, farewell: { device: 'unlinked' } }))
+  await stores.removals.change(FIRST, (removal) => ({ ...removal, unlinkResult: { device: 'unlinked' } }))
   await view.refreshSession(FIRST)
   expect(view.sessions.get(FIRST)?.dataKeys).toEqual([])
   await stores.removals.change(FIRST, (removal) => ({ ...removal, phase: 'kept' }))

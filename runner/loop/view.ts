@@ -212,10 +212,10 @@ export class View {
 }
 
 /** Once its device is dealt with, nothing needs the state any more: it is not rebuilt, whatever is left of it. */
-const wantedAway = ({ session, purge, farewell }: Removal): Session => ({
+const wantedAway = ({ session, purge, unlinkResult }: Removal): Session => ({
   ...session,
   want: { ...session.want, deleting: { purge } },
-  dataKeys: farewell ? [] : session.dataKeys,
+  dataKeys: unlinkResult ? [] : session.dataKeys,
 })
 
 const someOrNone = <T>(list: readonly T[]): readonly T[] | undefined => (list.length > 0 ? list : undefined)

@@ -28,7 +28,7 @@ test('F2: a deleted session is unlinked, one labelled backup is kept, and all el
   const removal = await world.removed(key)
   expect(removal).toMatchObject({
     phase: 'kept',
-    farewell: { device: 'unlinked' },
+    unlinkResult: { device: 'unlinked' },
     session: { dataKeys: [] },
   })
   expect(world.loggedOut).toEqual([key])
@@ -59,8 +59,8 @@ test('F2: a device that WhatsApp can not be asked about is tried three times, an
   world.answers.push({ ended: 'no_answer' }, { ended: 'no_answer' }, { ended: 'no_answer' })
   const removal = await world.removed(key)
   expect(world.asked).toEqual([key, key, key])
-  expect(removal).toMatchObject({ phase: 'still_linked', farewell: { device: 'still_linked' } })
-  expect(removal?.farewell?.why).toMatch(/3 tries.*Linked devices/)
+  expect(removal).toMatchObject({ phase: 'still_linked', unlinkResult: { device: 'still_linked' } })
+  expect(removal?.unlinkResult?.why).toMatch(/3 tries.*Linked devices/)
   expect(removal?.backup).toBeDefined()
 })
 
@@ -84,7 +84,7 @@ test('a session that nobody ever paired leaves nothing to keep or to unlink', as
   const key = await world.create('shop', 'l1')
   await world.until(async () => (await world.stores.sessions.get(key))?.status?.phase === 'pairing')
   const removal = await world.removed(key)
-  expect(removal).toMatchObject({ phase: 'kept', farewell: { device: 'never_linked' } })
+  expect(removal).toMatchObject({ phase: 'kept', unlinkResult: { device: 'never_linked' } })
   expect(removal?.backup).toBeUndefined()
   expect(world.asked).toEqual([])
   const claims = world.lines.filter((line) => line.message === 'session claimed')
@@ -108,7 +108,7 @@ test('F2: credentials that can not be opened are told to be still linked, and wh
   }
   const removal = await world.removed(key)
   expect(removal).toMatchObject({ phase: 'still_linked', backup: expect.any(String) })
-  expect(removal?.farewell?.why).toContain('wrong_key')
+  expect(removal?.unlinkResult?.why).toContain('wrong_key')
 })
 
 test('F2: a purge leaves one audit line of each life of the name, and nothing else in any store', async () => {

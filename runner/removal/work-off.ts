@@ -30,7 +30,7 @@ export async function endRemoval(
 ): Promise<'kept' | 'still_linked' | 'purged'> {
   const { stores } = context
   const key = keyOf(decided.session)
-  const phase = decided.farewell?.device === 'still_linked' ? 'still_linked' : 'kept'
+  const phase = decided.unlinkResult?.device === 'still_linked' ? 'still_linked' : 'kept'
   const now = decided.purge
     ? decided
     : // A purge that was asked for meanwhile wins.
@@ -91,7 +91,7 @@ export async function forgetRemoval(
 /** The one line that stays of a life, in the trail of its tenant. Named by when it ended, so a repeat writes no second one. */
 async function tell({ stores }: Pick<RunnerContext, 'stores'>, removal: Removal, to: string): Promise<void> {
   if (removal.tenantGone) return
-  const { session, by, at: deletedAt, endedAt: at = deletedAt, farewell } = removal
+  const { session, by, at: deletedAt, endedAt: at = deletedAt, unlinkResult } = removal
   const key = keyOf(session)
   const tail = createHash('sha256').update(key).digest('hex').slice(0, 16)
   const line: AuditEvent = {
@@ -100,8 +100,9 @@ async function tell({ stores }: Pick<RunnerContext, 'stores'>, removal: Removal,
     kind: 'removal',
     to,
     by,
-    ...(farewell?.device === 'still_linked' && farewell.why !== undefined && { why: farewell.why }),
-    detail: { removal: removalId(key), deletedAt, device: farewell?.device ?? 'never_linked' },
+    ...(unlinkResult?.device === 'still_linked' &&
+      unlinkResult.why !== undefined && { why: unlinkResult.why }),
+    detail: { removal: removalId(key), deletedAt, device: unlinkResult?.device ?? 'never_linked' },
   }
   await stores.events.append(tenantTrail(session.tenant), line)
 }

@@ -1,7 +1,7 @@
 import { CodedError, hasCode, toError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Owner, PairingWindow, Session, Status, SupersededDevice, Waitable } from '#shared/session.ts'
-import type { Farewell } from '#shared/store/removal-store.ts'
+import type { UnlinkResult } from '#shared/store/removal-store.ts'
 import { backoffMs, BACKOFF } from '../pacing/backoff.ts'
 import { judgeClose, type Verdict } from './disconnect.ts'
 import type { PreparedState } from '../state/prepared.ts'
@@ -56,7 +56,7 @@ export class LiveSession {
   /** Monotonic: no superseded device is tried before. */
   unlinkAtMs = 0
   /** The session is being removed: what became of its device, once that is known. */
-  farewell: Farewell | undefined
+  unlinkResult: UnlinkResult | undefined
   /** Ends the unlinking of a device that is under way. */
   stopUnlinking: AbortController | undefined
   connects = 0

@@ -12,7 +12,7 @@ import type { UnlinkOutcome, UnlinkAsk, UnlinkDevice } from './socket.ts'
 import { guardWire } from './wire-guard.ts'
 
 /** From the start to the answer: the watchdog's time for a connection that comes to nothing, with time for the answer. */
-const FAREWELL_WITHIN_MS = 55_000
+const UNLINK_WITHIN_MS = 55_000
 
 /**
  * The last connection of a superseded device (docs/facts/baileys.md §5). It takes nothing in: what is still
@@ -64,7 +64,7 @@ export function deviceUnlinker(deps: {
       }
     }
     const giveUp = (): void => told.resolve({ ended: 'no_answer' })
-    const cancel = clock.after(FAREWELL_WITHIN_MS, giveUp)
+    const cancel = clock.after(UNLINK_WITHIN_MS, giveUp)
     ask.signal.addEventListener('abort', giveUp, { once: true })
     try {
       if (ask.signal.aborted) giveUp()

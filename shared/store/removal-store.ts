@@ -4,7 +4,7 @@ import type { Page } from './session-store.ts'
 import type { Watch } from './watch.ts'
 
 /** What became of the device that a deleted session was. `still_linked`: only a person can take it off the phone. */
-export interface Farewell {
+export interface UnlinkResult {
   device: 'unlinked' | 'never_linked' | 'still_linked'
   /** For people. */
   why?: string
@@ -23,7 +23,7 @@ export interface Removal {
   /** How often WhatsApp was asked in vain to unlink the device. */
   tries: number
   /** Known once the device is unlinked, or is given up; from then on the state of the session is needed no more. */
-  farewell?: Farewell
+  unlinkResult?: UnlinkResult
   /** The backup that is kept of it. */
   backup?: string
   /** When it was worked off; it names the line of the audit trail, so that a repeat writes no second one. */

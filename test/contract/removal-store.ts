@@ -46,9 +46,16 @@ export function removalStoreContract(make: Make, options: ContractOptions = {}):
         const { stores } = subject
         const first = await removed(stores, 't', 's', 'l1')
         expect(await stores.removals.change(KEY, () => undefined)).toEqual(first)
-        const farewell = { device: 'still_linked', why: 'no answer' } as const
-        const changed = await stores.removals.change(KEY, ended({ farewell, backup: 'b1', tries: 3 }))
-        expect(changed).toEqual({ ...first, phase: 'kept', until: AT + 50, farewell, backup: 'b1', tries: 3 })
+        const unlinkResult = { device: 'still_linked', why: 'no answer' } as const
+        const changed = await stores.removals.change(KEY, ended({ unlinkResult, backup: 'b1', tries: 3 }))
+        expect(changed).toEqual({
+          ...first,
+          phase: 'kept',
+          until: AT + 50,
+          unlinkResult,
+          backup: 'b1',
+          tries: 3,
+        })
         await stores.close()
         expect(await (await subject.reopen()).removals.get(KEY)).toEqual(changed)
       },

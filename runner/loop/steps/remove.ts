@@ -3,7 +3,7 @@ import { keyOf, type SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
 import type { Removal } from '#shared/store/removal-store.ts'
 import { keepBackup } from '../../removal/backup.ts'
-import { sayFarewell } from '../../removal/farewell.ts'
+import { unlinkForRemoval } from '../../removal/unlink-for-removal.ts'
 import { destroyLife, endRemoval } from '../../removal/work-off.ts'
 import type { RunnerContext } from '../context.ts'
 import { liveOf } from './live.ts'
@@ -20,14 +20,18 @@ export async function remove(context: RunnerContext, key: SessionKey, session: S
   const removal = await removalOf(context, session)
   // Somebody else was here, and is done.
   if (removal?.phase !== 'unlinking') return leave(context, key)
-  const farewell =
-    removal.farewell ?? live.farewell ?? (await sayFarewell(context, live, removal.session, removal))
-  if (!farewell) return
+  const unlinkResult =
+    removal.unlinkResult ??
+    live.unlinkResult ??
+    (await unlinkForRemoval(context, live, removal.session, removal))
+  if (!unlinkResult) return
   const backup =
-    removal.farewell || removal.purge ? removal.backup : await keepBackup(context, live, removal.session)
+    removal.unlinkResult || removal.purge ? removal.backup : await keepBackup(context, live, removal.session)
   const endedAt = clock.nowMs()
   const decided = await stores.removals.change(key, (stored) =>
-    stored.farewell ? undefined : { ...stored, farewell, endedAt, ...(backup !== undefined && { backup }) },
+    stored.unlinkResult
+      ? undefined
+      : { ...stored, unlinkResult, endedAt, ...(backup !== undefined && { backup }) },
   )
   pacer.done(key)
   await live.settle()
@@ -37,7 +41,7 @@ export async function remove(context: RunnerContext, key: SessionKey, session: S
   const ended = await endRemoval(context, decided)
   context.claims.forget(key)
   context.view.forget(key)
-  log.info({ sessionId: key, ended, device: farewell.device, why: farewell.why }, 'session removed')
+  log.info({ sessionId: key, ended, device: unlinkResult.device, why: unlinkResult.why }, 'session removed')
 }
 
 /** A version before there were removals left its wish in the session itself: it becomes a removal like any other. `undefined` when neither is there any more. */

@@ -1,6 +1,6 @@
 import { CodedError } from '#shared/errors.ts'
 import type { Session } from '#shared/session.ts'
-import type { Farewell, Removal } from '#shared/store/removal-store.ts'
+import type { UnlinkResult, Removal } from '#shared/store/removal-store.ts'
 import type { RunnerContext } from '../loop/context.ts'
 import { archivedState, isAnotherSession } from '../loop/steps/unlink-superseded.ts'
 import type { LiveSession } from '../session/live-session.ts'
@@ -22,16 +22,16 @@ const AGAIN_AFTER_MS = [30_000, 180_000] as const
  * one from the moment of the scan on, also before the login that follows (docs/facts/baileys.md §4.4). Devices that it was
  * before, and that are still to be retired, go with it.
  *
- * Answers at once where nobody has to be asked; else it is begun, and `live.farewell` says later what became of it. A crash
+ * Answers at once where nobody has to be asked; else it is begun, and `live.unlinkResult` says later what became of it. A crash
  * in between is harmless: the next owner asks again, and a device that is gone already is refused with 401.
  */
-export async function sayFarewell(
+export async function unlinkForRemoval(
   context: RunnerContext,
   live: LiveSession,
   session: Session,
   removal: Removal,
-): Promise<Farewell | undefined> {
-  const { clock, queue, farewells, breaker } = context
+): Promise<UnlinkResult | undefined> {
+  const { clock, queue, unlinkingRemoved, breaker } = context
   const { key } = live
   const isShared = isAnotherSession(context, key, session.status?.jid)
   let isConfirmed = false
@@ -53,7 +53,7 @@ export async function sayFarewell(
     putOffUntil(breaker.stoppedUntilMs)
     return undefined
   }
-  const isTaken = farewells.offer(key, async (drained) => {
+  const isTaken = unlinkingRemoved.offer(key, async (drained) => {
     const stop = new AbortController()
     live.stopUnlinking = stop
     try {
@@ -69,7 +69,7 @@ export async function sayFarewell(
 }
 
 /** What there is to say where the credentials are not there to ask with. */
-function withoutAsking(live: LiveSession, session: Session): Farewell | undefined {
+function withoutAsking(live: LiveSession, session: Session): UnlinkResult | undefined {
   const { status, dataKeys } = session
   if (live.state && (isPaired(live.state.storedCreds()) || status?.phase !== 'failed')) return undefined
   const isGone = status?.phase === 'logged_out' || dataKeys.length === 0
@@ -128,7 +128,7 @@ async function ask(
     else left.push(outcome.why ?? 'still linked')
   }
   if (!isOurs()) return
-  live.farewell = left.length > 0 ? stillLinked(left) : told(session, outcomes)
+  live.unlinkResult = left.length > 0 ? stillLinked(left) : told(session, outcomes)
 }
 
 async function putOff(
@@ -152,10 +152,13 @@ async function devicesOf(context: RunnerContext, live: LiveSession): Promise<(De
   return devices
 }
 
-const stillLinked = (whys: readonly string[]): Farewell => ({ device: 'still_linked', why: whys.join('; ') })
+const stillLinked = (whys: readonly string[]): UnlinkResult => ({
+  device: 'still_linked',
+  why: whys.join('; '),
+})
 
 /** Every device that was asked about is gone; there may be others that it was before, and that nobody could retire. */
-function told({ status }: Session, outcomes: readonly string[]): Farewell {
+function told({ status }: Session, outcomes: readonly string[]): UnlinkResult {
   const left = (status?.superseded ?? []).filter(({ state }) => state === 'still_linked')
   if (left.length > 0) return stillLinked(left.map(({ why }) => why ?? 'a device that it was before'))
   const wasLinked = outcomes.length > 0 || status?.phase === 'logged_out'
