@@ -47,7 +47,6 @@ describe('the settings', () => {
       MOORING_CAPACITY: 500,
       MOORING_CONNECT_TIMEOUT_MS: 20_000,
       MOORING_KEEP_ALIVE_EVERY_MS: 30_000,
-      MOORING_ALLOW_PRIVATE_ADDRESSES: false,
       MOORING_LOG_LEVEL: 'info',
       MOORING_BAILEYS_LOG_LEVEL: 'silent',
       MOORING_FIRESTORE_DATABASE: '(default)',
@@ -85,7 +84,6 @@ describe('the settings', () => {
       MOORING_ROLE: 'runner',
       MOORING_CONNECTS_PER_SECOND: '0.5',
       MOORING_RECONCILE: 'off',
-      MOORING_ALLOW_PRIVATE_ADDRESSES: 'on',
       MOORING_RUNNER_ID: 'runner-1.eu',
       MOORING_WHATSAPP_URL: 'wss://web.whatsapp.com/ws/chat',
       MOORING_KEY: 's'.repeat(32),
@@ -96,7 +94,6 @@ describe('the settings', () => {
       MOORING_ROLE: 'runner',
       MOORING_CONNECTS_PER_SECOND: 0.5,
       MOORING_RECONCILE: false,
-      MOORING_ALLOW_PRIVATE_ADDRESSES: true,
       MOORING_RUNNER_ID: 'runner-1.eu',
     })
   })

@@ -73,7 +73,6 @@ const schema = z
       .string()
       .regex(/^\d+\.\d+\.\d+$/, 'must be three numbers with dots, for example 2.3000.1043857760')
       .optional(),
-    MOORING_ALLOW_PRIVATE_ADDRESSES: onOff.default(false),
     MOORING_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
     MOORING_BAILEYS_LOG_LEVEL: z
       .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])

@@ -6,7 +6,8 @@ import { CodedError, hasCode } from '#shared/errors.ts'
 import { readForeignChunk, RecordMap } from './record-map.ts'
 
 /**
- * The bundle of before there was age (`plain-bundle.ts` is what exports are made of now). Whoever has one can still import it.
+ * The bundle of before there was age (`plain-bundle.ts` is what exports are made of now). Whoever has one can still import it;
+ * the writer is here for the tests of the reader alone, and because it says what the format is.
  */
 
 /** What a bundle says of itself; sealed like the rest. */

@@ -82,7 +82,7 @@ const CONNECT_WITHIN_MS = 10_000
 /** Node's own limit, said here so that a flag of the process does not lift it: --max-http-header-size. */
 const HEADER_BYTES_MAX = 16 * 1024
 
-/** `allowPrivate` is for one machine and for tests: MOORING_ALLOW_PRIVATE_ADDRESSES. */
+/** `allowPrivate` is for one machine and for tests. Its setting comes with the first who uses this (docs/design/events.md §14.4). */
 export function guardedConnector(options: { allowPrivate: boolean; lookUp?: LookUp }): GuardedConnector {
   const { allowPrivate, lookUp = allowPrivate ? lookUpByMachine : lookUpByServers() } = options
 
