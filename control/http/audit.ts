@@ -1,12 +1,6 @@
 import type { SessionKey } from '#shared/ids.ts'
-import type { AuditEvent } from '#shared/store/event-store.ts'
+import { eventIdAt, type AuditEvent } from '#shared/store/event-store.ts'
 import type { ControlContext, Services } from './context.ts'
-
-const TIME_DIGITS = 15
-
-/** Ids that sort as time goes: the time first, then something that tells two of one millisecond apart. */
-export const eventIdAt = (atMs: number, tail: string): string =>
-  `${String(Math.max(0, Math.trunc(atMs))).padStart(TIME_DIGITS, '0')}-${tail}`
 
 /** How the audit trail names whoever sent this request. */
 export const byOf = (c: ControlContext): string => `control:${c.get('caller').prefix}`

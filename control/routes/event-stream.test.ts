@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { eventIdAt } from '../http/audit.ts'
+import { eventIdAt } from '#shared/store/event-store.ts'
 import { ADMIN_KEY, controlWorld } from '../control.fixture.ts'
 import type { ControlWorld } from '../control.fixture.ts'
 

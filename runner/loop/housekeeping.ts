@@ -195,7 +195,7 @@ export class Housekeeping {
 
   /** Ownership is sticky: what should live elsewhere goes there one by one, the quiet ones first. */
   async #rebalance(): Promise<void> {
-    const { live, runners, lease, clock, log } = this.#context
+    const { live, view, runners, lease, clock, log } = this.#context
     if (!this.#settings.mayAct() || !lease.isGood) return
     const sessions = [...live.values()].map(({ key, socketIs, authenticatedAt, lastActivityAt }) => ({
       key,
@@ -203,6 +203,7 @@ export class Housekeeping {
       authenticatedAt,
       lastActivityAt,
     }))
+    for (const moved of this.#movedAt.keys()) if (!view.sessions.has(moved)) this.#movedAt.delete(moved)
     const key = nextToMove(sessions, runners.candidates(), lease.id, this.#movedAt, clock.nowMs())
     if (!key) return
     this.#movedAt.set(key, clock.nowMs())

@@ -82,7 +82,21 @@ async function begin(others: readonly string[], phase?: Status['phase'], predece
     await passes.run(KEY)
     return (await stores.owners.get(KEY))?.runnerId
   }
-  return { hold, ownerAfter, mayBeOurs: () => lateLogins.explain(KEY, clock.monotonicMs()) }
+  const erase = async (): Promise<void> => {
+    await stores.sessions.remove(KEY, { purge: true, by: 'test', nowMs: clock.nowMs() })
+    await stores.removals.remove(KEY)
+    await view.refreshSession(KEY)
+    await passes.run(KEY)
+  }
+  return {
+    clock,
+    claims: context.claims,
+    lateLogins,
+    hold,
+    ownerAfter,
+    erase,
+    mayBeOurs: () => lateLogins.explain(KEY, clock.monotonicMs()),
+  }
 }
 
 test('B3 a runner whose event loop was held up leaves a session to the others, and takes it when nobody does', async () => {
@@ -124,3 +138,13 @@ test.for([
     expect(mayBeOurs()).toBe(may)
   },
 )
+
+test('F3 of a session that another runner removed nothing is remembered', async () => {
+  const { clock, claims, lateLogins, erase } = await begin(['other'])
+  claims.giveBack(KEY, 1)
+  lateLogins.note(KEY, clock.monotonicMs())
+  await erase()
+  expect(lateLogins.isOpen(KEY, clock.monotonicMs())).toBe(false)
+  // What was given back is told from what is left over in our name; of this one nobody knows any more.
+  expect(claims.isLeftOver(KEY, { runnerId: ME, epoch: 1, since: 0, nonce: 'n' })).toBe(true)
+})

@@ -52,7 +52,10 @@ export class Passes {
   async run(key: SessionKey): Promise<void> {
     const { view, queue, clock, log, boot } = this.#context
     const session = view.sessions.get(key)
-    if (!session) return leave(this.#context, key)
+    if (!session) {
+      this.#unownedSince.delete(key)
+      return leave(this.#context, key)
+    }
     this.#noteConnection(key)
     this.#heedPerson(key, session)
     await settleVerdict(this.#context, key, session)

@@ -4,7 +4,7 @@ import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { Random } from '#shared/random.ts'
 import type { Status } from '#shared/session.ts'
-import type { AuditEvent } from '#shared/store/event-store.ts'
+import { eventIdAt, type AuditEvent } from '#shared/store/event-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import { within } from '#shared/within.ts'
 import { KeyQueue } from './key-queue.ts'
@@ -128,7 +128,7 @@ export class Reporter {
       return
     }
     const at = clock.nowMs()
-    const whole: AuditEvent = { ...event, id: `${String(at).padStart(15, '0')}-${random.id()}`, at, by: me }
+    const whole: AuditEvent = { ...event, id: eventIdAt(at, random.id()), at, by: me }
     const written = Promise.withResolvers<void>()
     const trail = this.#events.get(key) ?? { lines: [], waitMs: 0, untilMs: 0 }
     trail.lines.push({ event: whole, written: written.resolve, done: written.promise })

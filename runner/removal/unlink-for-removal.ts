@@ -4,7 +4,7 @@ import type { UnlinkResult, Removal } from '#shared/store/removal-store.ts'
 import type { RunnerContext } from '../loop/context.ts'
 import { archivedState, isAnotherSession } from '../loop/steps/unlink-superseded.ts'
 import type { LiveSession } from '../session/live-session.ts'
-import { judgeUnlink, onThePhone } from '../session/superseded.ts'
+import { judgeUnlink, onThePhone, unlinkAgainAfterMs } from '../session/superseded.ts'
 import { isPaired } from '../state/paired.ts'
 import { CREDS_KEY, decodeValue } from '../state/record.ts'
 import { RecordMap } from '../state/record-map.ts'
@@ -13,8 +13,6 @@ import { RecordMap } from '../state/record-map.ts'
 const TURN_MS = 1_000
 /** After a store in trouble. */
 const LATER_MS = 10_000
-/** After the first and after the second try in vain, as for a superseded device. */
-const AGAIN_AFTER_MS = [30_000, 180_000] as const
 
 /**
  * Takes the device of a session that is removed off its phone: by the connection that is open, or with the stored
@@ -137,7 +135,7 @@ async function putOff(
   tries: number,
 ): Promise<void> {
   await stores.removals.change(live.key, (removal) => ({ ...removal, tries }))
-  live.unlinkAtMs = clock.monotonicMs() + (AGAIN_AFTER_MS[tries - 1] ?? 0)
+  live.unlinkAtMs = clock.monotonicMs() + unlinkAgainAfterMs(tries)
   queue.addAt(live.key, live.unlinkAtMs)
 }
 

@@ -1,13 +1,12 @@
 import { createHash } from 'node:crypto'
 import { keyOf, nameOfKey, removalId, splitKey, tenantTrail, type SessionKey } from '#shared/ids.ts'
 import { clearUnderOwner } from '#shared/registry.ts'
-import type { AuditEvent } from '#shared/store/event-store.ts'
+import { eventIdAt, type AuditEvent } from '#shared/store/event-store.ts'
 import type { Removal } from '#shared/store/removal-store.ts'
 import type { RunnerContext } from '../loop/context.ts'
 import { backupIdOf, dropBackup, KEEP_REMOVED_MS } from './backup.ts'
 
 const PAGE = 100
-const TIME_DIGITS = 15
 
 /** Leaves nothing of a life but its removal and its owner. A repeat is harmless. @throws CodedError `store_unavailable` */
 export async function destroyLife(
@@ -95,7 +94,7 @@ async function tell({ stores }: Pick<RunnerContext, 'stores'>, removal: Removal,
   const key = keyOf(session)
   const tail = createHash('sha256').update(key).digest('hex').slice(0, 16)
   const line: AuditEvent = {
-    id: `${String(at).padStart(TIME_DIGITS, '0')}-${tail}`,
+    id: eventIdAt(at, tail),
     at,
     kind: 'removal',
     to,

@@ -34,6 +34,11 @@ export class LateLogins {
     return this.#open(key, nowMs).shift() !== undefined
   }
 
+  /** Its life is over. */
+  forget(key: SessionKey): void {
+    this.#untilMs.delete(key)
+  }
+
   /** Those of a session, the oldest first; what is over is forgotten. */
   #open(key: SessionKey, nowMs: number): number[] {
     const open = (this.#untilMs.get(key) ?? []).filter((untilMs) => untilMs > nowMs)

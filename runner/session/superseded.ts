@@ -69,6 +69,10 @@ export const onThePhone = (why: string): Outcome & { state: 'still_linked' } => 
   tries: 0,
 })
 
+/** When WhatsApp is asked again: after the first and after the second try in vain. */
+const AGAIN_AFTER_MS = [30_000, 180_000] as const
+export const unlinkAgainAfterMs = (tries: number): number => AGAIN_AFTER_MS[tries - 1] ?? 0
+
 /** What the last connection of a device means for it. Pure. */
 export function judgeUnlink(answer: UnlinkOutcome, triesBefore: number): Outcome {
   const tries = triesBefore + 1

@@ -19,6 +19,12 @@ export interface AuditEvent {
   detail?: Record<string, string | number | boolean>
 }
 
+const TIME_DIGITS = 15
+
+/** Ids that sort as time goes: the time first, then something that tells two of one millisecond apart. */
+export const eventIdAt = (atMs: number, tail: string): string =>
+  `${String(Math.max(0, Math.trunc(atMs))).padStart(TIME_DIGITS, '0')}-${tail}`
+
 /** The audit trail, kept 30 days. */
 export interface EventStore {
   /** Durable when it resolves; a repeat with the same id is harmless. @throws CodedError `store_refused` when it can never be kept */

@@ -100,18 +100,24 @@ export async function dropSession(context: RunnerContext, key: SessionKey): Prom
 
 /**
  * The session is in no record that was read. Whatever is live of it is dropped; and an owner's record that is still in our
- * name (its life ended while it was claimed) goes, once it was asked again. Calling it twice is harmless.
+ * name (its life ended while it was claimed) goes, once it was asked again. Nothing is remembered of it. Calling it twice is
+ * harmless.
  */
 export async function leave(context: RunnerContext, key: SessionKey): Promise<void> {
-  const { view, live, lease, stores, queue, claims } = context
+  const { view, live, lease, stores, queue, claims, lateLogins } = context
   const isOurs = live.has(key) || view.owners.get(key)?.runnerId === lease.id
-  if (!isOurs) return
+  if (!isOurs) {
+    claims.forget(key)
+    lateLogins.forget(key)
+    return
+  }
   await view.refreshSession(key)
   if (view.sessions.has(key)) return queue.add(key)
   if (live.has(key)) await dropSession(context, key)
   else await view.refreshOwner(key)
   if (view.owners.get(key)?.runnerId === lease.id) await stores.owners.remove(key)
   claims.forget(key)
+  lateLogins.forget(key)
   view.forget(key)
 }
 

@@ -40,11 +40,15 @@ export async function remove(context: RunnerContext, key: SessionKey, session: S
   await destroyLife(context, key)
   const ended = await endRemoval(context, decided)
   context.claims.forget(key)
+  context.lateLogins.forget(key)
   context.view.forget(key)
   log.info({ sessionId: key, ended, device: unlinkResult.device, why: unlinkResult.why }, 'session removed')
 }
 
-/** A version before there were removals left its wish in the session itself: it becomes a removal like any other. `undefined` when neither is there any more. */
+/**
+ * A version before there were removals left its wish in the session itself: it becomes a removal like any other. `undefined`
+ * when neither is there any more.
+ */
 async function removalOf(
   { stores, clock, lease }: RunnerContext,
   session: Session,

@@ -3,14 +3,18 @@ import type { SessionKey } from '#shared/ids.ts'
 import type { SupersededDevice } from '#shared/session.ts'
 import type { RunnerContext } from '../context.ts'
 import type { LiveSession } from '../../session/live-session.ts'
-import { compareDevices, deviceOf, judgeUnlink, onThePhone, withDevice } from '../../session/superseded.ts'
+import {
+  compareDevices,
+  deviceOf,
+  judgeUnlink,
+  onThePhone,
+  withDevice,
+  unlinkAgainAfterMs,
+} from '../../session/superseded.ts'
 import { isPaired } from '../../state/paired.ts'
 import { CREDS_KEY, decodeValue } from '../../state/record.ts'
 import type { RecordMap } from '../../state/record-map.ts'
 import { loadSnapshot } from '../../state/rehydrate.ts'
-
-/** After the first and after the second try in vain. */
-const AGAIN_AFTER_MS = [30_000, 180_000] as const
 
 /**
  * Takes a device that this session was before off its phone, by its archived credentials, once the session is connected
@@ -77,7 +81,7 @@ async function unlink(
   const answer = await context.unlinkDevice({ key, records: archived, mayWrite: isOurs, signal })
   if (!isOurs()) return
   const outcome = judgeUnlink(answer, device.tries)
-  live.unlinkAtMs = clock.monotonicMs() + (AGAIN_AFTER_MS[outcome.tries - 1] ?? 0)
+  live.unlinkAtMs = clock.monotonicMs() + unlinkAgainAfterMs(outcome.tries)
   conclude(context, live, known, outcome)
 }
 
