@@ -3,10 +3,12 @@ import type { Serving } from '#shared/http/serve.ts'
 import type { Runner } from '#runner/runner.ts'
 import { systemClock } from '#shared/clock.ts'
 import { readConfig, type Config } from '#shared/config.ts'
+import { contentSecret } from '#shared/content-settings.ts'
 import { createLog, type Log } from '#shared/log.ts'
 import { openStores } from '#shared/open-stores.ts'
 import { endBroken, endOnSignals, guardProcess } from '#shared/process.ts'
 import { systemRandom } from '#shared/random.ts'
+import { createBodies, type Bodies } from '#shared/sealing/bodies.ts'
 import { countOperations } from '#shared/store-metrics.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import { transferSettings, type TransferSettings } from '#shared/transfer-settings.ts'
@@ -35,6 +37,8 @@ export async function main(): Promise<void> {
     meter,
     onBroken: endBroken(log),
   })
+  // Behind the stores: it may follow from the key that they made.
+  const bodies = createBodies(await contentSecret(config), stores.tenants)
   let serving: Serving | undefined
   let runner: Runner | undefined
   // Before anything is begun: as PID 1 a process without a handler is deaf to SIGTERM.
@@ -51,6 +55,7 @@ export async function main(): Promise<void> {
   const [serve] = await Promise.all([loadServer(config), check])
   serving = await serve(config, {
     stores,
+    bodies,
     transfer,
     log,
     registry,
@@ -59,7 +64,7 @@ export async function main(): Promise<void> {
   })
   if (config.MOORING_ROLE !== 'control') {
     const { startRunner } = await import('#runner/main.ts')
-    runner = await startRunner(config, { stores, transfer }, log, registry, () =>
+    runner = await startRunner(config, { stores, bodies, transfer }, log, registry, () =>
       endProcess('drained as asked'),
     )
   }
@@ -69,6 +74,7 @@ type Serve = (
   config: Config,
   deps: {
     stores: Stores
+    bodies: Bodies
     transfer: TransferSettings
     log: Log
     registry: Registry

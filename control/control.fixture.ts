@@ -1,3 +1,4 @@
+import { testBodies } from '#test/bodies.ts'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -78,6 +79,7 @@ export async function controlWorld(more: Partial<ControlDeps> = {}): Promise<Con
   })
   const inbound = await deriveAgeIdentity(Buffer.alloc(32, 'the runners of the tests'), 'inbound')
   const app = createControl({
+    bodies: testBodies(),
     stores,
     transfer: { recipient: () => Promise.resolve(inbound.recipient), exportTo: 'passphrase' },
     clock,

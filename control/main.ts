@@ -7,6 +7,7 @@ import { systemClock } from '#shared/clock.ts'
 import type { Config } from '#shared/config.ts'
 import type { Log } from '#shared/log.ts'
 import { systemRandom } from '#shared/random.ts'
+import type { Bodies } from '#shared/sealing/bodies.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import type { TransferSettings } from '#shared/transfer-settings.ts'
 import { bootstrapKey, keyPepper } from './start/bootstrap-key.ts'
@@ -18,12 +19,14 @@ export async function startControl(
   config: Config,
   {
     stores,
+    bodies,
     transfer,
     log,
     registry,
     isStatusLate,
   }: {
     stores: Stores
+    bodies: Bodies
     transfer: TransferSettings
     log: Log
     registry: Registry
@@ -34,6 +37,7 @@ export async function startControl(
   const project = config.GOOGLE_CLOUD_PROJECT
   const app = createControl({
     stores,
+    bodies,
     clock: systemClock,
     random: systemRandom,
     log,

@@ -45,22 +45,24 @@ async function rightsOf(account: string): Promise<string[]> {
 }
 
 test.skipIf(withoutTerraform)(
-  'F4: lets control read its two secrets, and carry imports and exports; it has no use of the key',
+  'F4: lets control read its three secrets, and carry imports and exports; it has no use of the key',
   async () => {
     expect(await rightsOf('control')).toEqual([
       'roles/datastore.user on project my-project (only the database mooring)',
       'roles/secretmanager.secretAccessor on secret_manager_secret mooring-bootstrap-key',
+      'roles/secretmanager.secretAccessor on secret_manager_secret mooring-content-secret',
       'roles/secretmanager.secretAccessor on secret_manager_secret mooring-key-pepper',
       'roles/storage.objectUser on storage_bucket my-project-mooring-snapshots (imports and exports only)',
     ])
   },
 )
 
-test.skipIf(withoutTerraform)('lets the runner seal and open, and read its one secret', async () => {
+test.skipIf(withoutTerraform)('lets the runner seal and open, and read its two secrets', async () => {
   expect(await rightsOf('runner')).toEqual([
     'roles/cloudkms.cryptoKeyDecrypter on kms_crypto_key sessions',
     'roles/cloudkms.cryptoKeyEncrypter on kms_crypto_key sessions',
     'roles/datastore.user on project my-project (only the database mooring)',
+    'roles/secretmanager.secretAccessor on secret_manager_secret mooring-content-secret',
     'roles/secretmanager.secretAccessor on secret_manager_secret mooring-inbound-identity',
     'roles/storage.objectUser on storage_bucket my-project-mooring-snapshots',
   ])

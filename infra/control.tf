@@ -63,6 +63,16 @@ resource "google_cloud_run_v2_service" "control" {
         }
       }
 
+      env {
+        name = "MOORING_CONTENT_SECRET"
+        value_source {
+          secret_key_ref {
+            secret  = google_secret_manager_secret.content.secret_id
+            version = google_secret_manager_secret_version.content.version
+          }
+        }
+      }
+
       resources {
         limits = {
           cpu    = tostring(var.control.cpu)
@@ -102,6 +112,7 @@ resource "google_cloud_run_v2_service" "control" {
     google_project_iam_member.database,
     google_secret_manager_secret_iam_member.control_reads_bootstrap,
     google_secret_manager_secret_iam_member.control_reads_pepper,
+    google_secret_manager_secret_iam_member.reads_content["control"],
     google_storage_bucket_iam_member.control_transfers,
   ]
 

@@ -61,6 +61,19 @@ resource "google_secret_manager_secret_iam_member" "control_reads_pepper" {
   member    = google_service_account.control.member
 }
 
+# Messages and events: the runner writes them, control serves them, and the other way round.
+resource "google_secret_manager_secret_iam_member" "reads_content" {
+  for_each = {
+    control = google_service_account.control.member
+    runner  = google_service_account.runner.member
+  }
+
+  project   = var.project
+  secret_id = google_secret_manager_secret.content.secret_id
+  role      = "roles/secretmanager.secretAccessor"
+  member    = each.value
+}
+
 # What opens an import, and the passphrases of jobs.
 resource "google_secret_manager_secret_iam_member" "runner_reads_inbound" {
   project   = var.project

@@ -84,7 +84,8 @@ test.skipIf(skip)('plans everything from the project alone', async () => {
   })
   for (const secret of ['MOORING_ADMIN_KEY', 'MOORING_KEY_PEPPER'])
     expect(settings(runner)).not.toHaveProperty(secret)
-  expect(settings(runner)).toHaveProperty('MOORING_INBOUND_IDENTITY')
+  for (const secret of ['MOORING_INBOUND_IDENTITY', 'MOORING_CONTENT_SECRET'])
+    expect(settings(runner)).toHaveProperty(secret)
   expect(settings(runner)).not.toHaveProperty('MOORING_EXPORT_RECIPIENTS')
 
   const control = one(resources, 'google_cloud_run_v2_service')
@@ -100,7 +101,7 @@ test.skipIf(skip)('plans everything from the project alone', async () => {
     expect(settings(control)).not.toHaveProperty(secret)
   // Streams leave room for other requests.
   expect(control).toMatchObject({ template: [{ max_instance_request_concurrency: 250 }] })
-  for (const secret of ['MOORING_ADMIN_KEY', 'MOORING_KEY_PEPPER'])
+  for (const secret of ['MOORING_ADMIN_KEY', 'MOORING_KEY_PEPPER', 'MOORING_CONTENT_SECRET'])
     expect(settings(control)).toHaveProperty(secret)
   // Cloud Run sets the PORT of a service itself and refuses ours.
   expect(settings(control)).not.toHaveProperty('PORT')

@@ -37,6 +37,16 @@ resource "google_cloud_run_v2_worker_pool" "runner" {
         }
       }
 
+      env {
+        name = "MOORING_CONTENT_SECRET"
+        value_source {
+          secret_key_ref {
+            secret  = google_secret_manager_secret.content.secret_id
+            version = google_secret_manager_secret_version.content.version
+          }
+        }
+      }
+
       resources {
         limits = {
           cpu    = tostring(var.runner.cpu)
@@ -98,6 +108,7 @@ resource "google_cloud_run_v2_worker_pool" "runner" {
     google_kms_crypto_key_iam_member.runner_seals,
     google_kms_crypto_key_iam_member.runner_opens,
     google_secret_manager_secret_iam_member.runner_reads_inbound,
+    google_secret_manager_secret_iam_member.reads_content["runner"],
     google_storage_bucket_iam_member.runner_snapshots,
     google_compute_router_nat.egress,
   ]

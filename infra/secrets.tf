@@ -46,6 +46,30 @@ resource "google_secret_manager_secret_version" "pepper" {
   secret_data_wo_version = 1
 }
 
+# What messages and events are sealed with (docs/security.md): both programs read and write them, and the database alone tells
+# nobody anything. A lost secret is lost history; another one goes in front of this one, with a comma between.
+ephemeral "random_password" "content" {
+  length  = 43
+  special = false
+}
+
+resource "google_secret_manager_secret" "content" {
+  project   = var.project
+  secret_id = "${var.name}-content-secret"
+
+  replication {
+    auto {}
+  }
+
+  depends_on = [google_project_service.api]
+}
+
+resource "google_secret_manager_secret_version" "content" {
+  secret                 = google_secret_manager_secret.content.id
+  secret_data_wo         = ephemeral.random_password.content.result
+  secret_data_wo_version = 1
+}
+
 # What opens imports, and the passphrases that go with jobs (docs/security.md): an age identity, which only runners may read.
 # Terraform can't make one; whoever deploys first does (docs/deploy.md) and keeps it, since the state has no copy either.
 resource "google_secret_manager_secret" "inbound" {

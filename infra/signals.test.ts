@@ -3,6 +3,7 @@
  * runner is led through everything that an alert stands on, and its lines go through the filters as written.
  */
 
+import { testBodies } from '#test/bodies.ts'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pino from 'pino'
@@ -119,6 +120,7 @@ async function livedThrough(): Promise<Line[]> {
   const away: Script<RunnerStore> = {}
   const asked = new Map<SessionKey, OpenSocketAsk>()
   const runner = new Runner({
+    bodies: testBodies(),
     stores: { ...stores, runners: faulty(stores.runners, away) },
     clock,
     random: seededRandom(1),

@@ -11,6 +11,7 @@ import { systemClock } from '#shared/clock.ts'
 import type { Config } from '#shared/config.ts'
 import type { Log } from '#shared/log.ts'
 import { systemRandom } from '#shared/random.ts'
+import type { Bodies } from '#shared/sealing/bodies.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import type { TransferSettings } from '#shared/transfer-settings.ts'
 import { version } from '#shared/version.ts'
@@ -21,7 +22,7 @@ import { version } from '#shared/version.ts'
  */
 export async function startRunner(
   config: Config,
-  { stores, transfer }: { stores: Stores; transfer: TransferSettings },
+  { stores, bodies, transfer }: { stores: Stores; bodies: Bodies; transfer: TransferSettings },
   log: Log,
   registry: Registry,
   drained: () => void,
@@ -38,6 +39,7 @@ export async function startRunner(
   }
   const runner = new Runner({
     stores,
+    bodies,
     clock: systemClock,
     random: systemRandom,
     log: log.child({ component: 'runner' }),

@@ -3,6 +3,7 @@ import { CodedError, toError } from '#shared/errors.ts'
 import { parseRunnerId, splitKey, type SessionKey, type SessionName } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { Random } from '#shared/random.ts'
+import type { Bodies } from '#shared/sealing/bodies.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import type { Watch } from '#shared/store/watch.ts'
 import type { TransferSettings } from '#shared/transfer-settings.ts'
@@ -58,6 +59,8 @@ export interface RunnerSettings {
 
 export interface RunnerDeps {
   stores: Stores
+  /** Seals and opens messages and events. */
+  bodies: Bodies
   clock: Clock
   random: Random
   log: Log

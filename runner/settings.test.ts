@@ -25,6 +25,7 @@ test('the other runners are looked at every second where a look is free, else wh
     MOORING_STORE: 'google',
     MOORING_ADMIN_KEY: `moor_${'a'.repeat(40)}`,
     MOORING_KEY_PEPPER: 'p'.repeat(32),
+    MOORING_CONTENT_SECRET: 'c'.repeat(32),
     GOOGLE_CLOUD_PROJECT: 'p',
     MOORING_BUCKET: 'b',
     MOORING_KMS_KEY: 'projects/p/locations/l/keyRings/r/cryptoKeys/k',

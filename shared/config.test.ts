@@ -21,6 +21,7 @@ const google = {
   MOORING_KMS_KEY: 'projects/p/locations/l/keyRings/r/cryptoKeys/k',
   MOORING_ADMIN_KEY: KEY,
   MOORING_KEY_PEPPER: 'p'.repeat(32),
+  MOORING_CONTENT_SECRET: 'c'.repeat(32),
 }
 
 describe('the settings', () => {

@@ -39,6 +39,7 @@ const schema = z
       .optional(),
     MOORING_KEY_PEPPER: z.string().min(32, 'must hold at least 32 characters of secret').optional(),
     MOORING_KEY: z.string().min(32, 'must hold at least 32 characters of secret').optional(),
+    MOORING_CONTENT_SECRET: z.string().min(32, 'must hold at least 32 characters of secret').optional(),
     MOORING_INBOUND_IDENTITY: z
       .string()
       .regex(/^AGE-SECRET-KEY-/, 'must be an identity as age-keygen makes it, AGE-SECRET-KEY-1…')
@@ -90,6 +91,7 @@ const schema = z
     const needed = [
       'GOOGLE_CLOUD_PROJECT',
       'MOORING_BUCKET',
+      'MOORING_CONTENT_SECRET',
       ...(env.MOORING_ROLE === 'control' ? [] : (['MOORING_KMS_KEY'] as const)),
     ] as const
     if (env.MOORING_ROLE === 'control' && env.MOORING_INBOUND_IDENTITY !== undefined)

@@ -146,6 +146,7 @@ function servicesOf(deps: ControlDeps): Services {
   })
   return {
     stores,
+    bodies: deps.bodies,
     clock,
     random,
     log: deps.log.child({ component: 'control' }),

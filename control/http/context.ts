@@ -6,6 +6,7 @@ import type { SessionId, TenantId } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { Quota } from '#shared/quotas.ts'
 import type { Random } from '#shared/random.ts'
+import type { Bodies } from '#shared/sealing/bodies.ts'
 import type { Scope } from '#shared/store/api-key-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import type { Fleet } from '../report/fleet.ts'
@@ -15,6 +16,8 @@ import type { Quotas } from './quotas.ts'
 /** What the composition root gives to control. */
 export interface ControlDeps {
   stores: Stores
+  /** Seals and opens messages and events. */
+  bodies: Bodies
   clock: Clock
   random: Random
   log: Log

@@ -1,3 +1,4 @@
+import { testBodies } from '#test/bodies.ts'
 import { encodeWAMessage, type BinaryNode } from '@whiskeysockets/baileys'
 import { afterEach, expect, test } from 'vitest'
 import { Runner } from '#runner/runner.ts'
@@ -50,6 +51,7 @@ async function begin() {
   const { log, lines } = recordedLog()
   const asked: OpenSocketAsk[] = []
   const runner = new Runner({
+    bodies: testBodies(),
     stores: {
       ...stores,
       feed: faulty(stores.feed, scripts.feed),

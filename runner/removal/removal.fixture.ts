@@ -1,3 +1,4 @@
+import { testBodies } from '#test/bodies.ts'
 import { keyOf, type SessionKey } from '#shared/ids.ts'
 import { seededRandom } from '#shared/random.ts'
 import type { Removal } from '#shared/store/removal-store.ts'
@@ -51,6 +52,7 @@ export async function removalWorld() {
   const process = new SimulatedProcess(new VirtualTime(), 'disk')
   const start = async (): Promise<Runner> => {
     const runner = new Runner({
+      bodies: testBodies(),
       stores,
       clock,
       random: seededRandom(1),

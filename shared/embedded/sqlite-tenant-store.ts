@@ -1,16 +1,32 @@
 import { CodedError } from '../errors.ts'
 import type { TenantId } from '../ids.ts'
 import { allowedOf, limitReached } from '../quotas.ts'
+import { newTenantSalt } from '../sealing/content-secret.ts'
 import type { Tenant, TenantStore, TenantUse } from '../store/tenant-store.ts'
 import { toBody } from './body.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 
-const parse = (row: { body: string }): Tenant => JSON.parse(row.body) as Tenant
+interface Body extends Tenant {
+  /** Base64; absent until it is first asked for. */
+  salt?: string
+}
 
-const find = (file: SqliteFile, id: TenantId): Tenant | undefined => {
+const parse = (row: { body: string }): Body => JSON.parse(row.body) as Body
+
+const findBody = (file: SqliteFile, id: TenantId): Body | undefined => {
   const row = file.get<{ body: string }>('SELECT body FROM tenants WHERE id = ?', id)
   return row && parse(row)
 }
+
+/** The salt is no part of what is told of a tenant. */
+const plain = ({ id, name, limits, createdAt }: Body): Tenant => ({ id, name, limits, createdAt })
+
+const find = (file: SqliteFile, id: TenantId): Tenant | undefined => {
+  const body = findBody(file, id)
+  return body && plain(body)
+}
+
+const missing = (id: TenantId): CodedError => new CodedError('not_found', `there is no tenant ${id}`)
 
 /** An index over each holds the tenant, so a count of a thousand takes some 20 µs: no counter that could drift is needed. */
 const COUNTS = {
@@ -47,18 +63,34 @@ export function sqliteTenantStore(file: SqliteFile): TenantStore {
 
     list: () =>
       file.read('list the tenants', () =>
-        file.all<{ body: string }>('SELECT body FROM tenants ORDER BY id').map(parse),
+        file.all<{ body: string }>('SELECT body FROM tenants ORDER BY id').map((row) => plain(parse(row))),
       ),
 
     change: (id, change) =>
       file.write('change a tenant', () => {
-        const stored = find(file, id)
-        if (!stored) throw new CodedError('not_found', `there is no tenant ${id}`)
-        const { name, limits } = change(stored)
-        const tenant: Tenant = { ...stored, name, limits }
-        file.run('UPDATE tenants SET body = ? WHERE id = ?', toBody('change a tenant', 'tenant', tenant), id)
-        return tenant
+        const stored = findBody(file, id)
+        if (!stored) throw missing(id)
+        const { name, limits } = change(plain(stored))
+        const body: Body = { ...stored, name, limits }
+        file.run('UPDATE tenants SET body = ? WHERE id = ?', toBody('change a tenant', 'tenant', body), id)
+        return plain(body)
       }),
+
+    async salt(id) {
+      const known = await file.read('read the salt of a tenant', () => findBody(file, id)?.salt)
+      const salt =
+        known ??
+        (await file.write('make the salt of a tenant', () => {
+          const stored = findBody(file, id)
+          if (!stored) throw missing(id)
+          if (stored.salt !== undefined) return stored.salt
+          const made = Buffer.from(newTenantSalt()).toString('base64')
+          const body: Body = { ...stored, salt: made }
+          file.run('UPDATE tenants SET body = ? WHERE id = ?', JSON.stringify(body), id)
+          return made
+        }))
+      return Buffer.from(salt, 'base64')
+    },
 
     used: (id) =>
       file.read('count what a tenant has', () => ({

@@ -1,5 +1,6 @@
 import { FieldPath } from '@google-cloud/firestore'
 import { CodedError } from '../errors.ts'
+import { newTenantSalt } from '../sealing/content-secret.ts'
 import type { Tenant, TenantStore } from '../store/tenant-store.ts'
 import { change } from './change.ts'
 import { dataOf, type Database } from './database.ts'
@@ -39,6 +40,17 @@ export function firestoreTenantStore(db: Database, counters: TenantCounters): Te
       })
       if (!seen) throw new CodedError('not_found', `there is no tenant ${id}`)
       return plain(seen.data)
+    },
+    async salt(id) {
+      const made = newTenantSalt()
+      const seen = await change<TenantDocument>(
+        db,
+        'read the salt of a tenant',
+        collection.doc(id),
+        (stored) => (stored && stored.salt === undefined ? { fields: { salt: made } } : undefined),
+      )
+      if (!seen) throw new CodedError('not_found', `there is no tenant ${id}`)
+      return seen.data.salt ?? made
     },
     used: (id) => counters.used(id),
     async remove(id) {

@@ -7,7 +7,8 @@ import { ofTenant } from './document-id.ts'
 import type { Writes } from './writes.ts'
 
 /**
- * `tenants/{id}`: the tenant, `createdBy`, a nonce that tells one's own creation from another's, and `used`, the counters.
+ * `tenants/{id}`: the tenant, `createdBy`, a nonce that tells one's own creation from another's, `used`, the counters, and
+ * `salt`.
  * A tenant that was made before there were counters gets each with the first change of it.
  */
 export interface TenantDocument {
@@ -17,6 +18,8 @@ export interface TenantDocument {
   createdAt: number
   createdBy: string
   used?: Partial<TenantUse>
+  /** Absent until it is first asked for. */
+  salt?: Uint8Array
 }
 
 /** As many as any other conditional write (`change.ts`); calls of one process come in turn and don't collide. */

@@ -31,6 +31,13 @@ export interface TenantStore {
   change(id: TenantId, change: (tenant: Tenant) => Pick<Tenant, 'name' | 'limits'>): Promise<Tenant>
   /** Nothing at all for a tenant that does not exist. */
   used(id: TenantId): Promise<TenantUse>
+  /**
+   * The salt that all keys for this tenant's content come from (shared/sealing/content-secret.ts): made when it is first asked
+   * for, the same for whoever asks and for as long as there is the tenant, and gone with it, and with the salt all that
+   * was sealed. Durable when it resolves; a repeat is harmless.
+   * @throws CodedError `not_found`, `conflict` (too many writers at once)
+   */
+  salt(id: TenantId): Promise<Uint8Array>
   /** Removing what is not there is harmless. */
   remove(id: TenantId): Promise<void>
 }

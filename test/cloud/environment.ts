@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { INBOUND, KEY, PEPPER, type Cloud } from './google-subject.ts'
+import { CONTENT_SECRET, INBOUND, KEY, PEPPER, type Cloud } from './google-subject.ts'
 
 /** The settings of a Mooring on this cloud. Another `name` is another installation: a database and a bucket of its own. */
 export function cloudEnvironment(
@@ -14,6 +14,7 @@ export function cloudEnvironment(
     MOORING_BUCKET: name,
     MOORING_KMS_KEY: KEY,
     MOORING_KEY_PEPPER: PEPPER,
+    MOORING_CONTENT_SECRET: CONTENT_SECRET,
     ...INBOUND,
     MOORING_KMS_ENDPOINT: cloud.kms.endpoint,
     FIRESTORE_EMULATOR_HOST: cloud.emulator.host,

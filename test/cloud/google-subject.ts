@@ -22,6 +22,8 @@ export const INBOUND = {
   MOORING_INBOUND_IDENTITY: 'AGE-SECRET-KEY-1GUYN4MQJ0Y3GDMVWKXTPQUPJLH86YMX9QL7DDANNUSWZAADC88JQLFN3NQ',
   MOORING_INBOUND_RECIPIENT: 'age1w5e9atm0336xgqlj55hgmngv3qmslfs3l534pnunmmargnldq4xqpctsmh',
 } as const
+/** What bodies are sealed with. */
+export const CONTENT_SECRET = 'for tests only and long enough for content'
 /** What control marks API keys with. */
 export const PEPPER = 'for tests only, and long enough for a pepper'
 

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { Command } from 'commander'
 import { INDEXES } from '#shared/google/indexes.ts'
 import { startEmulator, whyNoEmulator } from './emulator.ts'
-import { INBOUND, KEY, PEPPER } from './google-subject.ts'
+import { CONTENT_SECRET, INBOUND, KEY, PEPPER } from './google-subject.ts'
 import { startKmsServer } from './kms-server.ts'
 import { startStorageServer } from './storage-server.ts'
 
@@ -39,6 +39,7 @@ async function run(): Promise<void> {
     MOORING_BUCKET: options.bucket,
     MOORING_KMS_KEY: KEY,
     MOORING_KEY_PEPPER: PEPPER,
+    MOORING_CONTENT_SECRET: CONTENT_SECRET,
     ...INBOUND,
     MOORING_ADMIN_KEY: `moor_${randomBytes(32).toString('base64url')}`,
     MOORING_KMS_ENDPOINT: kms.endpoint,

@@ -68,6 +68,31 @@ export function tenantStoreContract(make: Make, options: ContractOptions = {}): 
       expect(await stores.tenants.used(tenant('t'))).toEqual({ sessions: 0, keys: 0 })
     })
 
+    promise(
+      'has one salt for each tenant, whoever asks first, and another one when the tenant is made again',
+      async ({ stores, reopen }) => {
+        await stores.tenants.create(sample('t'))
+        await stores.tenants.create(sample('u'))
+        const other = await reopen()
+        const salts = await Promise.all(
+          [stores, other, stores, other].map(({ tenants }) => tenants.salt(tenant('t'))),
+        )
+        const [salt] = salts.map((bytes) => Buffer.from(bytes).toString('hex'))
+        expect(new Set(salts.map((bytes) => Buffer.from(bytes).toString('hex')))).toEqual(new Set([salt]))
+        expect(salts[0]).toHaveLength(32)
+        await other.tenants.change(tenant('t'), ({ limits }) => ({ name: 'Eve', limits }))
+        const hexOf = async (id: string) => Buffer.from(await stores.tenants.salt(tenant(id))).toString('hex')
+        expect(await hexOf('t')).toBe(salt)
+        expect(await hexOf('u')).not.toBe(salt)
+        expect(await stores.tenants.get(tenant('t'))).toEqual(sample('t', 'Eve'))
+        expect(await stores.tenants.list()).toEqual([sample('t', 'Eve'), sample('u')])
+        await stores.tenants.remove(tenant('t'))
+        await expect(other.tenants.salt(tenant('t'))).rejects.toMatchObject({ code: 'not_found' })
+        await stores.tenants.create(sample('t'))
+        expect(await hexOf('t')).not.toBe(salt)
+      },
+    )
+
     promise('lists by id', async ({ stores }) => {
       for (const id of ['b', 'a', 'c']) await stores.tenants.create(sample(id))
       expect(await stores.tenants.list()).toEqual([sample('a'), sample('b'), sample('c')])

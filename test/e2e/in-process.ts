@@ -1,3 +1,4 @@
+import { testBodies } from '#test/bodies.ts'
 import { afterEach } from 'vitest'
 import { Runner } from '#runner/runner.ts'
 import { recordedLog, type Line } from '#runner/runner.fixture.ts'
@@ -88,6 +89,7 @@ async function startLocalRunner(options: LocalOptions): Promise<LocalRunner> {
   })
   const settings = runnerSettings(config, '0')
   const runner = new Runner({
+    bodies: testBodies(),
     stores: {
       ...stores,
       feed: faulty(stores.feed, feed),

@@ -1,3 +1,4 @@
+import { testBodies } from '#test/bodies.ts'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -74,6 +75,7 @@ export function useLocalFleet(): (clock: Clock, seeded: readonly SeededSession[]
         const { log, lines } = recordedLog()
         const open = new Map<SessionKey, SocketEvents>()
         const runner = new Runner({
+          bodies: testBodies(),
           stores: through(stores),
           clock,
           random: systemRandom,

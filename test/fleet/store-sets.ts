@@ -4,7 +4,15 @@ import { openEmbeddedStores } from '#shared/embedded/open.ts'
 import { openGoogleStores } from '#shared/google/open.ts'
 import { systemRandom } from '#shared/random.ts'
 import type { Stores } from '#shared/store/stores.ts'
-import { INBOUND, KEY, PEPPER, skipReason, startCloud, type Cloud } from '#test/cloud/google-subject.ts'
+import {
+  CONTENT_SECRET,
+  INBOUND,
+  KEY,
+  PEPPER,
+  skipReason,
+  startCloud,
+  type Cloud,
+} from '#test/cloud/google-subject.ts'
 
 /** Where one fleet keeps everything: what its processes are told, and the same stores for a test that looks for itself. */
 interface Place {
@@ -85,6 +93,7 @@ function placeIn({ emulator, storage, kms }: Cloud, project: string): Place {
     MOORING_BUCKET: BUCKET,
     MOORING_KMS_KEY: KEY,
     MOORING_KEY_PEPPER: PEPPER,
+    MOORING_CONTENT_SECRET: CONTENT_SECRET,
     ...INBOUND,
     MOORING_KMS_ENDPOINT: kms.endpoint,
     FIRESTORE_EMULATOR_HOST: emulator.host,

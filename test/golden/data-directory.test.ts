@@ -1,3 +1,4 @@
+import { testBodies } from '#test/bodies.ts'
 import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -48,6 +49,7 @@ async function openCopy() {
   const random = systemRandom
   const stores = await openEmbeddedStores({ dataDir: folder, clock, random })
   const app = createControl({
+    bodies: testBodies(),
     stores,
     clock,
     random,
@@ -58,6 +60,7 @@ async function openCopy() {
   })
   const unlinked: string[] = []
   const runner = new Runner({
+    bodies: testBodies(),
     stores,
     clock,
     random,

@@ -1,3 +1,4 @@
+import { testBodies } from '#test/bodies.ts'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { sessionKey, type RunnerId, type SessionId, type TenantId } from '#shared/ids.ts'
@@ -36,6 +37,7 @@ export async function fullPassCpuMs(sessions = 10_000, passes = 5): Promise<Full
   await fillWithNothingToDo(stores, sessions)
   const simulated = new SimulatedProcess(time, 'one')
   const runner = new Runner({
+    bodies: testBodies(),
     stores,
     clock: simulated.clock,
     random: { next: () => 0.5, id: () => 'aaaaaaaaaaaaaaaa' },

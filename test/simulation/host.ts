@@ -1,3 +1,4 @@
+import { testBodies } from '#test/bodies.ts'
 import type { RunnerId } from '#shared/ids.ts'
 import { toError } from '#shared/errors.ts'
 import type { Stores } from '#shared/store/stores.ts'
@@ -87,6 +88,7 @@ export class Host {
     if (dice.chance(this.#world.faults().wipe)) disk.wipe()
     const stores = network.connect(process)
     const runner = new Runner({
+      bodies: testBodies(),
       stores: sabotage.stores?.(stores, process) ?? stores,
       clock: process.clock,
       random: dice.random,

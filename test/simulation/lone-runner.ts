@@ -1,3 +1,4 @@
+import { testBodies } from '#test/bodies.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import { noUnlink, recordedLog, socketOf } from '#runner/runner.fixture.ts'
@@ -63,6 +64,7 @@ export async function loneRunner(sessions: number) {
     return socketOf({ handOver: async () => end('handed over'), drop: (why) => end(why) })
   }
   const runner = new Runner({
+    bodies: testBodies(),
     stores: troubledStores(control, troubles),
     clock: process.clock,
     random: world.dice.for('runner').random,

@@ -21,7 +21,8 @@ const SHORT_LEASE = {
 export async function openSetting(store: StoreName): Promise<Setting> {
   if (store === 'embedded') return { env: {}, [Symbol.asyncDispose]: () => Promise.resolve() }
   // Only now: it says on loading whether there is an emulator.
-  const { INBOUND, KEY, PEPPER, skipReason, startCloud } = await import('../cloud/google-subject.ts')
+  const { CONTENT_SECRET, INBOUND, KEY, PEPPER, skipReason, startCloud } =
+    await import('../cloud/google-subject.ts')
   if (skipReason !== undefined) throw new Error(skipReason)
   const cloud = await startCloud()
   cloud.storage.buckets.addBucket('mooring')
@@ -32,6 +33,7 @@ export async function openSetting(store: StoreName): Promise<Setting> {
     MOORING_BUCKET: 'mooring',
     MOORING_KMS_KEY: KEY,
     MOORING_KEY_PEPPER: PEPPER,
+    MOORING_CONTENT_SECRET: CONTENT_SECRET,
     ...INBOUND,
     MOORING_KMS_ENDPOINT: cloud.kms.endpoint,
     FIRESTORE_EMULATOR_HOST: cloud.emulator.host,

@@ -37,6 +37,7 @@ export class MemoryDatabase {
   /** Runners whose process is known to be gone, as an operating system would know it. */
   readonly provenDead = new Set<RunnerId>()
   readonly tenants = new Map<TenantId, Tenant>()
+  readonly salts = new Map<TenantId, Uint8Array>()
   readonly apiKeys = new Map<string, ApiKey>()
   /** By name: whose life it is, the session says. */
   readonly sessions = new Map<SessionName, StoredSession>()

@@ -1,6 +1,7 @@
 import { CodedError } from '#shared/errors.ts'
 import type { TenantId } from '#shared/ids.ts'
 import { allowedOf, limitReached } from '#shared/quotas.ts'
+import { newTenantSalt } from '#shared/sealing/content-secret.ts'
 import { mustBeStorable } from '#shared/store/storable.ts'
 import type { TenantStore, TenantUse } from '#shared/store/tenant-store.ts'
 import { byText, type MemoryClient, type MemoryDatabase } from './database.ts'
@@ -38,9 +39,18 @@ export function memoryTenantStore(client: MemoryClient): TenantStore {
       tenants.set(id, tenant)
       return tenant
     },
+    async salt(id) {
+      const { tenants, salts } = client.open()
+      if (!tenants.has(id)) throw new CodedError('not_found', `there is no tenant ${id}`)
+      const salt = salts.get(id) ?? newTenantSalt()
+      salts.set(id, salt)
+      return salt
+    },
     used: async (id) => usedOf(client.open(), id),
     async remove(id) {
-      client.open().tenants.delete(id)
+      const { tenants, salts } = client.open()
+      tenants.delete(id)
+      salts.delete(id)
     },
   }
 }
