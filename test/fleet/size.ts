@@ -6,18 +6,30 @@ export interface FleetSize {
   runners: number
   restarts: number
   kills: number
+  /** Names that come, go and come again, beside so many sessions that stay, while so many runners end. */
+  churning: number
+  settled: number
+  churnEnds: number
 }
 
 /** What is promised, and measured by `npm run fleet`. */
-export const FULL_SIZE: FleetSize = { sessions: 60, runners: 3, restarts: 10, kills: 10 }
+export const FULL_SIZE: FleetSize = {
+  sessions: 60,
+  runners: 3,
+  restarts: 10,
+  kills: 10,
+  churning: 8,
+  settled: 20,
+  churnEnds: 10,
+}
 
 /**
  * What every run of the tests can afford. The emulator answers for all of them with one core or two, which three runners and
  * the stand-in want too; and nothing proves a killed process dead there, so that each kill costs a lease.
  */
 const TEST_SIZE: Record<StoreSet['name'], FleetSize> = {
-  embedded: { sessions: 60, runners: 3, restarts: 10, kills: 3 },
-  google: { sessions: 24, runners: 3, restarts: 3, kills: 1 },
+  embedded: { sessions: 60, runners: 3, restarts: 10, kills: 3, churning: 4, settled: 6, churnEnds: 2 },
+  google: { sessions: 24, runners: 3, restarts: 3, kills: 1, churning: 2, settled: 4, churnEnds: 1 },
 }
 /** Where `npm run fleet` says what it was asked for. */
 export const SIZE_VARIABLE = 'FLEET_SIZE'
