@@ -33,16 +33,17 @@ interface Signal {
 const SIGNALS = JSON.parse(readFileSync(join(import.meta.dirname, 'signals.json'), 'utf8')) as Signal[]
 
 const LEASE = { renewEveryMs: 2_500, renewWithinMs: 6_500, leaseForMs: 10_000 }
-const DOWN = { status: 503, message: 'down' }
+const BY_SERVER = { by: 'server' } as const
+const DOWN = { ...BY_SERVER, status: 503, message: 'down' }
 /** What the server says to each session, one close after the other. */
 const FATES: Record<string, readonly CloseReport[]> = {
   failing: [DOWN, DOWN, DOWN, DOWN],
-  rival: [{ status: 440, message: 'conflict', conflict: 'replaced' }],
-  unlinked: [{ status: 401, message: 'logged out' }],
-  banned: [{ status: 403, message: 'forbidden' }],
-  restricted: [{ status: 402, message: 'banned for a while', attributes: { expire: '3600' } }],
-  refused: Array.from({ length: 3 }, () => ({ status: 409, message: 'no' })),
-  old: [{ status: 405, message: 'outdated' }],
+  rival: [{ ...BY_SERVER, status: 440, message: 'conflict', conflict: 'replaced' }],
+  unlinked: [{ ...BY_SERVER, status: 401, message: 'logged out' }],
+  banned: [{ ...BY_SERVER, status: 403, message: 'forbidden' }],
+  restricted: [{ ...BY_SERVER, status: 402, message: 'banned for a while', attributes: { expire: '3600' } }],
+  refused: Array.from({ length: 3 }, () => ({ ...BY_SERVER, status: 409, message: 'no' })),
+  old: [{ ...BY_SERVER, status: 405, message: 'outdated' }],
 }
 
 let lines: Line[] = []
@@ -176,7 +177,7 @@ async function livedThrough(): Promise<Line[]> {
     const key = sessionKey(session.tenant, session.id)
     let { events } = await opened(key, clock, undefined)
     events.paired()
-    events.closed({ status: 515, message: 'restart required' })
+    events.closed({ ...BY_SERVER, status: 515, message: 'restart required' })
     for (const close of closes) {
       const before = events
       ;({ events } = await opened(key, clock, before))

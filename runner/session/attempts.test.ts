@@ -37,7 +37,8 @@ async function begin(world: Awaited<ReturnType<typeof openWorld>>) {
   for (let tries = 1; tries <= 3; tries++) expect(live.backOff('unavailable')).toBe(tries)
   live.connect(1)
   const open = (): void => connections.at(-1)?.open({ jid: '491701234567:5@s.whatsapp.net' })
-  const lose = (): void => connections.at(-1)?.closed({ status: 428, message: 'Connection Terminated' })
+  const lose = (): void =>
+    connections.at(-1)?.closed({ by: 'server', status: 428, message: 'Connection Terminated' })
   return { live, clock, open, lose, woken: () => woken }
 }
 

@@ -1,15 +1,16 @@
 import { describe, expect, test } from 'vitest'
 import { CLOSE_TABLE, judgeClose } from './disconnect.ts'
-import type { CloseReport } from '../whatsapp/socket.ts'
+import type { UnaskedClose } from '../whatsapp/socket.ts'
 
-const close = (status: number | undefined, message = '', more: Partial<CloseReport> = {}): CloseReport => ({
+const close = (status: number | undefined, message = '', more: Partial<UnaskedClose> = {}): UnaskedClose => ({
+  by: 'server',
   status,
   message,
   ...more,
 })
 
 /** What closes, why we say it closed, what becomes of the credentials, what happens next. */
-const rows: readonly [CloseReport, why: string, credentials: string, then: string][] = [
+const rows: readonly [UnaskedClose, why: string, credentials: string, then: string][] = [
   [close(515, 'Stream Errored (restart required)'), 'restart_required', 'keep', 'reconnect'],
   [close(428, 'Connection Terminated'), 'connection_closed', 'keep', 'back_off'],
   [close(428, 'Connection Terminated by Server'), 'connection_closed', 'keep', 'back_off'],
@@ -42,7 +43,9 @@ const rows: readonly [CloseReport, why: string, credentials: string, then: strin
   [close(500, 'Stream Errored (ack)'), 'server_trouble', 'keep', 'back_off'],
   [close(501, ''), 'server_trouble', 'keep', 'back_off'],
   [close(503, 'Stream Errored (unknown)'), 'unavailable', 'keep', 'back_off'],
-  [close(undefined, 'watchdog: no frame for 90 s'), 'watchdog', 'keep', 'back_off'],
+  [close(undefined, 'no frame for 90 s', { by: 'watchdog' }), 'watchdog', 'keep', 'back_off'],
+  // What anybody says in a message does not make it ours.
+  [close(undefined, 'watchdog: handed over'), 'unknown', 'keep', 'back_off ≤ 5'],
   [close(undefined, 'Unsupported state'), 'unknown', 'keep', 'back_off ≤ 5'],
   [close(599, 'never seen'), 'unknown', 'keep', 'back_off ≤ 5'],
   [close(undefined, '', { http: 403 }), 'http_refused', 'keep', 'back_off ≤ 3'],

@@ -1,6 +1,6 @@
 import type { Phase } from '#shared/session.ts'
 import { QR_ENDED } from '../whatsapp/library/sentences.ts'
-import type { CloseReport } from '../whatsapp/socket.ts'
+import type { UnaskedClose } from '../whatsapp/socket.ts'
 
 /** What a close means. The reason decides, not the code that retries. */
 export interface Verdict {
@@ -22,8 +22,8 @@ export interface Verdict {
 }
 
 interface Row {
-  when: (close: CloseReport) => boolean
-  verdict: Verdict | ((close: CloseReport) => Verdict)
+  when: (close: UnaskedClose) => boolean
+  verdict: Verdict | ((close: UnaskedClose) => Verdict)
 }
 
 /** Unknown causes are tried like server trouble, five times (docs/facts/baileys.md §1.2). */
@@ -48,7 +48,7 @@ const backOff = (why: string, more: Partial<Verdict> = {}): Verdict => ({
 })
 const status =
   (...codes: number[]) =>
-  (close: CloseReport): boolean =>
+  (close: UnaskedClose): boolean =>
     close.status !== undefined && codes.includes(close.status)
 
 /**
@@ -114,7 +114,7 @@ export const CLOSE_TABLE: Readonly<Record<string, Row>> = {
   unavailable: { when: status(503), verdict: backOff('unavailable', { fleet: 'trouble' }) },
   server_trouble: { when: status(500, 501, 502, 504), verdict: backOff('server_trouble') },
   watchdog: {
-    when: (close) => close.message.startsWith('watchdog:'),
+    when: ({ by }) => by === 'watchdog',
     verdict: backOff('watchdog', { loginMayBeLate: true }),
   },
   unknown: {
@@ -124,7 +124,7 @@ export const CLOSE_TABLE: Readonly<Record<string, Row>> = {
 }
 
 /** Pure and total. */
-export function judgeClose(close: CloseReport): Verdict {
+export function judgeClose(close: UnaskedClose): Verdict {
   for (const row of Object.values(CLOSE_TABLE)) {
     if (row.when(close)) return typeof row.verdict === 'function' ? row.verdict(close) : row.verdict
   }

@@ -201,7 +201,7 @@ export class LiveSession {
       received: () => this.#deliverer?.poke(),
       pairingRefresh: () => {
         this.pairingNote = 'WhatsApp asked for a new code; scan the one that is shown now'
-        this.socket?.drop('watchdog: the secret that was shown no longer holds')
+        this.socket?.drop('watchdog', 'the secret that was shown no longer holds')
       },
       closed: (report) => this.#isClosed(report),
     }
@@ -248,8 +248,7 @@ export class LiveSession {
   #isClosed(report: CloseReport): void {
     const { clock, wake, log } = this.#deps
     if (this.connectedSinceMs !== undefined) this.disconnects++
-    const isAskedFor = report.message === 'handed over' || report.message.startsWith('ours:')
-    const verdict = isAskedFor ? undefined : judgeClose(report)
+    const verdict = report.by === 'us' ? undefined : judgeClose(report)
     this.#noSocket(verdict === undefined || verdict.loginMayBeLate === true)
     if (verdict) {
       this.verdict = verdict
@@ -319,7 +318,7 @@ export class LiveSession {
     const { socket } = this
     this.#noSocket(true)
     this.shown = undefined
-    socket?.drop(`ours: ${why}`)
+    socket?.drop('us', why)
   }
 
   /** Closes in order and makes everything durable; afterwards another may own the session. */

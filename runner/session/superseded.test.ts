@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { SupersededDevice } from '#shared/session.ts'
 import { snapshot } from '#test/contract/samples.ts'
-import type { CloseReport, UnlinkOutcome } from '../whatsapp/socket.ts'
+import type { UnaskedClose, UnlinkOutcome } from '../whatsapp/socket.ts'
 import { compareDevices, judgeUnlink, supersededBy, withDevice } from './superseded.ts'
 
 const device = (name: string, more: Partial<SupersededDevice> = {}): SupersededDevice => ({
@@ -75,10 +75,10 @@ describe('A4 the live device is never taken for the one that it replaced', () =>
 })
 
 describe('A4 the last connection of a device', () => {
-  const closed = (report: Partial<CloseReport>, asked = false): UnlinkOutcome => ({
+  const closed = (report: Partial<UnaskedClose>, asked = false): UnlinkOutcome => ({
     ended: 'closed',
     asked,
-    report: { message: 'closed', ...report },
+    report: { by: 'server', message: 'closed', ...report },
   })
   const confirmed = 'WhatsApp confirmed that it is unlinked'
   const gone = 'it was not linked any more'

@@ -26,7 +26,8 @@ function begin() {
       messagesIdleSinceMs: undefined,
       peerMessageSinceMs: undefined,
     }
-    const drop = (why: string): void => {
+    const drop = (by: string, why: string): void => {
+      expect(by).toBe('watchdog')
       dropped.push(why)
       session.socket = undefined
       session.socketIs = 'none'
@@ -61,7 +62,7 @@ describe('the watchdog', () => {
     await pass(TIMES.silenceMs)
     expect(dropped).toEqual([])
     await pass(1)
-    expect(dropped).toEqual(['watchdog: no frame for too long'])
+    expect(dropped).toEqual(['no frame for too long'])
     expect(lines).toMatchObject([{ sessionId: KEY, why: 'no frame for too long' }])
   })
 
@@ -71,7 +72,7 @@ describe('the watchdog', () => {
     await pass(TIMES.connectMs)
     expect(dropped).toEqual([])
     await pass(1)
-    expect(dropped).toEqual(['watchdog: no answer while connecting'])
+    expect(dropped).toEqual(['no answer while connecting'])
   })
 
   test('B3 ends one that logged in but never opens, and gives it time from the login', async () => {
@@ -82,7 +83,7 @@ describe('the watchdog', () => {
     await pass(TIMES.loginMs)
     expect(dropped).toEqual([])
     await pass(1)
-    expect(dropped).toEqual(['watchdog: logged in but never open'])
+    expect(dropped).toEqual(['logged in but never open'])
   })
 
   test.for([
@@ -97,7 +98,7 @@ describe('the watchdog', () => {
     }
     expect(dropped).toEqual([])
     await pass(TIMES.silenceMs)
-    expect(dropped).toEqual(['watchdog: no frame for too long'])
+    expect(dropped).toEqual(['no frame for too long'])
   })
 
   test('B3 ends a connection whose receive or send path is stuck', async () => {
@@ -108,7 +109,7 @@ describe('the watchdog', () => {
     health.lastFrameMs = Infinity
     await pass(TIMES.stuckMs)
     expect(asked).toEqual([TIMES.stuckMs])
-    expect(dropped).toEqual(['watchdog: its receive or send path is stuck'])
+    expect(dropped).toEqual(['its receive or send path is stuck'])
   })
 
   test('a probe that ends after its connection was replaced says nothing about the new one', async () => {
@@ -118,7 +119,7 @@ describe('the watchdog', () => {
     health.lastFrameMs = Infinity
     await pass(TIMES.stuckMs)
     const dropped: string[] = []
-    session.socket = socketOf({ drop: (why) => void dropped.push(why) })
+    session.socket = socketOf({ drop: (_, why) => void dropped.push(why) })
     answer.resolve(false)
     await clock.settle()
     expect(dropped).toEqual([])
@@ -148,7 +149,7 @@ describe('the watchdog', () => {
     await pass(TIMES.undeliveredMs)
     expect(dropped).toEqual([])
     await pass(1)
-    expect(dropped).toEqual(['watchdog: messages come, and nothing becomes of them'])
+    expect(dropped).toEqual(['messages come, and nothing becomes of them'])
   })
 
   test('gives a history more time than a message, and no more than that', async () => {
@@ -161,7 +162,7 @@ describe('the watchdog', () => {
     await pass(TIMES.historyMs - TIMES.undeliveredMs - 1)
     expect(dropped).toEqual([])
     await pass(1)
-    expect(dropped).toEqual(['watchdog: messages come, and nothing becomes of them'])
+    expect(dropped).toEqual(['messages come, and nothing becomes of them'])
   })
 
   test('a path that a history holds is not stuck, until the history is', async () => {
@@ -172,7 +173,7 @@ describe('the watchdog', () => {
     await pass(TIMES.historyMs)
     expect(dropped).toEqual([])
     await pass(TIMES.stuckMs)
-    expect(dropped).toEqual(['watchdog: its receive or send path is stuck'])
+    expect(dropped).toEqual(['its receive or send path is stuck'])
   })
 
   test('a session without messages is a quiet session, not a sick one', async () => {

@@ -111,6 +111,6 @@ export class Watchdog {
 
   #end(session: LiveSession, why: string): void {
     this.#deps.log.warn({ sessionId: session.key, why }, 'watchdog ends a connection')
-    session.socket?.drop(`watchdog: ${why}`)
+    session.socket?.drop('watchdog', why)
   }
 }

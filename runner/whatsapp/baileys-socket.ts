@@ -29,7 +29,7 @@ import { authorOf, People } from './people.ts'
 import { RetryGate } from './retry-gate.ts'
 import { TRANSACTION, writeAheadRepository } from './signal-repository.ts'
 import { guardDurableWire } from './wire-guard.ts'
-import type { OpenSocket, OpenSocketAsk, SocketHealth, WhatsAppSocket } from './socket.ts'
+import type { CloseReport, OpenSocket, OpenSocketAsk, SocketHealth, WhatsAppSocket } from './socket.ts'
 
 export interface BaileysSettings {
   url: string | undefined
@@ -92,6 +92,8 @@ class BaileysSocket implements WhatsAppSocket {
   readonly #sock: WASocket
   readonly #raw: WebSocket | undefined
   #closed = false
+  /** The error that we ended it with: the library reports the close with the very same one, unless it was ended before. */
+  #ended: { error: Error; by: CloseReport['by'] } | undefined
   #http: number | undefined
   #qrs = 0
   #lastFrameMs: number
@@ -179,7 +181,7 @@ class BaileysSocket implements WhatsAppSocket {
     const end = async (): Promise<void> => {
       // Sealing in the same tick as `end` makes any later decryption fail before it is stored, so the server delivers that
       // message again to whoever connects next.
-      const ended = this.#sock.end(new Error('handed over'))
+      const ended = this.#end('us', 'handed over')
       this.#auth.close()
       await within(this.#clock, END_WITHIN_MS, ended)
       this.#raw?.terminate()
@@ -187,15 +189,21 @@ class BaileysSocket implements WhatsAppSocket {
     }
     await within(this.#clock, MUTEX_WITHIN_MS, betweenMessages(this.#sock, end))
     if (!this.#closed) await end()
-    this.#closedWith({ message: 'handed over' })
+    this.#closedWith({ by: 'us', message: 'handed over' })
   }
 
-  drop(why: string): void {
+  drop(by: CloseReport['by'], why: string): void {
     if (this.#closed) return
     this.#auth.close()
-    void Promise.resolve(this.#sock.end(new Error(why))).catch(() => undefined)
+    void Promise.resolve(this.#end(by, why)).catch(() => undefined)
     this.#raw?.terminate()
-    this.#closedWith({ message: why })
+    this.#closedWith({ by, message: why })
+  }
+
+  #end(by: CloseReport['by'], why: string): Promise<void> {
+    const error = new Error(why)
+    this.#ended = { error, by }
+    return this.#sock.end(error)
   }
 
   health(): SocketHealth {
@@ -228,7 +236,7 @@ class BaileysSocket implements WhatsAppSocket {
       if (update.connection === 'close') {
         // What was receipted already must still reach the application; `destroy` would drop it.
         ev.flush()
-        this.#closedWith(closeReport(update.lastDisconnect?.error, this.#http))
+        this.#closedWith(this.#reported(update.lastDisconnect?.error))
       }
     })
     ws.on('frame', (frame: BinaryNode | Uint8Array) => {
@@ -252,7 +260,7 @@ class BaileysSocket implements WhatsAppSocket {
     ws.on('CB:notification,type:companion_reg_refresh', () => events.pairingRefresh())
     ws.on('unexpected-response', (_request: unknown, response: { statusCode?: number }) => {
       this.#http = response.statusCode
-      this.drop(`the server answered ${response.statusCode} instead of opening a WebSocket`)
+      this.drop('server', `the server answered ${response.statusCode} instead of opening a WebSocket`)
     })
   }
 
@@ -287,7 +295,14 @@ class BaileysSocket implements WhatsAppSocket {
     )
   }
 
-  #closedWith(report: Parameters<OpenSocketAsk['events']['closed']>[0]): void {
+  #reported(error: Error | undefined): CloseReport {
+    const ended = this.#ended
+    return ended && ended.error === error
+      ? { by: ended.by, message: error.message }
+      : closeReport(error, this.#http)
+  }
+
+  #closedWith(report: CloseReport): void {
     if (this.#closed) return
     this.#closed = true
     this.#auth.close()

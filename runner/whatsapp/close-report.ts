@@ -1,4 +1,4 @@
-import type { CloseReport } from './socket.ts'
+import type { UnaskedClose } from './socket.ts'
 
 interface Boom {
   message: string
@@ -6,14 +6,17 @@ interface Boom {
   data?: unknown
 }
 
-/** What Baileys says of a close (a Boom, a plain Error or nothing) as plain data. Pure; unknown shapes are kept as text. */
-export function closeReport(error: Error | undefined, http: number | undefined): CloseReport {
-  if (!error) return { message: 'ended without a reason', http }
+/**
+ * What Baileys says of a close that we did not ask for (a Boom, a plain Error or nothing) as plain data. Pure; unknown shapes are
+ * kept as text.
+ */
+export function closeReport(error: Error | undefined, http: number | undefined): UnaskedClose {
+  if (!error) return { by: 'server', message: 'ended without a reason', http }
   const { message, output, data } = error as Boom
   const node = data as { tag?: unknown; attrs?: Record<string, unknown> } | null | undefined
   const conflict =
     node?.tag === 'conflict' && typeof node.attrs?.['type'] === 'string' ? node.attrs['type'] : undefined
-  return { status: output?.statusCode, http, message, conflict, attributes: attributesOf(data) }
+  return { by: 'server', status: output?.statusCode, http, message, conflict, attributes: attributesOf(data) }
 }
 
 /** A `<failure>` carries its attributes as they are; a `<stream:error>` its child. */

@@ -27,8 +27,8 @@ export interface WhatsAppSocket {
    * closed. Resolves when the socket is gone; bounded by a few seconds.
    */
   handOver(): Promise<void>
-  /** Ends at once without waiting for anything; for a lost lease and for watchdogs. */
-  drop(why: string): void
+  /** Ends at once without waiting for anything; for a lost lease and for watchdogs. `why` is for the log alone. */
+  drop(by: 'us' | 'watchdog', why: string): void
   /** What is true of the connection now, for the watchdogs. */
   health(): SocketHealth
   /** Whether the receive and the send path still move: resolves false when one is stuck for `withinMs`. */
@@ -46,8 +46,8 @@ export interface SocketHealth {
   peerMessageSinceMs: number | undefined
 }
 
-/** Why a connection ended, as far as the library tells; the close-reason table decides what it means. */
-export interface CloseReport {
+/** Why a connection ended, as far as the library tells. */
+interface CloseFacts {
   /** The status code of the close. */
   status?: number | undefined
   /** The HTTP status that the upgrade was answered with, where it was not 101. */
@@ -59,7 +59,13 @@ export interface CloseReport {
   attributes?: Readonly<Record<string, string>> | undefined
 }
 
-/** What a connection tells. Called in order, never after `closed`. */
+/** Nobody asked for it: a watchdog gave up a connection that did not move, or the server or the way to it ended it. */
+export type UnaskedClose = CloseFacts & { by: 'watchdog' | 'server' }
+
+/** A connection that ended, and who ended it. What we asked for means nothing; of the others the close-reason table decides. */
+export type CloseReport = UnaskedClose | (CloseFacts & { by: 'us' })
+
+/** What a connection tells. Called in order, not before `OpenSocket` has answered, and never after `closed`. */
 export interface SocketEvents {
   /** A QR is up until the next call or the close. */
   qr(text: string, expiresInMs: number): void
@@ -102,7 +108,7 @@ export type OpenSocket = (ask: OpenSocketAsk) => WhatsAppSocket
 export type UnlinkOutcome =
   | { ended: 'confirmed' } // the server confirmed that it is unlinked
   | { ended: 'refused'; code: number | undefined } // the server answered that it won't unlink it
-  | { ended: 'closed'; asked: boolean; report: CloseReport } // before there was an answer
+  | { ended: 'closed'; asked: boolean; report: UnaskedClose } // before there was an answer
   | { ended: 'no_answer' }
 
 export interface UnlinkAsk {

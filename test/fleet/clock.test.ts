@@ -88,7 +88,9 @@ test('E1 E7: a connection that ends with 440 is let go of in silence when anothe
     nowMs: 1,
   })
   await openOn(other, 1)
-  one.open.get(key)?.closed({ status: 440, conflict: 'replaced', message: 'Stream Errored (conflict)' })
+  one.open
+    .get(key)
+    ?.closed({ by: 'server', status: 440, conflict: 'replaced', message: 'Stream Errored (conflict)' })
   await openOn(one, 0)
   await eventually('the one to have let go', () => one.runner.held === 0)
   await eventually(

@@ -124,8 +124,8 @@ function atOnce(open: Map<SessionKey, SocketEvents>): OpenSocket {
       events.open({ jid: '4915100000000:1@s.whatsapp.net' })
     })
     return socketOf({
-      handOver: async () => over({ message: 'handed over' }),
-      drop: (why) => over({ message: why }),
+      handOver: async () => over({ by: 'us', message: 'handed over' }),
+      drop: (by, why) => over({ by, message: why }),
     })
   }
 }

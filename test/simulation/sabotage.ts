@@ -77,7 +77,7 @@ export function reconnectOnConflict(): Bug {
             ...ask.events,
             closed: (report) =>
               ask.events.closed(
-                report.status === 440 ? { status: 428, message: 'Connection Closed' } : report,
+                report.status === 440 ? { by: 'server', status: 428, message: 'Connection Closed' } : report,
               ),
           },
         }),

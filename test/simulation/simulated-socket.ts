@@ -188,11 +188,11 @@ export class SimulatedSocket implements WhatsAppSocket, WhatsAppClient {
       this.#link.toServer(() => this.#link.toClient(resolve))
     })
     await within(this.process.clock, END_WITHIN_MS, gone)
-    this.#end({ message: 'handed over' })
+    this.#end({ by: 'us', message: 'handed over' })
   }
 
-  drop(why: string): void {
-    this.#end({ message: why })
+  drop(by: 'us' | 'watchdog', why: string): void {
+    this.#end({ by, message: why })
   }
 
   closedByWire(report: CloseReport): void {

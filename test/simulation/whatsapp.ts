@@ -79,17 +79,22 @@ interface Deps {
 /** WhatsApp does not wait longer for a login (an assumption: a server ends a handshake that does not go on). */
 const LOGIN_STALL_MS = 30_000
 
-const REPLACED: CloseReport = { status: 440, message: 'Stream Errored (conflict)', conflict: 'replaced' }
+const REPLACED: CloseReport = {
+  by: 'server',
+  status: 440,
+  message: 'Stream Errored (conflict)',
+  conflict: 'replaced',
+}
 const REFUSED: readonly CloseReport[] = [
-  { http: 503, message: 'Unexpected server response: 503' },
-  { http: 429, message: 'Unexpected server response: 429' },
-  { status: 503, message: 'Stream Errored (service unavailable)' },
+  { by: 'server', http: 503, message: 'Unexpected server response: 503' },
+  { by: 'server', http: 429, message: 'Unexpected server response: 429' },
+  { by: 'server', status: 503, message: 'Stream Errored (service unavailable)' },
 ]
 export const LOST: readonly CloseReport[] = [
-  { status: 428, message: 'Connection Closed' },
-  { status: 408, message: 'Connection was lost' },
-  { status: 515, message: 'Stream Errored (restart required)' },
-  { status: 503, message: 'Stream Errored (service unavailable)' },
+  { by: 'server', status: 428, message: 'Connection Closed' },
+  { by: 'server', status: 408, message: 'Connection was lost' },
+  { by: 'server', status: 515, message: 'Stream Errored (restart required)' },
+  { by: 'server', status: 503, message: 'Stream Errored (service unavailable)' },
 ]
 
 /**

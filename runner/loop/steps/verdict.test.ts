@@ -11,7 +11,12 @@ import { KEY, openWorld } from '../../state/testing.ts'
 import type { CloseReport, SocketEvents } from '../../whatsapp/socket.ts'
 import { settleVerdict } from './verdict.ts'
 
-const REPLACED: CloseReport = { status: 440, conflict: 'replaced', message: 'Stream Errored (conflict)' }
+const REPLACED: CloseReport = {
+  by: 'server',
+  status: 440,
+  conflict: 'replaced',
+  message: 'Stream Errored (conflict)',
+}
 const ME = { jid: '491701234567:5@s.whatsapp.net' }
 
 /** A paired session that this runner owns, not connected. */
@@ -31,7 +36,7 @@ async function begin(world: Awaited<ReturnType<typeof openWorld>>) {
       mayWrite: () => true,
       openSocket: (ask) => {
         events.push(ask.events)
-        return socketOf({ handOver: async () => ask.events.closed({ message: 'handed over' }) })
+        return socketOf({ handOver: async () => ask.events.closed({ by: 'us', message: 'handed over' }) })
       },
       clock,
       log: silent,
@@ -94,9 +99,9 @@ test('E1 after a restart in the middle of a login, one 440 is its doing: tried a
 })
 
 test.for<[why: string, close: CloseReport, block: string | undefined]>([
-  ['a watchdog ended', { message: 'watchdog: no answer while connecting' }, undefined],
-  ['timed out', { status: 408, message: 'Timed Out' }, undefined],
-  ['WhatsApp refused', { status: 503, message: 'Stream Errored (unavailable)' }, 'conflict'],
+  ['a watchdog ended', { by: 'watchdog', message: 'no answer while connecting' }, undefined],
+  ['timed out', { by: 'server', status: 408, message: 'Timed Out' }, undefined],
+  ['WhatsApp refused', { by: 'server', status: 503, message: 'Stream Errored (unavailable)' }, 'conflict'],
 ])('after a login that %s, the phase that a 440 brings is %3$s', async ([, close, block]) => {
   await using world = await openWorld()
   const { live, latest, settle, replaced } = await begin(world)
