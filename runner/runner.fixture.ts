@@ -7,9 +7,9 @@ import type { Session, Status, Want } from '#shared/session.ts'
 import { unseenStatus } from '#shared/session.ts'
 import { MemoryDatabase } from '#test/simulation/memory/database.ts'
 import { memoryStores } from '#test/simulation/memory/stores.ts'
-import { LiveSession } from './session/live-session.ts'
-import type { LiveSessionDeps } from './session/live-session-deps.ts'
-import type { SessionState } from './state/session-state.ts'
+import type { Block } from './session/block.ts'
+import { NO_CONNECTION, type ConnectionView } from './session/connection.ts'
+import type { SessionView } from './session/session-view.ts'
 import type { UnlinkDevice, WhatsAppSocket } from './whatsapp/socket.ts'
 
 /** For the unit tests of the runner: calm defaults, so that a test says only what differs. */
@@ -38,11 +38,52 @@ export function sessionOf(more: { want?: Partial<Want>; status?: Status | undefi
   }
 }
 
-/** A live session that is rehydrated, paired and not connected; nothing in it reaches the outside. */
-export function liveOf(more: Partial<LiveSession> = {}, key = KEY): LiveSession {
-  const calm = { state: {} as SessionState, paired: true }
-  return Object.assign(new LiveSession({} as LiveSessionDeps, key), calm, more)
-}
+type Facets = 'identity' | 'pairing' | 'retry'
+/** What a test says of a session in hand; the rest is calm. */
+export type Seen = Partial<Omit<SessionView, Facets>> & { [Facet in Facets]?: Partial<SessionView[Facet]> }
+
+/** What is seen of a session in hand that is rehydrated, paired and not connected. */
+export const viewOf = (more: Seen = {}, key = KEY): SessionView => ({
+  key,
+  state: { lastSnapshot: undefined, witness: undefined },
+  connection: NO_CONNECTION,
+  isDelivering: false,
+  isUnreadable: false,
+  lastDisconnect: undefined,
+  lastActivityAt: undefined,
+  superseded: { devices: undefined, notBeforeMs: 0 },
+  ...more,
+  identity: { paired: true, me: undefined, authenticatedAt: undefined, ...more.identity },
+  pairing: { shown: undefined, endedWindowId: undefined, note: undefined, ...more.pairing },
+  retry: { attempts: 0, retryAtMs: 0, block: undefined, ...more.retry },
+})
+
+export const blockOf = (phase: Block['phase'], more: Partial<Block> = {}): Block => ({
+  phase,
+  why: 'because',
+  until: undefined,
+  untilMs: undefined,
+  ...more,
+})
+
+type Begun = Exclude<ConnectionView, { is: 'none' }>
+type BegunMore = Partial<Omit<Begun, 'is'>>
+const begun = { generation: 1, windowId: undefined, asPaired: true, begunMs: 0 }
+
+export const connectingView = (more: BegunMore = {}): ConnectionView => ({
+  ...begun,
+  socket: socketOf(),
+  ...more,
+  is: 'connecting',
+})
+
+export const openView = (more: BegunMore & { openSinceMs?: number } = {}): ConnectionView => ({
+  ...begun,
+  socket: socketOf(),
+  openSinceMs: 0,
+  ...more,
+  is: 'open',
+})
 
 /** A connection that does nothing, but for what a test says. */
 export const socketOf = (more: Partial<WhatsAppSocket> = {}): WhatsAppSocket => ({

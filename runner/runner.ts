@@ -11,8 +11,7 @@ import { within } from '#shared/within.ts'
 import { Gate } from './gate/gate.ts'
 import { BootReport } from './pacing/boot-report.ts'
 import { FleetBreaker } from './pacing/breaker.ts'
-import type { RunnerContext } from './loop/context.ts'
-import { Housekeeping } from './loop/housekeeping.ts'
+import { Housekeeping, type HousekeepingNeeds } from './loop/housekeeping.ts'
 import { KeyCare } from './loop/key-care.ts'
 import { KeyQueue } from './loop/key-queue.ts'
 import { lateOf, type Late } from './loop/late.ts'
@@ -24,11 +23,13 @@ import { RunnerLease, type LeaseTimes } from './ownership/lease.ts'
 import { HandOver, type DrainSummary } from './ownership/hand-over.ts'
 import { RunnersSeen } from './ownership/runners-seen.ts'
 import { Pacer } from './pacing/pacer.ts'
-import { FAILED_PASS_MS, Passes } from './loop/passes.ts'
+import { FAILED_PASS_MS, Passes, type PassNeeds } from './loop/passes.ts'
 import { LateLogins } from './session/late-logins.ts'
+import type { LiveSession } from './session/live-session.ts'
 import { prepareState } from './state/prepared.ts'
-import { dataKeys } from './state/data-keys.ts'
+import { dataKeys, type DataKeys } from './state/data-keys.ts'
 import { fileWorkingCopies, type WorkingCopies } from './state/working-copy.ts'
+import { stepsOf } from './loop/steps.ts'
 import { dropSession } from './loop/steps/ownership.ts'
 import { Reporter } from './loop/reporter.ts'
 import { SlowLane } from './loop/slow-lane.ts'
@@ -112,13 +113,31 @@ const PASSES_WITHIN_MS = 500
 /** What is not written by then never is. */
 const REPORT_WITHIN_MS = 1_500
 
+/** What is wired together here. Each step, and what runs them, names the few parts of it that it needs. */
+type Wiring = Parameters<typeof stepsOf>[0] &
+  PassNeeds &
+  Omit<HousekeepingNeeds, 'keyCare' | 'passes' | 'handOver'> & {
+    stores: Stores
+    lease: RunnerLease
+    queue: KeyQueue<SessionKey>
+    reporter: Reporter
+    boot: BootReport
+    workingCopies: WorkingCopies
+    view: View
+    snapshots: SlowLane
+    unlinking: SlowLane
+    unlinkingRemoved: SlowLane
+    gate: Gate
+    dataKeys: DataKeys
+  }
+
 /**
  * Holds sockets and makes the world as it is wanted: observe → plan → act → tell, per session, level-triggered, one step a
  * pass. Watches, socket events and timers only say which session to look at; what to do follows from what is there.
  */
 export class Runner {
   readonly #deps: RunnerDeps
-  readonly #context: RunnerContext
+  readonly #context: Wiring
   readonly #watchdog: Watchdog
   readonly #passes: Passes
   readonly #housekeeping: Housekeeping
@@ -135,7 +154,7 @@ export class Runner {
     this.#deps = deps
     // Unique for every start: a record of an earlier life is somebody else's.
     const id = parseRunnerId(`${settings.name}.${random.id().slice(0, 6)}`)
-    const live: RunnerContext['live'] = new Map()
+    const live = new Map<SessionKey, LiveSession>()
     const { version, capacity } = settings
     const facts = { capacity, version, held: () => live.size }
     const lease = new RunnerLease({
@@ -185,7 +204,7 @@ export class Runner {
         mayWork: () => !this.#isDraining && lease.isGood,
         wake: (key) => queue.add(key),
       })
-    const context: RunnerContext = {
+    this.#context = {
       stores,
       clock,
       random,
@@ -220,9 +239,6 @@ export class Runner {
       boot: new BootReport(log, clock.monotonicMs()),
       unlinkDevice: deps.unlinkDevice,
       gate: new Gate(clock, (key) => queue.add(key)),
-      get keyCare() {
-        return keyCare
-      },
       transfer: deps.transfer ?? NOTHING_IN_OR_OUT,
       snapshots: lane('snapshot', SNAPSHOTS_AT_ONCE, SNAPSHOT_WITHIN_MS),
       unlinking: lane('unlink', UNLINKED_AT_ONCE, UNLINK_WITHIN_MS),
@@ -243,8 +259,7 @@ export class Runner {
         event: (key, event) => reporter.event(key, event),
       },
     }
-    const keyCare = new KeyCare(context, settings.rotateKeysAfterMs ?? 0)
-    this.#context = context
+    const keyCare = new KeyCare(this.#context, settings.rotateKeysAfterMs ?? 0)
     this.#handOver = new HandOver({
       clock,
       log,
@@ -256,13 +271,14 @@ export class Runner {
       wake: (key) => queue.add(key),
       interrupt: (key) => live.get(key)?.state?.interrupt(),
     })
-    this.#passes = new Passes(this.#context, {
+    this.#passes = new Passes(this.#context, stepsOf(this.#context), {
       reconcile: settings.reconcile,
       capacity,
       isDraining: () => this.#isDraining || lease.draining,
       isLeaving: (key) => this.#handOver.isLeaving(key),
     })
-    this.#housekeeping = new Housekeeping(this.#context, this.#passes, this.#handOver, {
+    const parts = { ...this.#context, keyCare, passes: this.#passes, handOver: this.#handOver }
+    this.#housekeeping = new Housekeeping(parts, {
       lookEveryMs: settings.lookEveryMs,
       resyncEveryMs: settings.resyncEveryMs,
       rebalancePerMinute: settings.rebalancePerMinute,

@@ -1,34 +1,36 @@
 import { expect, test } from 'vitest'
 import { CodedError } from '#shared/errors.ts'
+import { seededRandom } from '#shared/random.ts'
 import type { Job } from '#shared/store/job-store.ts'
 import { job, runner } from '#test/contract/samples.ts'
-import { fakeClock } from '#test/fake-clock.ts'
 import { Gate } from '../gate/gate.ts'
-import type { RunnerContext } from '../loop/context.ts'
-import { KEY, keyOf, liveOf, memory, recordedLog, sessionOf } from '../runner.fixture.ts'
-import type { SessionState } from '../state/session-state.ts'
 import { View } from '../loop/view.ts'
-import { runJob } from './jobs.ts'
+import { KEY, keyOf, recordedLog, sessionOf } from '../runner.fixture.ts'
+import { sessionInHand } from '../session/live-session.fixture.ts'
+import { dataKeys } from '../state/data-keys.ts'
+import { runJob, type JobNeeds } from './jobs.ts'
 
-/** A snapshot job of a session here whose state does this when it is asked for one. */
-async function begin(snapshot: () => Promise<never>, more: Partial<Job> = { kind: 'snapshot' }) {
-  const clock = fakeClock()
-  const { stores } = memory(clock)
+/** A snapshot job of a session in hand; this is what happens when its snapshot is to be recorded. */
+async function begin(record: () => Promise<never>, more: Partial<Job> = { kind: 'snapshot' }) {
+  const { live, clock, stores, rehydrate } = await sessionInHand({
+    through: (whole) => ({ ...whole, snapshots: { ...whole.snapshots, record } }),
+  })
+  await rehydrate()
   const view = new View(stores, clock)
   const { log, lines } = recordedLog()
   const lease = { isGood: true, id: runner('me') }
-  const live = liveOf({ state: { snapshot } as unknown as SessionState })
   const context = {
     stores,
     clock,
     view,
     lease,
     log,
+    dataKeys: dataKeys({ stores, clock, random: seededRandom(1) }),
     live: new Map([[KEY, live]]),
     gate: new Gate(clock, () => undefined),
-    transfer: { identities: snapshot },
+    transfer: { identities: record, exports: { to: 'passphrase' } as const },
     reporter: { event: () => undefined, background: (_: string, work: () => Promise<void>) => void work() },
-  } as unknown as RunnerContext
+  } satisfies JobNeeds
   const { id } = await stores.jobs.create(KEY, job(1, more))
   await view.refreshJobs(KEY)
   return {

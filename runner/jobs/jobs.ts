@@ -3,19 +3,30 @@ import type { SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
 import type { Job, Worker } from '#shared/store/job-store.ts'
 import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
-import type { RunnerContext } from '../loop/context.ts'
+import type { Stores } from '#shared/store/stores.ts'
+import type { Sessions } from '../loop/needs.ts'
+import type { Reporter } from '../loop/reporter.ts'
+import type { View } from '../loop/view.ts'
+import type { RunnerLease } from '../ownership/lease.ts'
 import { withStorableWords } from '../loop/storable-words.ts'
 import { restore } from './restore.ts'
 import { exportState, importState } from './transfer.ts'
 import { logout, reset } from './unlink.ts'
-import { mayBegin, type Result, type Work } from './work.ts'
+import { mayBegin, type Result, type Work, type WorkNeeds } from './work.ts'
+
+export interface JobNeeds extends WorkNeeds, Sessions {
+  stores: WorkNeeds['stores'] & Pick<Stores, 'jobs'>
+  view: Pick<View, 'jobs' | 'endJob' | 'refreshJobs' | 'refreshSession'>
+  reporter: Pick<Reporter, 'event' | 'background'>
+  lease: Pick<RunnerLease, 'id' | 'isGood'>
+}
 
 /**
  * Does the oldest open job of a session, and writes how it ended. A job that meets a store in trouble stays open and is
  * tried again; every job can be repeated from its beginning.
  */
 export async function runJob(
-  context: RunnerContext,
+  context: JobNeeds,
   key: SessionKey,
   session: Session,
   id: string,
@@ -71,14 +82,14 @@ const VANISHED_MAX = 3
  * Written before anything of the tenant's is read: whatever it does to this process, the next one knows.
  * @throws CodedError `quarantined` when it was begun too often
  */
-async function begin(context: RunnerContext, key: SessionKey, job: Job, worker: Worker): Promise<void> {
+async function begin(context: JobNeeds, key: SessionKey, job: Job, worker: Worker): Promise<void> {
   const begun = await context.stores.jobs.begin(key, job.id, worker)
   if ((begun?.latestTry?.vanished ?? 0) >= VANISHED_MAX)
     throw new CodedError('quarantined', `${job.kind}: ${VANISHED_MAX} runners that began it are gone`)
 }
 
 /** It stays open, and its end here is nobody's fault; the write may have to wait for the store. */
-async function interrupted(context: RunnerContext, key: SessionKey, job: Job, worker: Worker): Promise<void> {
+async function interrupted(context: JobNeeds, key: SessionKey, job: Job, worker: Worker): Promise<void> {
   const note = (): Promise<void> => context.stores.jobs.interrupt(key, job.id, worker)
   await note().catch(() => context.reporter.background(key, note))
   context.log.info({ sessionId: key, job: job.kind }, 'job interrupted')

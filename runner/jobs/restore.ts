@@ -6,7 +6,7 @@ import { ratchetFence } from '../state/ratchet-fence.ts'
 import { CREDS_KEY } from '../state/record.ts'
 import type { RecordMap } from '../state/record-map.ts'
 import { loadSnapshot } from '../state/rehydrate.ts'
-import { beginAfresh, type Result, type Work } from './work.ts'
+import type { Result, Work } from './work.ts'
 
 /** What is gone back to. */
 interface Chosen {
@@ -24,20 +24,20 @@ export async function restore(work: Work): Promise<Result> {
   const { backup } = job.args
   const { snapshot: chosen, load } =
     typeof backup === 'string' ? await chooseBackup(work, backup) : await chooseSnapshot(work)
-  if (live.paired && job.args['force'] !== true) {
+  if (live.identity.paired && job.args['force'] !== true) {
     throw new CodedError('newer_state', `restore ${chosen.id}: the session has newer, healthy credentials`)
   }
   const records = await load()
   for (const [name, bytes] of ratchetFence(records, CREDS_KEY, context.clock.nowMs()))
     records.set(name, bytes)
   await live.closeSocket()
-  live.verdict = undefined
-  if (live.paired) await state.snapshot('restore', { label: 'before_restore' })
+  live.judged()
+  if (live.identity.paired) await state.snapshot('restore', { label: 'before_restore' })
   await state.replaceBy(records, 'restored')
-  live.restarted()
-  live.superseded = live.superseded?.filter(({ snapshot }) => snapshot !== chosen.id)
-  beginAfresh(live)
-  if (typeof backup === 'string' && live.paired) live.authenticatedAt = context.clock.nowMs()
+  live.exchanged()
+  live.superseded.forget(chosen.id)
+  live.beginAfresh()
+  if (typeof backup === 'string') live.imported()
   context.reporter.event(work.key, {
     kind: 'restore',
     why: chosen.id,

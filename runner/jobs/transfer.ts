@@ -6,7 +6,7 @@ import { inboundPlace, openInbound, openInboundText } from '#shared/sealing/inbo
 import { checkState } from '../state/check.ts'
 import { withoutApp } from '../state/app-records.ts'
 import { plainBundle } from '../state/plain-bundle.ts'
-import { beginAfresh, type Result, type Work } from './work.ts'
+import type { Result, Work } from './work.ts'
 
 /** Writes the whole state as a bundle in an age file; control streams the object to the user. */
 export async function exportState(work: Work): Promise<Result> {
@@ -56,7 +56,7 @@ export async function importState(work: Work): Promise<Result> {
   const { context, key, live, state, job } = work
   const { stores, gate } = context
   const object = String(job.args['object'])
-  if (live.paired && job.args['force'] !== true)
+  if (live.identity.paired && job.args['force'] !== true)
     throw new CodedError('newer_state', 'import: the session has healthy credentials')
   const passphrase = await passphraseOf(work)
   const { records, warnings } = await gate
@@ -66,11 +66,11 @@ export async function importState(work: Work): Promise<Result> {
     })
     .finally(() => gate.leave(key))
   await live.closeSocket()
-  if (live.paired) await state.snapshot('import', { label: 'before_import' })
+  if (live.identity.paired) await state.snapshot('import', { label: 'before_import' })
   await state.replaceBy(records, 'import')
-  live.restarted()
-  beginAfresh(live)
-  live.authenticatedAt = context.clock.nowMs()
+  live.exchanged()
+  live.beginAfresh()
+  live.imported()
   await stores.blobs.remove(object)
   return { warnings: warnings.length, ...(warnings[0] ? { firstWarning: warnings[0] } : {}) }
 }

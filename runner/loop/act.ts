@@ -1,16 +1,41 @@
 import { CodedError, hasCode, toError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
-import type { RunnerContext } from './context.ts'
-import { runJob } from '../jobs/jobs.ts'
+import { runJob, type JobNeeds } from '../jobs/jobs.ts'
+import type { LiveSession } from '../session/live-session.ts'
+import type { Basics, Sessions } from './needs.ts'
 import type { Outcome, Step } from './plan.ts'
-import { closeSocket, openSocket, rehydrate } from './steps/connection.ts'
-import { claim, dropSession, release } from './steps/ownership.ts'
-import { remove } from './steps/remove.ts'
+import {
+  closeSocket,
+  openSocket,
+  rehydrate,
+  type CloseNeeds,
+  type OpenNeeds,
+  type RehydrateNeeds,
+} from './steps/connection.ts'
+import {
+  claim,
+  dropSession,
+  release,
+  type ClaimNeeds,
+  type DropNeeds,
+  type ReleaseNeeds,
+} from './steps/ownership.ts'
+import { remove, type RemoveNeeds } from './steps/remove.ts'
+
+/** What all the steps together need; each names its own part of it. */
+export type ActNeeds = ClaimNeeds &
+  RehydrateNeeds &
+  OpenNeeds &
+  CloseNeeds &
+  DropNeeds &
+  ReleaseNeeds &
+  RemoveNeeds &
+  JobNeeds
 
 /** Obeys one step. No choices are left here but those that the stores make (a claim that is lost, an entry that is fenced). */
 export async function act(
-  context: RunnerContext,
+  context: ActNeeds,
   key: SessionKey,
   session: Session,
   step: Exclude<Step, { do: 'rest' }>,
@@ -45,13 +70,18 @@ export async function act(
 const isStoreTrouble = (error: unknown): boolean => hasCode(error, 'store_unavailable', 'overloaded')
 
 /** A step that failed: the store's trouble is waited out; anything else marks this session and nothing else. */
-export function stepFailed(context: RunnerContext, key: SessionKey, step: Step, thrown: unknown): void {
+export function stepFailed(
+  context: Basics & Sessions<Pick<LiveSession, 'waitUntil'>>,
+  key: SessionKey,
+  step: Step,
+  thrown: unknown,
+): void {
   const error = toError(thrown)
   context.log.error({ error, sessionId: key, step: step.do }, 'step failed')
   if (isStoreTrouble(error)) return
   const live = context.live.get(key)
   if (hasCode(error, 'fenced', 'lease_lost', 'closed')) return
-  if (live && !(error instanceof CodedError)) live.retryAtMs = context.clock.monotonicMs() + STEP_RETRY_MS
+  if (live && !(error instanceof CodedError)) live.waitUntil(context.clock.monotonicMs() + STEP_RETRY_MS)
 }
 
 const STEP_RETRY_MS = 5_000

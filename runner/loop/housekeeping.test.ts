@@ -1,13 +1,11 @@
 import { expect, test } from 'vitest'
 import { lease as leaseOf, runner } from '#test/contract/samples.ts'
 import { fakeClock } from '#test/fake-clock.ts'
-import type { RunnerContext } from './context.ts'
-import { Housekeeping } from './housekeeping.ts'
+import { Housekeeping, type HousekeepingNeeds } from './housekeeping.ts'
 import { LoopLag } from '../pacing/loop-lag.ts'
 import { RunnersSeen } from '../ownership/runners-seen.ts'
-import type { HandOver } from '../ownership/hand-over.ts'
-import type { Passes } from './passes.ts'
 import { memory, silent } from '../runner.fixture.ts'
+import { NO_DISK } from '../session/live-session.fixture.ts'
 import { View } from './view.ts'
 
 const ME = runner('me')
@@ -28,17 +26,21 @@ async function begin(mayAct: boolean) {
     runners,
     view: new View(stores, clock),
     live: new Map(),
-    workingCopies: { keys: async () => [], drop: async () => undefined },
     lease: { id: ME, isGood: true, takeMarginMs: () => undefined },
-    reporter: { waiting: () => [], waitingKeys: [] },
     boot: { tick: () => undefined },
     lag: new LoopLag(),
     preparations: { look: () => undefined },
+    queue: { add: () => undefined },
+    workingCopies: NO_DISK,
+    reporter: { quiet: async () => undefined, waiting: () => [], waitingKeys: [], event: () => undefined },
+    snapshots: { offer: () => undefined },
+    keyCare: { look: () => undefined, rewrap: async () => undefined },
+    passes: { sweep: () => 0 },
+    handOver: { give: async () => undefined },
     log: silent,
-  } as unknown as RunnerContext
-  const passes = { sweep: () => 0 } as unknown as Passes
+  } satisfies HousekeepingNeeds
   const settings = { resyncEveryMs: RESYNC_EVERY_MS, rebalancePerMinute: 0, mayAct: () => mayAct }
-  const housekeeping = new Housekeeping(context, passes, {} as HandOver, { ...settings, lookEveryMs: 1_000 })
+  const housekeeping = new Housekeeping(context, { ...settings, lookEveryMs: 1_000 })
   housekeeping.start()
   return {
     /** Minute by minute, as a full pass comes every minute. */

@@ -1,14 +1,25 @@
 import { isDeepStrictEqual } from 'node:util'
 import { toError } from '#shared/errors.ts'
+import type { Clock } from '#shared/clock.ts'
 import type { SessionKey } from '#shared/ids.ts'
-import type { RunnerContext } from './context.ts'
-import { lateOf } from './late.ts'
+import type { LiveSession } from '../session/live-session.ts'
+import type { RunnerLease } from '../ownership/lease.ts'
+import type { Preparations } from '../ownership/preparations.ts'
+import type { RunnersSeen } from '../ownership/runners-seen.ts'
+import type { BootReport } from '../pacing/boot-report.ts'
+import type { LoopLag } from '../pacing/loop-lag.ts'
+import type { KeyQueue } from './key-queue.ts'
+import type { WorkingCopies } from '../state/working-copy.ts'
+import type { Sessions } from './needs.ts'
+import type { View } from './view.ts'
+import { lateOf, type LateNeeds } from './late.ts'
 import { logBeat, logLate } from './log-lines.ts'
 import type { HandOver } from '../ownership/hand-over.ts'
 import { nextToMove } from '../ownership/rebalance.ts'
-import { Expiry } from '../removal/expiry.ts'
+import { Expiry, type ExpiryNeeds } from '../removal/expiry.ts'
+import type { KeyCare } from './key-care.ts'
 import type { Passes } from './passes.ts'
-import { snapshotIfDue } from './upkeep.ts'
+import { snapshotIfDue, type UpkeepNeeds } from './upkeep.ts'
 import { waitingOf } from './status.ts'
 
 /** infra/alerts.tf counts these lines: five minutes without one wake somebody. */
@@ -32,21 +43,34 @@ export interface HousekeepingSettings {
   mayAct: () => boolean
 }
 
+export interface HousekeepingNeeds extends Sessions, ExpiryNeeds, LateNeeds, UpkeepNeeds {
+  live: ReadonlyMap<SessionKey, LiveSession>
+  reporter: ExpiryNeeds['reporter'] & LateNeeds['reporter'] & UpkeepNeeds['reporter']
+  clock: Clock
+  workingCopies: ExpiryNeeds['workingCopies'] & Pick<WorkingCopies, 'keys'>
+  lease: Pick<RunnerLease, 'id' | 'isGood' | 'takeMarginMs'>
+  runners: Pick<RunnersSeen, 'refresh' | 'membership' | 'candidates' | 'longDead' | 'nextLookInMs'>
+  preparations: Pick<Preparations, 'look'>
+  view: ExpiryNeeds['view'] & Pick<View, 'load'>
+  queue: Pick<KeyQueue<SessionKey>, 'add'>
+  lag: Pick<LoopLag, 'ticked'>
+  boot: Pick<BootReport, 'tick'>
+  keyCare: Pick<KeyCare, 'look' | 'rewrap'>
+  passes: Pick<Passes, 'sweep'>
+  handOver: Pick<HandOver, 'give'>
+}
+
 /** What a runner does by the clock, whatever happens: look at the others, the full pass, snapshots that are due, rebalancing. */
 export class Housekeeping {
-  readonly #context: RunnerContext
-  readonly #passes: Passes
-  readonly #handOver: HandOver
+  readonly #context: HousekeepingNeeds
   readonly #settings: HousekeepingSettings
   /** Wall-clock times at which sessions were moved away. */
   readonly #movedAt = new Map<SessionKey, number>()
   readonly #timers = new Map<string, () => void>()
   #stopped = false
 
-  constructor(context: RunnerContext, passes: Passes, handOver: HandOver, settings: HousekeepingSettings) {
+  constructor(context: HousekeepingNeeds, settings: HousekeepingSettings) {
     this.#context = context
-    this.#passes = passes
-    this.#handOver = handOver
     this.#settings = settings
   }
 
@@ -134,7 +158,7 @@ export class Housekeeping {
       const { runners, preparations } = this.#context
       const before = runners.membership
       await runners.refresh()
-      if (runners.membership !== before) this.#passes.sweep()
+      if (runners.membership !== before) this.#context.passes.sweep()
       preparations.look()
       this.#lookAgain(runners.nextLookInMs())
     } catch (error) {
@@ -161,7 +185,7 @@ export class Housekeeping {
       if (unread > 0)
         log.warn({ sessions: unread }, 'sessions could not be read; the next full pass makes up for it')
       for (const session of live.values()) session.pokeOutbox()
-      const queued = this.#passes.sweep()
+      const queued = this.#context.passes.sweep()
       log.debug(
         { sessions: view.sessions.size, queued, durationMs: Math.round(clock.monotonicMs() - startMs) },
         'full pass',
@@ -197,10 +221,10 @@ export class Housekeeping {
   async #rebalance(): Promise<void> {
     const { live, view, runners, lease, clock, log } = this.#context
     if (!this.#settings.mayAct() || !lease.isGood) return
-    const sessions = [...live.values()].map(({ key, socketIs, authenticatedAt, lastActivityAt }) => ({
+    const sessions = [...live.values()].map(({ key, connection, identity, lastActivityAt }) => ({
       key,
-      connected: socketIs === 'open',
-      authenticatedAt,
+      connected: connection.is === 'open',
+      authenticatedAt: identity.authenticatedAt,
       lastActivityAt,
     }))
     for (const moved of this.#movedAt.keys()) if (!view.sessions.has(moved)) this.#movedAt.delete(moved)
@@ -208,6 +232,6 @@ export class Housekeeping {
     if (!key) return
     this.#movedAt.set(key, clock.nowMs())
     log.info({ sessionId: key }, 'session moves to the runner that should have it')
-    await this.#handOver.give(key)
+    await this.#context.handOver.give(key)
   }
 }

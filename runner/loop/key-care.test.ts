@@ -2,10 +2,11 @@ import { expect, test } from 'vitest'
 import { fakeClock } from '#test/fake-clock.ts'
 import { seededRandom } from '#shared/random.ts'
 import { dataKeys } from '../state/data-keys.ts'
-import type { SessionState } from '../state/session-state.ts'
-import { KEY, liveOf, memory, sessionOf, silent } from '../runner.fixture.ts'
-import type { RunnerContext } from './context.ts'
-import { KeyCare } from './key-care.ts'
+import { runner } from '#test/contract/samples.ts'
+import { KEY, memory, sessionOf, silent } from '../runner.fixture.ts'
+import type { KeyRing } from '../state/data-keys.ts'
+import { KeyCare, type KeyCareNeeds } from './key-care.ts'
+import type { SlowWork } from './slow-lane.ts'
 import { View } from './view.ts'
 
 const DAY_MS = 86_400_000
@@ -16,10 +17,13 @@ async function begin() {
   const session = sessionOf()
   await stores.sessions.create(session)
   const keys = dataKeys({ stores, clock, random: seededRandom(1) })
-  await keys.ring(KEY, session)
+  const ring = await keys.ring(KEY, session)
   const view = new View(stores, clock)
   await view.load()
   const queued: string[] = []
+  const stateless: { state: { rotate: () => Promise<void>; ring: KeyRing; epoch: number } | undefined } = {
+    state: undefined,
+  }
   let working: Promise<void> = Promise.resolve()
   const context = {
     stores,
@@ -27,22 +31,24 @@ async function begin() {
     view,
     log: silent,
     dataKeys: keys,
-    live: new Map([[KEY, liveOf()]]),
+    lease: { id: runner('me') },
+    runners: { candidates: () => [] },
+    live: new Map([[KEY, stateless]]),
     snapshots: {
-      offer: (key: string, work: () => Promise<void>) => {
+      offer: (key: string, work: SlowWork) => {
         queued.push(key)
-        working = work()
+        working = work(new AbortController().signal)
       },
     },
     reporter: { event: () => undefined },
-  } as unknown as RunnerContext
+  } satisfies KeyCareNeeds
   const care = new KeyCare(context, 90 * DAY_MS)
   const look = async (): Promise<void> => {
     care.look()
     await working
   }
   const liveWith = (rotate: () => Promise<void>): void =>
-    void context.live.set(KEY, liveOf({ state: { rotate, epoch: 1 } as unknown as SessionState }))
+    void context.live.set(KEY, { state: { rotate, ring, epoch: 1 } })
   return { clock, stores, context, queued, care, look, liveWith }
 }
 

@@ -3,22 +3,42 @@ import type { SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
 import { preferredRunner } from '../ownership/spread.ts'
 import type { SessionState } from '../state/session-state.ts'
-import type { RunnerContext } from './context.ts'
+import type { Stores } from '#shared/store/stores.ts'
+import type { RunnerLease } from '../ownership/lease.ts'
+import type { RunnersSeen } from '../ownership/runners-seen.ts'
+import type { DataKeys } from '../state/data-keys.ts'
+import type { Basics, Sessions, Trail } from './needs.ts'
+import type { SlowLane } from './slow-lane.ts'
+import type { View } from './view.ts'
 
 /** Whoever could not get a new key waits so long, and lets the others have theirs. */
 const FAILED_WAIT_MS = 3_600_000
+
+/** What is looked at of a session in hand. */
+interface Rotated {
+  state: Pick<SessionState, 'epoch' | 'ring' | 'rotate'> | undefined
+}
+
+export interface KeyCareNeeds extends Basics, Sessions<Rotated>, Trail {
+  stores: { keys: Pick<Stores['keys'], 'currentVersion'>; sessions: Pick<Stores['sessions'], 'get'> }
+  dataKeys: Pick<DataKeys, 'ring' | 'rewrap'>
+  view: Pick<View, 'sessions' | 'owners' | 'refreshSession'>
+  snapshots: Pick<SlowLane, 'offer'>
+  lease: Pick<RunnerLease, 'id'>
+  runners: Pick<RunnersSeen, 'candidates'>
+}
 
 /**
  * Looks after the data keys: each session gets a new one when the newest is old, and all are wrapped anew once the
  * key-encryption key has a new version, those of sessions that nobody owns too, so that the old version can go.
  */
 export class KeyCare {
-  readonly #context: RunnerContext
+  readonly #context: KeyCareNeeds
   /** 0 or less: never by the clock. */
   readonly #rotateAfterMs: number
   readonly #notBeforeMs = new Map<SessionKey, number>()
 
-  constructor(context: RunnerContext, rotateAfterMs: number) {
+  constructor(context: KeyCareNeeds, rotateAfterMs: number) {
     this.#context = context
     this.#rotateAfterMs = rotateAfterMs
   }
@@ -38,7 +58,7 @@ export class KeyCare {
     })
   }
 
-  async #rotate(key: SessionKey, state: SessionState): Promise<void> {
+  async #rotate(key: SessionKey, state: NonNullable<Rotated['state']>): Promise<void> {
     const { view, log, clock, reporter } = this.#context
     const session = view.sessions.get(key)
     if (!session) return

@@ -2,8 +2,7 @@ import { expect, test } from 'vitest'
 import { fakeClock } from '#test/fake-clock.ts'
 import { keyOf } from '../runner.fixture.ts'
 import type { LiveSession } from '../session/live-session.ts'
-import type { RunnerContext } from './context.ts'
-import { lateOf } from './late.ts'
+import { lateOf, type LateNeeds } from './late.ts'
 
 type Waits = ReturnType<LiveSession['waiting']>
 
@@ -24,11 +23,11 @@ test('counts what has waited for a minute over all sessions, also of those that 
   ]
   const live = new Map(sessions.map(([key, waits]) => [key, { waiting: () => waits }]))
   const gone = keyOf('gone')
-  const reporter = {
-    waiting: (key: string) => (key === gone ? [{ what: 'status', sinceMs: ago(60_000) }] : []),
+  const reporter: LateNeeds['reporter'] = {
+    waiting: (key) => (key === gone ? [{ what: 'status', sinceMs: ago(60_000) }] : []),
     waitingKeys: [gone, one],
   }
-  expect(lateOf({ clock, live, reporter } as unknown as RunnerContext)).toEqual([
+  expect(lateOf({ clock, live, reporter })).toEqual([
     { what: 'inbox', sessions: 2, oldestMs: 90_000 },
     { what: 'status', sessions: 1, oldestMs: 60_000 },
   ])

@@ -2,8 +2,17 @@ import { describe, expect, test } from 'vitest'
 import type { RunnerId } from '#shared/ids.ts'
 import type { PairingWindow, Phase, Status, Want } from '#shared/session.ts'
 import { job } from '#test/contract/samples.ts'
-import { liftsBar, observe, openWindow, personSpoke, storedBlock, type Observation } from './observe.ts'
-import { KEY, liveOf, sessionOf, statusOf } from '../runner.fixture.ts'
+import { liftsBlock, observe, openWindow, personSpoke, storedBlock, type Observation } from './observe.ts'
+import {
+  blockOf as aBlock,
+  connectingView,
+  KEY,
+  openView,
+  sessionOf,
+  statusOf,
+  viewOf,
+  type Seen,
+} from '../runner.fixture.ts'
 
 /** Wall clock and monotonic clock have nothing to do with each other. */
 const NOW = 1_790_000_000_000
@@ -18,15 +27,15 @@ const window = (more: Partial<PairingWindow> = {}): PairingWindow => ({
   ...more,
 })
 
-const BAR_GENERATION = 5
-const later = BAR_GENERATION + 1
+const BLOCK_GENERATION = 5
+const later = BLOCK_GENERATION + 1
 
 describe('a block is lifted', () => {
   const rows: readonly [says: string, phase: Phase, want: Partial<Want>, lifted: boolean][] = [
     ['E1 never by itself', 'conflict', { generation: later }, false],
     ['by a resume that came later', 'conflict', { generation: later, resume: later }, true],
     ['by a restart that came later', 'failed', { generation: later, restart: later }, true],
-    ['but not by an older one', 'failed', { generation: later, resume: BAR_GENERATION, restart: 1 }, false],
+    ['but not by an older one', 'failed', { generation: later, resume: BLOCK_GENERATION, restart: 1 }, false],
     ['by a pairing window after a logout', 'logged_out', { generation: later, pairing: window() }, true],
     ['by a pairing window after a ban', 'banned', { generation: later, pairing: window() }, true],
     ['by a pairing window after a failure', 'failed', { generation: later, pairing: window() }, true],
@@ -38,10 +47,10 @@ describe('a block is lifted', () => {
       { generation: later, pairing: window({ expiresAtMs: NOW }) },
       false,
     ],
-    ['nor one that was there before', 'failed', { generation: BAR_GENERATION, pairing: window() }, false],
+    ['nor one that was there before', 'failed', { generation: BLOCK_GENERATION, pairing: window() }, false],
   ]
   test.for(rows)('%s', ([, phase, want, lifted]) => {
-    expect(liftsBar(sessionOf({ want }), phase, BAR_GENERATION, NOW)).toBe(lifted)
+    expect(liftsBlock(sessionOf({ want }), phase, BLOCK_GENERATION, NOW)).toBe(lifted)
   })
 })
 
@@ -87,10 +96,10 @@ describe('the block of a stored status', () => {
 describe('a pairing window is open', () => {
   const isOpen = (
     pairing: Partial<PairingWindow>,
-    more: { live?: Parameters<typeof liveOf>[0]; status?: Partial<Status> } = {},
+    more: { live?: Seen; status?: Partial<Status> } = {},
   ): boolean => {
     const session = sessionOf({ want: { pairing: window(pairing) }, status: statusOf(more.status) })
-    return openWindow(session, more.live && liveOf(more.live), NOW) !== undefined
+    return openWindow(session, more.live && viewOf(more.live), NOW) !== undefined
   }
 
   test('until it expires', () => {
@@ -100,13 +109,15 @@ describe('a pairing window is open', () => {
   })
 
   test('until it was given up, here or by the owner before', () => {
-    expect(isOpen({}, { live: { endedWindowId: 'w1' } })).toBe(false)
+    expect(isOpen({}, { live: { pairing: { endedWindowId: 'w1' } } })).toBe(false)
     expect(isOpen({}, { status: { endedWindowId: 'w1' } })).toBe(false)
-    expect(isOpen({}, { live: { endedWindowId: 'w0' }, status: { endedWindowId: 'w0' } })).toBe(true)
+    expect(isOpen({}, { live: { pairing: { endedWindowId: 'w0' } }, status: { endedWindowId: 'w0' } })).toBe(
+      true,
+    )
   })
 
   test('until somebody paired in it', () => {
-    expect(isOpen({}, { live: { authenticatedAt: NOW - 1_000 } })).toBe(false)
+    expect(isOpen({}, { live: { identity: { authenticatedAt: NOW - 1_000 } } })).toBe(false)
     expect(isOpen({}, { status: { authenticatedAt: NOW } })).toBe(false)
     expect(isOpen({}, { status: { authenticatedAt: NOW - 1_001 } })).toBe(true)
   })
@@ -120,7 +131,7 @@ describe('observing', () => {
       owner: { runnerId: 'me' as RunnerId, epoch: 1, since: 1, nonce: 'n' },
       jobs: [],
       jobWaits: false,
-      live: liveOf({ socketIs: 'open', socketGeneration: 1 }),
+      live: viewOf({ connection: openView() }),
       lease: 'good',
       draining: false,
       leaving: false,
@@ -180,8 +191,8 @@ describe('observing', () => {
 
   test('what is live here is paired by its credentials, whatever the status says', () => {
     const session = sessionOf({ status: statusOf({ authenticatedAt: 1 }) })
-    expect(see({ session, live: liveOf({ paired: false }) }).have.paired).toBe(false)
-    expect(see({ session: sessionOf(), live: liveOf({ paired: true }) }).have.paired).toBe(true)
+    expect(see({ session, live: viewOf({ identity: { paired: false } }) }).have.paired).toBe(false)
+    expect(see({ session: sessionOf(), live: viewOf({ identity: { paired: true } }) }).have.paired).toBe(true)
   })
 
   test('times of the wall clock become monotonic ones', () => {
@@ -195,27 +206,26 @@ describe('observing', () => {
   test('a rehydrated session has the block that it has here, not that of the status', () => {
     const session = sessionOf({ status: statusOf({ phase: 'failed' }) })
     expect(see({ ...bare, session }).have.block).toEqual({ untilMs: undefined })
-    expect(see({ session, live: liveOf() }).have.block).toBeUndefined()
-    const block = { phase: 'conflict', why: 'x', until: undefined, untilMs: undefined } as const
-    expect(see({ live: liveOf({ block }) }).have.block).toEqual({ untilMs: undefined })
+    expect(see({ session, live: viewOf() }).have.block).toBeUndefined()
+    const block = aBlock('conflict')
+    expect(see({ live: viewOf({ retry: { block } }) }).have.block).toEqual({ untilMs: undefined })
   })
 
   test('A4 a replacing window stands for unpaired, and moves a paired connection out of the way', () => {
     const session = sessionOf({ want: { pairing: window({ replace: true }) } })
-    const paired = see({ session, live: liveOf({ socketIs: 'open', socketPaired: true }) })
+    const paired = see({ session, live: viewOf({ connection: openView({ asPaired: true }) }) })
     expect(paired.have.paired).toBe(false)
     expect(paired.want.restart).toBe(Number.MAX_SAFE_INTEGER)
-    const pairing = { socketIs: 'connecting', socketPaired: false, socketWindowId: 'w1' } as const
-    expect(see({ session, live: liveOf(pairing) }).want.restart).toBe(0)
+    const pairing = connectingView({ asPaired: false, windowId: 'w1' })
+    expect(see({ session, live: viewOf({ connection: pairing }) }).want.restart).toBe(0)
   })
 
   test('a connection that shows the code of another window is to be replaced', () => {
     const session = sessionOf({ want: { pairing: window({ id: 'w2' }) } })
-    const live = { paired: false, socketWindowId: 'w1' }
-    expect(see({ session, live: liveOf({ ...live, socketIs: 'connecting' }) }).want.restart).toBeGreaterThan(
-      1,
-    )
-    expect(see({ session, live: liveOf(live) }).want.restart).toBe(0)
+    const identity = { paired: false }
+    const connection = connectingView({ asPaired: false, windowId: 'w1' })
+    expect(see({ session, live: viewOf({ identity, connection }) }).want.restart).toBeGreaterThan(1)
+    expect(see({ session, live: viewOf({ identity }) }).want.restart).toBe(0)
   })
 
   test('only the oldest job counts', () => {
@@ -238,12 +248,12 @@ describe('observing', () => {
     expect(see({ session: removed }).want.deleting).toBe(true)
     expect(see({ session: removed }).have.readable).toBe(true)
     expect(see({ session: sessionOf({ want }) }).have.readable).toBe(false)
-    const block = { phase: 'failed', why: 'wrong_key', until: undefined, untilMs: undefined } as const
-    expect(see({ session: removed, live: liveOf({ block }) }).have.readable).toBe(false)
+    const block = aBlock('failed', { why: 'wrong_key' })
+    expect(see({ session: removed, live: viewOf({ retry: { block } }) }).have.readable).toBe(false)
   })
 
   test('a removal waits for the end of an unlinking, or for the time of its next try', () => {
-    const live = liveOf({ unlinkAtMs: MONOTONIC + 7 })
+    const live = viewOf({ superseded: { devices: [], notBeforeMs: MONOTONIC + 7 } })
     expect(see({ live }).have.removeAtMs).toBe(MONOTONIC + 7)
     expect(see({ live, unlinking: true }).have.removeAtMs).toBe(Infinity)
   })

@@ -2,8 +2,12 @@ import type { SessionKey } from '#shared/ids.ts'
 import type { Owner, PairingWindow, Session, Status } from '#shared/session.ts'
 import type { Job } from '#shared/store/job-store.ts'
 import type { Have, PlanWant } from './plan.ts'
-import type { LiveSession } from '../session/live-session.ts'
+import { NO_CONNECTION } from '../session/connection.ts'
+import type { SessionView } from '../session/session-view.ts'
 import { owesMessages } from './status.ts'
+
+/** What observing looks at in a session that is in hand. */
+type Observed = Omit<SessionView, 'key' | 'lastDisconnect' | 'lastActivityAt'>
 
 /** What observing looks at; plain values, so that a pass sees one moment. */
 export interface Observation {
@@ -13,7 +17,7 @@ export interface Observation {
   jobs: readonly Job[]
   /** It is the turn of another session's import. */
   jobWaits: boolean
-  live: LiveSession | undefined
+  live: Observed | undefined
   lease: 'good' | 'lost'
   draining: boolean
   leaving: boolean
@@ -31,7 +35,7 @@ export interface Observation {
 }
 
 /** Phases that a status can hold which keep the socket closed until somebody lifts them. */
-const BARRED: ReadonlySet<Status['phase']> = new Set([
+const BLOCKING: ReadonlySet<Status['phase']> = new Set([
   'conflict',
   'logged_out',
   'banned',
@@ -40,21 +44,21 @@ const BARRED: ReadonlySet<Status['phase']> = new Set([
 ])
 
 /** A person's word that lifts a block: a later resume or restart, or a pairing window where credentials are gone. */
-export function liftsBar(
+export function liftsBlock(
   session: Session,
   phase: Status['phase'],
-  barGeneration: number,
+  blockGeneration: number,
   nowMs: number,
 ): boolean {
   const { want } = session
-  if (Math.max(want.resume ?? 0, want.restart ?? 0) > barGeneration) return true
+  if (Math.max(want.resume ?? 0, want.restart ?? 0) > blockGeneration) return true
   const window = want.pairing
   return (
     window !== undefined &&
     nowMs < window.expiresAtMs &&
     window.id !== session.status?.endedWindowId &&
     (phase === 'logged_out' || phase === 'banned' || phase === 'failed') &&
-    want.generation > barGeneration
+    want.generation > blockGeneration
   )
 }
 
@@ -68,8 +72,8 @@ export function storedBlock(
   nowMs: number,
 ): { phase: Status['phase']; until: number | undefined } | undefined {
   const { status } = session
-  if (!status || !BARRED.has(status.phase)) return undefined
-  if (liftsBar(session, status.phase, status.observedGeneration, nowMs)) return undefined
+  if (!status || !BLOCKING.has(status.phase)) return undefined
+  if (liftsBlock(session, status.phase, status.observedGeneration, nowMs)) return undefined
   if (status.until !== undefined && nowMs >= status.until) return undefined
   return { phase: status.phase, until: status.until }
 }
@@ -77,14 +81,15 @@ export function storedBlock(
 /** The pairing window that is open now and has not been used up. */
 export function openWindow(
   session: Session,
-  live: LiveSession | undefined,
+  live: Pick<Observed, 'identity' | 'pairing'> | undefined,
   nowMs: number,
 ): PairingWindow | undefined {
   const window = session.want.pairing
   if (!window || nowMs >= window.expiresAtMs) return undefined
-  if (live?.endedWindowId === window.id || session.status?.endedWindowId === window.id) return undefined
+  if (live?.pairing.endedWindowId === window.id || session.status?.endedWindowId === window.id)
+    return undefined
   // Paired within this window: it has done its work.
-  const pairedAt = live?.authenticatedAt ?? session.status?.authenticatedAt
+  const pairedAt = live?.identity.authenticatedAt ?? session.status?.authenticatedAt
   if (pairedAt !== undefined && pairedAt >= window.openedAtMs) return undefined
   return window
 }
@@ -96,19 +101,22 @@ export function observe(observation: Observation): { want: PlanWant; have: Have 
   const window = openWindow(session, live, nowMs)
   const replacing = window?.replace === true
   const paired =
-    (live?.state ? live.paired : status?.authenticatedAt !== undefined && status.phase !== 'logged_out') &&
-    !replacing
-  const block = live?.block
-    ? { untilMs: live.block.untilMs }
+    (live?.state
+      ? live.identity.paired
+      : status?.authenticatedAt !== undefined && status.phase !== 'logged_out') && !replacing
+  const block = live?.retry.block
+    ? { untilMs: live.retry.block.untilMs }
     : live?.state
       ? undefined
       : blockOf(session, nowMs, monotonicMs)
   const job = observation.jobs[0]
   // A connection shows the QR of the window that it was opened for, and no other.
-  const forAnother =
-    window !== undefined && live?.socketWindowId !== undefined && live.socketWindowId !== window.id
-  const inTheWay = forAnother || (replacing && live?.socketPaired === true)
-  const restart = inTheWay && live?.socketIs !== 'none' ? Number.MAX_SAFE_INTEGER : (want.restart ?? 0)
+  const connection = live?.connection ?? NO_CONNECTION
+  const inTheWay =
+    connection.is !== 'none' &&
+    ((window !== undefined && connection.windowId !== undefined && connection.windowId !== window.id) ||
+      (replacing && connection.asPaired))
+  const restart = inTheWay ? Number.MAX_SAFE_INTEGER : (want.restart ?? 0)
   return {
     want: {
       state: want.state,
@@ -123,13 +131,13 @@ export function observe(observation: Observation): { want: PlanWant; have: Have 
       unreleased: observation.unreleased,
       claimAtMs: observation.claimAtMs,
       state: live?.state ? 'loaded' : 'none',
-      readable: session.dataKeys.length > 0 && live?.block === undefined,
-      removeAtMs: observation.unlinking ? Infinity : (live?.unlinkAtMs ?? 0),
+      readable: session.dataKeys.length > 0 && live?.retry.block === undefined,
+      removeAtMs: observation.unlinking ? Infinity : (live?.superseded.notBeforeMs ?? 0),
       paired,
-      socket: live?.socketIs ?? 'none',
-      socketGeneration: live?.socketGeneration ?? 0,
+      socket: connection.is,
+      socketGeneration: connection.is === 'none' ? 0 : connection.generation,
       block,
-      retryAtMs: live?.retryAtMs ?? 0,
+      retryAtMs: live?.retry.retryAtMs ?? 0,
       breakerUntilMs: observation.breakerUntilMs,
       job: job && { id: job.id, kind: job.kind, ...(observation.jobWaits && { waits: true }) },
       pairingUntilMs: window ? monotonicMs + (window.expiresAtMs - nowMs) : 0,

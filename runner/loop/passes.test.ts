@@ -1,19 +1,19 @@
 import { expect, test } from 'vitest'
+import type { SessionKey } from '#shared/ids.ts'
 import type { Status } from '#shared/session.ts'
 import { lease as leaseOf, newSession, runner } from '#test/contract/samples.ts'
 import { fakeClock } from '#test/fake-clock.ts'
 import { BootReport } from '../pacing/boot-report.ts'
 import { FleetBreaker } from '../pacing/breaker.ts'
-import { Gate } from '../gate/gate.ts'
-import type { RunnerContext } from './context.ts'
 import { LoopLag } from '../pacing/loop-lag.ts'
 import { Claims } from '../ownership/claims.ts'
-import type { RunnerLease } from '../ownership/lease.ts'
 import { RunnersSeen } from '../ownership/runners-seen.ts'
-import { Pacer } from '../pacing/pacer.ts'
-import { Passes } from './passes.ts'
+import { Passes, type PassNeeds, type Steps } from './passes.ts'
 import { keyOf, memory, silent, statusOf } from '../runner.fixture.ts'
 import { LateLogins } from '../session/late-logins.ts'
+import type { LiveSession } from '../session/live-session.ts'
+import { lentTo } from '../session/live-session.fixture.ts'
+import { claim, type ClaimNeeds } from './steps/ownership.ts'
 import { View } from './view.ts'
 
 const ME = runner('me')
@@ -42,7 +42,7 @@ async function begin(others: readonly string[], phase?: Status['phase'], predece
   await runners.refresh()
   const view = new View(stores, clock)
   await view.load()
-  const lease = { id: ME, isGood: true, term: 1, draining: false } as RunnerLease
+  const lease = { id: ME, isGood: true, term: 1, draining: false }
   const lag = new LoopLag()
   const lateLogins = new LateLogins()
   const context = {
@@ -53,21 +53,34 @@ async function begin(others: readonly string[], phase?: Status['phase'], predece
     lease,
     lag,
     claims: new Claims(lease),
-    live: new Map(),
-    sessionDeps: {},
+    live: new Map<SessionKey, LiveSession>(),
+    sessionDeps: lentTo(clock, stores),
     lateLogins,
     unlinking: { isBusy: () => false },
     unlinkingRemoved: { isBusy: () => false },
-    random: { next: () => 0, id: () => 'nonce' },
+    random: { id: () => 'nonce' },
     queue: { add: () => undefined, addAt: () => undefined },
-    pacer: new Pacer({ perSecond: 10, atOnceMax: 10, tenantOf: () => 'acme' }),
+    pacer: { done: () => undefined },
     breaker: new FleetBreaker(() => undefined),
-    reporter: { status: () => undefined, event: () => undefined, waiting: () => [], waitingKeys: [] },
+    reporter: { event: () => undefined },
     boot: new BootReport(silent, clock.monotonicMs()),
     log: silent,
-    gate: new Gate(clock, () => undefined),
-  } as unknown as RunnerContext
-  const passes = new Passes(context, {
+    gate: { waits: () => false },
+  } satisfies PassNeeds & ClaimNeeds
+  const steps: Steps = {
+    act: async (key, session, step) => {
+      return step.do === 'claim' ? claim(context, key, session) : 'taken'
+    },
+    failed: (_, __, thrown) => {
+      throw thrown
+    },
+    leave: async () => undefined,
+    settleVerdict: async () => undefined,
+    unlinkSuperseded: () => undefined,
+    snapshotIfDue: () => undefined,
+    reportStatus: () => undefined,
+  }
+  const passes = new Passes(context, steps, {
     reconcile: true,
     capacity: 10,
     isDraining: () => false,

@@ -1,16 +1,21 @@
 import type { SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
-import { act, stepFailed } from './act.ts'
-import type { RunnerContext } from './context.ts'
+import type { Gate } from '../gate/gate.ts'
+import type { Claims } from '../ownership/claims.ts'
+import type { RunnerLease } from '../ownership/lease.ts'
+import type { RunnersSeen } from '../ownership/runners-seen.ts'
+import { preferredRunner } from '../ownership/spread.ts'
+import type { BootReport } from '../pacing/boot-report.ts'
+import type { FleetBreaker } from '../pacing/breaker.ts'
+import type { LoopLag } from '../pacing/loop-lag.ts'
+import type { Pacer } from '../pacing/pacer.ts'
+import type { KeyQueue } from './key-queue.ts'
+import type { Basics, Sessions } from './needs.ts'
 import { observe, personSpoke } from './observe.ts'
 import { plan, type Outcome, type Step } from './plan.ts'
 import { StepRate, type Outside } from './step-rate.ts'
-import { preferredRunner } from '../ownership/spread.ts'
-import { leave } from './steps/ownership.ts'
-import { unlinkSuperseded } from './steps/unlink-superseded.ts'
-import { settleVerdict } from './steps/verdict.ts'
-import { reportStatus } from './report-status.ts'
-import { snapshotIfDue } from './upkeep.ts'
+import type { SlowLane } from './slow-lane.ts'
+import type { View } from './view.ts'
 
 /** How long the runner that is not preferred leaves an unowned session to the one that is. */
 const GRACE_MS = 3_000
@@ -36,15 +41,45 @@ export interface PassRules {
   isLeaving: (key: SessionKey) => boolean
 }
 
+/** What a pass does once it has decided; `steps.ts` wires them to what they need. */
+export interface Steps {
+  act: (key: SessionKey, session: Session, step: Exclude<Step, { do: 'rest' }>) => Promise<Outcome>
+  failed: (key: SessionKey, step: Step, thrown: unknown) => void
+  /** It is in no record any more. */
+  leave: (key: SessionKey) => Promise<void>
+  settleVerdict: (key: SessionKey, session: Session) => Promise<void>
+  unlinkSuperseded: (key: SessionKey) => void
+  snapshotIfDue: (key: SessionKey) => void
+  reportStatus: (key: SessionKey) => void
+}
+
+export interface PassNeeds extends Basics, Sessions {
+  lease: Pick<RunnerLease, 'id' | 'isGood'>
+  claims: Pick<Claims, 'effectiveOwner' | 'isLeftOver'>
+  runners: Pick<RunnersSeen, 'isOwned' | 'candidates'>
+  view: Pick<View, 'sessions' | 'owners' | 'jobs' | 'learnedMs'>
+  queue: Pick<KeyQueue<SessionKey>, 'add' | 'addAt'>
+  pacer: Pick<Pacer<SessionKey>, 'done'>
+  breaker: Pick<FleetBreaker, 'stoppedUntilMs' | 'opened' | 'reset'>
+  lag: Pick<LoopLag, 'isHeldUp'>
+  boot: Pick<BootReport, 'elsewhere' | 'note'>
+  gate: Pick<Gate, 'waits'>
+  /** Sessions that have a device being unlinked right now. */
+  unlinking: Pick<SlowLane, 'isBusy'>
+  unlinkingRemoved: Pick<SlowLane, 'isBusy'>
+}
+
 /** The passes of one runner: observe → plan → act → tell, for one session at a time. */
 export class Passes {
-  readonly #context: RunnerContext
+  readonly #context: PassNeeds
+  readonly #steps: Steps
   readonly #rules: PassRules
   readonly #unownedSince = new Map<SessionKey, number>()
   readonly #rate = new StepRate<SessionKey>()
 
-  constructor(context: RunnerContext, rules: PassRules) {
+  constructor(context: PassNeeds, steps: Steps, rules: PassRules) {
     this.#context = context
+    this.#steps = steps
     this.#rules = rules
   }
 
@@ -54,21 +89,21 @@ export class Passes {
     const session = view.sessions.get(key)
     if (!session) {
       this.#unownedSince.delete(key)
-      return leave(this.#context, key)
+      return this.#steps.leave(key)
     }
     this.#noteConnection(key)
     this.#heedPerson(key, session)
-    await settleVerdict(this.#context, key, session)
+    await this.#steps.settleVerdict(key, session)
     const step = this.#decide(key)
     if (!step) return
     if (step.do === 'rest') {
-      reportStatus(this.#context, key)
+      this.#steps.reportStatus(key)
       if (step.why === 'not_ours') boot.elsewhere(key)
       if (step.why === 'blocked' && session.status)
         boot.note(key, session.status.phase, session.status.reason, clock.monotonicMs())
       if (step.untilMs !== undefined) queue.addAt(key, step.untilMs)
-      unlinkSuperseded(this.#context, key)
-      snapshotIfDue(this.#context, key)
+      this.#steps.unlinkSuperseded(key)
+      this.#steps.snapshotIfDue(key)
       return
     }
     if (!this.#rules.reconcile && !this.#rules.isDraining()) {
@@ -77,7 +112,7 @@ export class Passes {
     }
     const mayAtMs = step.do === 'drop' ? 0 : this.#mayAtMs(key, session)
     if (clock.monotonicMs() < mayAtMs) {
-      reportStatus(this.#context, key)
+      this.#steps.reportStatus(key)
       queue.addAt(key, mayAtMs)
       return
     }
@@ -92,11 +127,11 @@ export class Passes {
 
   #outside(key: SessionKey, { createdAt, want }: Session): Outside {
     const { view, live } = this.#context
-    const { socketIs, lastDisconnect } = live.get(key) ?? {}
+    const { connection, lastDisconnect } = live.get(key) ?? {}
     const job = view.jobs.get(key)?.[0]?.id ?? ''
     return {
       word: `${createdAt} ${want.generation} ${job}`,
-      event: socketIs === 'open' ? 'open' : lastDisconnect?.why,
+      event: connection?.is === 'open' ? 'open' : lastDisconnect?.why,
     }
   }
 
@@ -106,16 +141,16 @@ export class Passes {
     const outside = this.#outside(key, session)
     let outcome: Outcome | 'failed'
     // It may wait for the journal for a minute; what is shown until then must not be what was before it broke.
-    if (step.do === 'rehydrate') reportStatus(this.#context, key)
+    if (step.do === 'rehydrate') this.#steps.reportStatus(key)
     try {
-      outcome = await act(this.#context, key, session, step)
+      outcome = await this.#steps.act(key, session, step)
     } catch (error) {
-      stepFailed(this.#context, key, step, error)
+      this.#steps.failed(key, step, error)
       // What it shows may not be true any more, and what its journal waits for belongs in there.
-      reportStatus(this.#context, key)
+      this.#steps.reportStatus(key)
       outcome = 'failed'
     }
-    if (outcome === 'not_yet') return reportStatus(this.#context, key)
+    if (outcome === 'not_yet') return this.#steps.reportStatus(key)
     const nowMs = clock.monotonicMs()
     const waitMs = WAIT_MS[outcome]
     const inVain = this.#rate.took(key, outside, nowMs, waitMs)
@@ -141,10 +176,10 @@ export class Passes {
       },
       outcome === 'lost' ? 'claim lost' : 'step taken',
     )
-    reportStatus(this.#context, key)
+    this.#steps.reportStatus(key)
     if (outcome === 'lost') queue.addAt(key, nowMs + waitMs)
     // A connection that begins tells of itself.
-    else if (step.do !== 'open' || live.get(key)?.socketIs !== 'none') queue.add(key)
+    else if (step.do !== 'open' || live.get(key)?.connection.is !== 'none') queue.add(key)
   }
 
   /** A restart or resume that came while the session waited for its next try: it waits no longer. */
@@ -152,8 +187,7 @@ export class Passes {
     const { live, breaker } = this.#context
     const waiting = live.get(key)
     if (!waiting || !personSpoke(session)) return
-    waiting.attempts = 0
-    waiting.retryAtMs = 0
+    waiting.startOver()
     breaker.reset()
   }
 
@@ -161,9 +195,11 @@ export class Passes {
   #noteConnection(key: SessionKey): void {
     const { live, pacer, breaker } = this.#context
     const session = live.get(key)
-    if (!session || (session.socketIs === 'connecting' && !session.shown?.expiresAt)) return
-    if (session.connectedSinceMs !== undefined) breaker.opened(session.connectedSinceMs)
-    if (session.socketIs !== 'none') pacer.done(key)
+    if (!session) return
+    const { connection, pairing } = session
+    if (connection.is === 'none' || (connection.is === 'connecting' && !pairing.shown)) return
+    if (connection.is === 'open') breaker.opened(connection.openSinceMs)
+    pacer.done(key)
   }
 
   #decide(key: SessionKey): Step | undefined {
@@ -227,7 +263,7 @@ export class Passes {
       }
       if (step.do === 'rest' && step.why === 'as_wanted') {
         // A write that was given up may have landed late, on top of a newer status.
-        reportStatus(this.#context, key)
+        this.#steps.reportStatus(key)
         continue
       }
       queue.add(key)

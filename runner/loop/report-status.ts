@@ -1,11 +1,26 @@
 import type { SessionKey } from '#shared/ids.ts'
-import type { RunnerContext } from './context.ts'
+import type { FleetBreaker } from '../pacing/breaker.ts'
+import type { BootReport } from '../pacing/boot-report.ts'
+import type { LateLogins } from '../session/late-logins.ts'
+import type { LiveSession } from '../session/live-session.ts'
+import type { SessionView } from '../session/session-view.ts'
+import type { Basics, Sessions } from './needs.ts'
+import type { Reporter } from './reporter.ts'
+import type { View } from './view.ts'
 import { logPhase } from './log-lines.ts'
 import { openWindow } from './observe.ts'
 import { saysTheSame, statusOf } from './status.ts'
 
+export interface ReportNeeds extends Basics, Sessions<SessionView & Pick<LiveSession, 'waiting'>> {
+  view: Pick<View, 'sessions' | 'owners' | 'noteStatus'>
+  lateLogins: Pick<LateLogins, 'isOpen'>
+  breaker: Pick<FleetBreaker, 'stoppedUntilMs'>
+  reporter: Pick<Reporter, 'status' | 'event' | 'waiting'>
+  boot: Pick<BootReport, 'note'>
+}
+
 /** Writes the status where it says something new. */
-export function reportStatus(context: RunnerContext, key: SessionKey): void {
+export function reportStatus(context: ReportNeeds, key: SessionKey): void {
   const live = context.live.get(key)
   const session = context.view.sessions.get(key)
   const epoch = context.view.owners.get(key)?.epoch
@@ -26,8 +41,8 @@ export function reportStatus(context: RunnerContext, key: SessionKey): void {
   const from = session.status?.phase
   const failedAgain = status.phase === 'backing_off' && session.status?.attempts !== status.attempts
   if (from !== status.phase || failedAgain) {
-    const { connectedSinceMs, connectingSinceMs } = live
-    const durationMs = connectedSinceMs === undefined ? undefined : connectedSinceMs - connectingSinceMs
+    const { connection } = live
+    const durationMs = connection.is === 'open' ? connection.openSinceMs - connection.begunMs : undefined
     logPhase(context.log, { key, from, status, epoch, durationMs })
   }
   context.view.noteStatus(key, status, nowMs)

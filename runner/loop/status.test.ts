@@ -1,9 +1,15 @@
 import { describe, expect, test } from 'vitest'
 import { PHASES, type Phase, type Session, type Status } from '#shared/session.ts'
 import { snapshot } from '#test/contract/samples.ts'
-import { liveOf, sessionOf, statusOf as stored } from '../runner.fixture.ts'
-import type { LiveSession } from '../session/live-session.ts'
-import type { SessionState } from '../state/session-state.ts'
+import {
+  blockOf,
+  connectingView,
+  openView,
+  sessionOf,
+  statusOf as stored,
+  viewOf,
+  type Seen,
+} from '../runner.fixture.ts'
 import { owesMessages, phaseOf, saysTheSame, statusOf, type StatusFacts } from './status.ts'
 
 const NOW = 1_790_000_000_000
@@ -19,32 +25,35 @@ const facts = (more: Partial<StatusFacts> = {}): StatusFacts => ({
   ...more,
 })
 
-const block = (phase: Phase) => ({ phase, why: 'because', until: undefined, untilMs: undefined })
-const unpaired = { paired: false }
+const blocked = (phase: Phase): Seen => ({ retry: { block: blockOf(phase) } })
+const retryAt = (retryAtMs: number): Seen => ({ retry: { retryAtMs } })
+const unpaired: Seen = { identity: { paired: false } }
+const open: Seen = { connection: openView() }
+const connecting: Seen = { connection: connectingView() }
 const stopped = sessionOf({ want: { state: 'stopped' } })
 
 /** A session that is rehydrated and paired, without a socket, and wanted running. */
-const rows: readonly [Phase, says: string, Partial<LiveSession>, Partial<StatusFacts>, Session?][] = [
-  ['connected', 'with an open socket', { socketIs: 'open' }, {}],
-  ['connected', 'until its socket is closed, though it is to stop', { socketIs: 'open' }, {}, stopped],
+const rows: readonly [Phase, says: string, Seen, Partial<StatusFacts>, Session?][] = [
+  ['connected', 'with an open socket', open, {}],
+  ['connected', 'until its socket is closed, though it is to stop', open, {}, stopped],
   ['stopped', 'when nothing is wanted', {}, {}, stopped],
-  ['logged_out', 'also when it is stopped', { block: block('logged_out') }, {}, stopped],
+  ['logged_out', 'also when it is stopped', blocked('logged_out'), {}, stopped],
   ['rehydrating', 'without a state', { state: undefined }, {}],
-  ['conflict', 'for a person', { block: block('conflict') }, {}],
-  ['restricted', 'for a time', { block: block('restricted') }, {}],
-  ['banned', 'for a person', { block: block('banned') }, {}],
-  ['failed', 'also without a state', { block: block('failed'), state: undefined }, {}],
+  ['conflict', 'for a person', blocked('conflict'), {}],
+  ['restricted', 'for a time', blocked('restricted'), {}],
+  ['banned', 'for a person', blocked('banned'), {}],
+  ['failed', 'also without a state', { ...blocked('failed'), state: undefined }, {}],
   ['unpaired', 'without credentials', unpaired, {}],
-  ['pairing', 'while a window is open', { ...unpaired, socketIs: 'connecting' }, { pairingOpen: true }],
-  ['connecting', 'with a socket on its way', { socketIs: 'connecting' }, { fleetStopped: true }],
-  ['connecting', 'when it may connect now', { retryAtMs: MONOTONIC }, {}],
-  ['outdated', 'while the fleet is stopped', { retryAtMs: MONOTONIC + 1 }, { fleetStopped: true }],
-  ['backing_off', 'until its next try', { retryAtMs: MONOTONIC + 1 }, {}],
+  ['pairing', 'while a window is open', { ...unpaired, ...connecting }, { pairingOpen: true }],
+  ['connecting', 'with a socket on its way', connecting, { fleetStopped: true }],
+  ['connecting', 'when it may connect now', retryAt(MONOTONIC), {}],
+  ['outdated', 'while the fleet is stopped', retryAt(MONOTONIC + 1), { fleetStopped: true }],
+  ['backing_off', 'until its next try', retryAt(MONOTONIC + 1), {}],
 ]
 
 describe('the phase', () => {
   test.for(rows)('is %s %s', ([phase, , live, more, session = sessionOf()]) => {
-    expect(phaseOf(liveOf(live), session, facts(more))).toBe(phase)
+    expect(phaseOf(viewOf(live), session, facts(more))).toBe(phase)
   })
 
   test('every phase has a row, but for the one that no runner writes', () => {
@@ -53,12 +62,12 @@ describe('the phase', () => {
 })
 
 const tell = (
-  live: Partial<LiveSession>,
+  live: Seen,
   session: { want?: Partial<Session['want']>; before?: Partial<Status> | undefined } = {},
   more: Partial<StatusFacts> = {},
 ): Status =>
   statusOf(
-    liveOf(live),
+    viewOf(live),
     sessionOf({ want: session.want ?? {}, status: session.before && stored(session.before) }),
     facts(more),
   )
@@ -68,7 +77,7 @@ const me = { jid: '491701234567:12@s.whatsapp.net', lid: '900:12@lid' }
 describe('the status', () => {
   test('C2 says who it is, since when, and which want it answers to', () => {
     const status = tell(
-      { socketIs: 'open', me, authenticatedAt: 7, lastActivityAt: 8 },
+      { ...open, identity: { me, authenticatedAt: 7 }, lastActivityAt: 8 },
       { want: { generation: 9 } },
     )
     expect(status).toEqual({
@@ -98,13 +107,11 @@ describe('the status', () => {
       endedWindowId: 'w0',
       snapshot: { seq: 1, at: 2, bytes: 3 },
     } as const
-    expect(tell({ socketIs: 'open' }, { before })).toMatchObject({ ...before, deviceId: 12 })
+    expect(tell(open, { before })).toMatchObject({ ...before, deviceId: 12 })
   })
 
   test('counts a new connection from now', () => {
-    expect(tell({ socketIs: 'open' }, { before: { phase: 'backing_off', connectedAt: 3 } }).connectedAt).toBe(
-      NOW,
-    )
+    expect(tell(open, { before: { phase: 'backing_off', connectedAt: 3 } }).connectedAt).toBe(NOW)
     expect(tell({}, { before: { phase: 'connected', connectedAt: 3 } })).not.toHaveProperty('connectedAt')
   })
 
@@ -112,20 +119,20 @@ describe('the status', () => {
     const before = { jid: me.jid, authenticatedAt: 4 }
     expect(tell(unpaired, { before })).not.toMatchObject({ phone: expect.anything() })
     expect(tell(unpaired, { before })).not.toHaveProperty('authenticatedAt')
-    const loggedOut = tell({ ...unpaired, block: block('logged_out') }, { before })
+    const loggedOut = tell({ ...unpaired, ...blocked('logged_out') }, { before })
     expect(loggedOut).toMatchObject({ phone: '491701234567', authenticatedAt: 4 })
   })
 
   test('D3 shows the QR while it pairs, and only then', () => {
     const shown = { windowId: 'w1', qr: 'text', expiresAt: NOW + 1 }
-    const pairing = { ...unpaired, shown, pairingNote: 'scan again' }
+    const pairing = { ...unpaired, pairing: { shown, note: 'scan again' } }
     expect(tell(pairing, {}, { pairingOpen: true })).toMatchObject({ pairing: shown, reason: 'scan again' })
     expect(tell(pairing)).not.toHaveProperty('pairing')
   })
 
   test('D4 says when the next attempt is, and why the last one failed', () => {
     const lastDisconnect = { code: 503, why: 'unavailable', at: NOW - 1 }
-    const status = tell({ retryAtMs: MONOTONIC + 1_500.4, attempts: 3, lastDisconnect })
+    const status = tell({ retry: { retryAtMs: MONOTONIC + 1_500.4, attempts: 3 }, lastDisconnect })
     expect(status).toMatchObject({
       nextAttemptAt: NOW + 1_500,
       attempts: 3,
@@ -135,14 +142,14 @@ describe('the status', () => {
   })
 
   test('E1 says why a person is needed, and until when a restriction lasts', () => {
-    const restricted = { ...block('restricted'), until: NOW + 5, untilMs: MONOTONIC + 5 }
-    expect(tell({ block: restricted })).toMatchObject({ reason: 'because', until: NOW + 5 })
+    const restricted = blockOf('restricted', { until: NOW + 5, untilMs: MONOTONIC + 5 })
+    expect(tell({ retry: { block: restricted } })).toMatchObject({ reason: 'because', until: NOW + 5 })
     expect(tell(unpaired).reason).toMatch(/pairing/)
-    expect(tell({ retryAtMs: Infinity }, {}, { fleetStopped: true }).reason).toMatch(/version/)
+    expect(tell(retryAt(Infinity), {}, { fleetStopped: true }).reason).toMatch(/version/)
   })
 
   test('names the last snapshot, the newer before the stored one', () => {
-    const state = { lastSnapshot: snapshot(8) } as SessionState
+    const state = { lastSnapshot: snapshot(8), witness: undefined }
     const before = { snapshot: { seq: 1, at: 2, bytes: 3 } }
     expect(tell({ state }, { before }).snapshot).toEqual({ seq: 8, at: snapshot(8).at, bytes: 1_000 })
   })
@@ -150,7 +157,7 @@ describe('the status', () => {
   test('carries the head of the journal as this owner wrote it, or what was stored before', () => {
     const witness = { seq: 8, mac: 'ab' }
     const before = { witness: { seq: 3, mac: 'cd' } }
-    expect(tell({ state: { witness } as SessionState }, { before }).witness).toEqual(witness)
+    expect(tell({ state: { witness, lastSnapshot: undefined } }, { before }).witness).toEqual(witness)
     expect(tell({ state: undefined }, { before }).witness).toEqual(before.witness)
     expect(tell({ state: undefined })).not.toHaveProperty('witness')
   })
@@ -166,13 +173,13 @@ describe('the status', () => {
     })
     expect(tell({}, { before, want: { state: 'stopped' } }).uptime.wantedMs).toBe(20)
     const down = { phase: 'backing_off', at: NOW - 100, uptime } as const
-    expect(tell({ socketIs: 'open' }, { before: down }).uptime).toEqual({
+    expect(tell(open, { before: down }).uptime).toEqual({
       ...uptime,
       wantedMs: 120,
       connects: 2,
     })
     const ahead = { phase: 'connected', at: NOW + 100, uptime } as const
-    expect(tell({ socketIs: 'open' }, { before: ahead }).uptime).toEqual(uptime)
+    expect(tell(open, { before: ahead }).uptime).toEqual(uptime)
   })
 })
 
@@ -181,7 +188,6 @@ describe('what waits', () => {
   const since = (ms: number, what: 'inbox' | 'outbox' | 'journal' | 'writes' | 'status' = 'outbox') => ({
     waiting: [{ what, sinceMs: MONOTONIC - ms }],
   })
-  const open = { socketIs: 'open' } as const
 
   test('is told once it has waited for a minute, with the time since when', () => {
     expect(tell(open, {}, since(MINUTE - 1))).not.toHaveProperty('waiting')
@@ -198,8 +204,8 @@ describe('what waits', () => {
     expect(tell(open, {}, since(MINUTE, 'status'))).not.toHaveProperty('waiting')
   })
 
-  test.for<[says: string, live: Partial<LiveSession>, want: Partial<Session['want']>]>([
-    ['blocked', { block: block('logged_out') }, {}],
+  test.for<[says: string, live: Seen, want: Partial<Session['want']>]>([
+    ['blocked', blocked('logged_out'), {}],
     ['stopped', {}, { state: 'stopped' }],
     ['without credentials', unpaired, {}],
   ])('is the inbox of one that is %s at once, so that its next owner delivers it', ([, live, want]) => {
@@ -212,8 +218,8 @@ describe('what waits', () => {
     expect(tell({ state: undefined }, { before }).waiting).toEqual(before.waiting)
     expect(tell({ state: undefined, isUnreadable: true }, { before })).not.toHaveProperty('waiting')
     expect(owesMessages(sessionOf({ status: stored(before) }), undefined)).toBe(true)
-    expect(owesMessages(sessionOf({ status: stored(before) }), liveOf({ state: undefined }))).toBe(true)
-    expect(owesMessages(sessionOf({ status: stored(before) }), liveOf())).toBe(false)
+    expect(owesMessages(sessionOf({ status: stored(before) }), viewOf({ state: undefined }))).toBe(true)
+    expect(owesMessages(sessionOf({ status: stored(before) }), viewOf())).toBe(false)
     expect(owesMessages(sessionOf(), undefined)).toBe(false)
   })
 })

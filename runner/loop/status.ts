@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Phase, Session, Status, Waitable, Waiting } from '#shared/session.ts'
 import { unseenStatus, WAITABLE, WAITS_TOO_LONG_MS } from '#shared/session.ts'
-import type { LiveSession } from '../session/live-session.ts'
+import type { SessionView } from '../session/session-view.ts'
 
 /** What the status is made of beside the live session itself. */
 export interface StatusFacts {
@@ -22,34 +22,36 @@ const REASONS: Partial<Record<Phase, string>> = {
 }
 
 /** The one word for where a session is. Pure. */
-export function phaseOf(live: LiveSession, session: Session, facts: StatusFacts): Phase {
-  if (live.socketIs === 'open') return 'connected'
-  if (session.want.state === 'stopped') return live.block ? live.block.phase : 'stopped'
-  if (live.block) return live.block.phase
+export function phaseOf(live: SessionView, session: Session, facts: StatusFacts): Phase {
+  if (live.connection.is === 'open') return 'connected'
+  const { block } = live.retry
+  if (session.want.state === 'stopped') return block ? block.phase : 'stopped'
+  if (block) return block.phase
   if (!live.state) return 'rehydrating'
-  if (!live.paired) return facts.pairingOpen ? 'pairing' : 'unpaired'
-  if (live.socketIs === 'connecting') return 'connecting'
+  if (!live.identity.paired) return facts.pairingOpen ? 'pairing' : 'unpaired'
+  if (live.connection.is === 'connecting') return 'connecting'
   if (facts.fleetStopped) return 'outdated'
-  return facts.monotonicMs < live.retryAtMs ? 'backing_off' : 'connecting'
+  return facts.monotonicMs < live.retry.retryAtMs ? 'backing_off' : 'connecting'
 }
 
 /** The whole status as it is now, on top of what was stored before. Pure. */
-export function statusOf(live: LiveSession, session: Session, facts: StatusFacts): Status {
+export function statusOf(live: SessionView, session: Session, facts: StatusFacts): Status {
   const before = session.status ?? unseenStatus(facts.epoch)
   const phase = phaseOf(live, session, facts)
+  const { identity, pairing, retry } = live
   const reason = reasonOf(live, phase)
-  const jid = live.me?.jid ?? before.jid
+  const jid = identity.me?.jid ?? before.jid
   const numbers = /^(\d+)(?::(\d+))?@/.exec(jid ?? '')
-  const authenticatedAt = live.authenticatedAt ?? before.authenticatedAt
-  const known = live.paired || live.state === undefined || phase === 'logged_out' || phase === 'banned'
+  const authenticatedAt = identity.authenticatedAt ?? before.authenticatedAt
+  const known = identity.paired || live.state === undefined || phase === 'logged_out' || phase === 'banned'
   // Whose phone it was is told also where the credentials themselves are lost.
   const named = known || phase === 'failed'
   const snapshot = live.state?.lastSnapshot
   const witness = live.state?.witness ?? before.witness
   const lastActivityAt = live.lastActivityAt ?? before.lastActivityAt
   const lastDisconnect = live.lastDisconnect ?? before.lastDisconnect
-  const ended = live.endedWindowId ?? before.endedWindowId
-  const superseded = live.superseded ?? before.superseded ?? []
+  const ended = pairing.endedWindowId ?? before.endedWindowId
+  const superseded = live.superseded.devices ?? before.superseded ?? []
   const backingOff = phase === 'backing_off'
   const waiting = waitingOf(live, session, facts)
   return {
@@ -61,7 +63,7 @@ export function statusOf(live: LiveSession, session: Session, facts: StatusFacts
     ...(named && numbers?.[1] ? { phone: numbers[1] } : {}),
     ...(named && jid ? { jid } : {}),
     ...(named && numbers?.[2] ? { deviceId: Number(numbers[2]) } : {}),
-    ...(live.shown && phase === 'pairing' ? { pairing: live.shown } : {}),
+    ...(pairing.shown && phase === 'pairing' ? { pairing: pairing.shown } : {}),
     ...(ended === undefined ? {} : { endedWindowId: ended }),
     ...(phase === 'connected'
       ? { connectedAt: before.phase === 'connected' && before.connectedAt ? before.connectedAt : facts.nowMs }
@@ -70,9 +72,9 @@ export function statusOf(live: LiveSession, session: Session, facts: StatusFacts
     ...(lastActivityAt ? { lastActivityAt } : {}),
     ...(lastDisconnect ? { lastDisconnect } : {}),
     ...(facts.loginMayBeLate ? { loginMayBeLate: true } : {}),
-    attempts: live.attempts,
-    ...(backingOff ? { nextAttemptAt: Math.round(facts.nowMs + live.retryAtMs - facts.monotonicMs) } : {}),
-    ...(live.block?.until === undefined ? {} : { until: live.block.until }),
+    attempts: retry.attempts,
+    ...(backingOff ? { nextAttemptAt: Math.round(facts.nowMs + retry.retryAtMs - facts.monotonicMs) } : {}),
+    ...(retry.block?.until === undefined ? {} : { until: retry.block.until }),
     ...(snapshot
       ? { snapshot: { seq: snapshot.seq, at: snapshot.at, bytes: snapshot.bytes } }
       : before.snapshot
@@ -89,13 +91,14 @@ export function statusOf(live: LiveSession, session: Session, facts: StatusFacts
  * What of a session is told to wait. That the status itself waits can't be told in it. Pure.
  */
 export function waitingOf(
-  live: LiveSession,
+  live: Pick<SessionView, 'state' | 'identity' | 'retry' | 'isUnreadable'>,
   session: Session,
   facts: Pick<StatusFacts, 'nowMs' | 'monotonicMs' | 'waiting'>,
 ): readonly Waiting[] {
   const before = new Map(session.status?.waiting?.map((one) => [one.what, one]))
   // Nobody else comes by to deliver what such a session has: whoever owns it next must know at once.
-  const holdsNone = live.block !== undefined || session.want.state === 'stopped' || !live.paired
+  const holdsNone =
+    live.retry.block !== undefined || session.want.state === 'stopped' || !live.identity.paired
   return WAITABLE.flatMap((what): Waiting[] => {
     const known = before.get(what)
     // Until its state is rebuilt nobody knows more of the inbox than its last owner.
@@ -109,14 +112,18 @@ export function waitingOf(
 }
 
 /** Messages that came in are not in the feed yet, as far as is known. Pure. */
-export const owesMessages = (session: Session, live: LiveSession | undefined): boolean =>
+export const owesMessages = (
+  session: Session,
+  live: Pick<SessionView, 'state' | 'isDelivering' | 'isUnreadable'> | undefined,
+): boolean =>
   live?.state
     ? live.isDelivering
     : live?.isUnreadable !== true && session.status?.waiting?.some(({ what }) => what === 'inbox') === true
 
-function reasonOf(live: LiveSession, phase: Phase): string | undefined {
-  if (live.block && phase === live.block.phase) return live.block.why
-  if (phase === 'pairing' || phase === 'unpaired') return live.pairingNote ?? REASONS[phase]
+function reasonOf(live: SessionView, phase: Phase): string | undefined {
+  const { block } = live.retry
+  if (block && phase === block.phase) return block.why
+  if (phase === 'pairing' || phase === 'unpaired') return live.pairing.note ?? REASONS[phase]
   if (phase === 'backing_off') return live.lastDisconnect?.why
   return REASONS[phase]
 }

@@ -1,8 +1,17 @@
 import type { SessionKey } from '#shared/ids.ts'
-import type { RunnerContext } from './context.ts'
+import type { Clock } from '#shared/clock.ts'
+import type { LiveSession } from '../session/live-session.ts'
+import type { Sessions, Trail } from './needs.ts'
+import type { SlowLane } from './slow-lane.ts'
+
+export interface UpkeepNeeds extends Sessions<Pick<LiveSession, 'state'>>, Trail {
+  clock: Pick<Clock, 'nowMs'>
+  /** Snapshots that are due. */
+  snapshots: Pick<SlowLane, 'offer'>
+}
 
 /** Has a snapshot taken of an owned session when one is due. Returns at once; a hand-over ends it, and needs none. */
-export function snapshotIfDue(context: RunnerContext, key: SessionKey): void {
+export function snapshotIfDue(context: UpkeepNeeds, key: SessionKey): void {
   const { live, clock, reporter, snapshots } = context
   const state = live.get(key)?.state
   const due = state?.snapshotDue(clock.nowMs())

@@ -66,7 +66,7 @@ async function begin() {
       asked.push(ask)
       ask.state.followCreds(() => [CREDS_KEY, credsRecord()])
       return socketOf({
-        handOver: async () => ask.events.closed({ message: 'handed over' }),
+        handOver: async () => ask.events.closed({ by: 'us', message: 'handed over' }),
         health: () => ({ ...socketOf().health(), lastFrameMs: clock.monotonicMs() }),
       })
     },
@@ -104,7 +104,7 @@ async function begin() {
   await clock.advance(5_000)
   latest().state.journal.credsChanged()
   latest().events.paired()
-  latest().events.closed({ status: 515, message: 'restart required' })
+  latest().events.closed({ by: 'server', status: 515, message: 'restart required' })
   await clock.advance(5_000)
   latest().events.open(ME)
   await clock.advance(1_000)
@@ -166,7 +166,7 @@ test('that messages do not leave a session that is connected is told alike', asy
 test('that events can’t be written is told in a status that can', async () => {
   const { clock, scripts, latest, waiting } = await begin()
   scripts.events.append = away
-  latest().events.closed({ status: 428, message: 'Connection Terminated' })
+  latest().events.closed({ by: 'server', status: 428, message: 'Connection Terminated' })
   await clock.advance(5_000)
   latest().events.open(ME)
   await clock.advance(62_000)
@@ -195,7 +195,7 @@ test('a session whose journal is away is not called connected, and says what it 
 test('that statuses can’t be written is known without any store', async () => {
   const { clock, scripts, latest, runner, lines } = await begin()
   scripts.sessions.reportStatus = away
-  latest().events.closed({ status: 428, message: 'Connection Terminated' })
+  latest().events.closed({ by: 'server', status: 428, message: 'Connection Terminated' })
   await clock.advance(122_000)
   expect(runner.late).toMatchObject([{ what: 'status', sessions: 1 }])
   const told = lines.find(({ message: said }) => said === 'something waits for longer than a minute')

@@ -14,13 +14,13 @@ interface Claim {
  * regained nothing is ours before it is claimed anew, and of two claims of one epoch the store lets one through.
  */
 export class Claims {
-  readonly #lease: RunnerLease
+  readonly #lease: Pick<RunnerLease, 'id' | 'term'>
   readonly #claims = new Map<SessionKey, Claim>()
   /** The epochs that were given back, or are about to be. */
   readonly #givenBack = new Map<SessionKey, number>()
   #underWay = 0
 
-  constructor(lease: RunnerLease) {
+  constructor(lease: Pick<RunnerLease, 'id' | 'term'>) {
     this.#lease = lease
   }
 

@@ -3,8 +3,8 @@ import { CodedError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
 import { fakeClock } from '#test/fake-clock.ts'
-import { keyOf, liveOf, sessionOf, silent, statusOf } from '../runner.fixture.ts'
-import type { LiveSession } from '../session/live-session.ts'
+import { keyOf, openView, sessionOf, silent, statusOf, viewOf } from '../runner.fixture.ts'
+import type { SessionView } from '../session/session-view.ts'
 import { HandOver, type DrainSummary } from './hand-over.ts'
 
 const EPOCH = 4
@@ -20,10 +20,10 @@ function begin(count: number, world: { successor?: boolean; connectMs?: number }
   const { successor = true, connectMs = 100 } = world
   const clock = fakeClock()
   const keys = Array.from({ length: count }, (_, at) => keyOf(`s${at}`))
-  const live = new Map<SessionKey, LiveSession>()
+  const live = new Map<SessionKey, SessionView>()
   // In another order than the one in which they are to leave.
   for (const [at, key] of [...keys.entries()].toReversed())
-    live.set(key, liveOf({ socketIs: 'open', lastActivityAt: at }, key))
+    live.set(key, viewOf({ connection: openView(), lastActivityAt: at }, key))
   const claimed = new Set<SessionKey>()
   const elsewhere = new Set<SessionKey>()
   let looks = 0
@@ -196,7 +196,7 @@ describe('a drain', () => {
   test('takes along what was claimed in between', async () => {
     const { live, drain, clock, left } = begin(10)
     const late = keyOf('late')
-    clock.after(400, () => live.set(late, liveOf({}, late)))
+    clock.after(400, () => live.set(late, viewOf({}, late)))
     expect(await drain()).toMatchObject({ sessions: 10, left: 0 })
     expect(left).toContain(late)
   })
@@ -207,7 +207,7 @@ describe('a drain', () => {
     claiming.count = 1
     clock.after(2_000, () => {
       claiming.count = 0
-      live.set(late, liveOf({}, late))
+      live.set(late, viewOf({}, late))
     })
     expect(await drain()).toMatchObject({ left: 0 })
     expect(left).toEqual([late])

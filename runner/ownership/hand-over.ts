@@ -4,13 +4,13 @@ import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { SessionStore } from '#shared/store/session-store.ts'
 import { within } from '#shared/within.ts'
-import type { LiveSession } from '../session/live-session.ts'
+import type { SessionView } from '../session/session-view.ts'
 
 export interface HandOverDeps {
   clock: Clock
   log: Log
   sessions: Pick<SessionStore, 'get'>
-  live: ReadonlyMap<SessionKey, LiveSession>
+  live: ReadonlyMap<SessionKey, Pick<SessionView, 'key' | 'connection' | 'lastActivityAt'>>
   epochOf: (key: SessionKey) => number
   /** Somebody else could take sessions. */
   hasSuccessor: () => boolean
@@ -153,7 +153,7 @@ export class HandOver {
 
   async #untilConnectedElsewhere(key: SessionKey, withinMs: number): Promise<void> {
     const { clock, live, epochOf } = this.#deps
-    const wasConnected = live.get(key)?.socketIs === 'open'
+    const wasConnected = live.get(key)?.connection.is === 'open'
     const epoch = epochOf(key)
     this.#leave(key)
     const untilMs = clock.monotonicMs() + withinMs

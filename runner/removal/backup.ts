@@ -5,7 +5,7 @@ import { removeObjects } from '#shared/registry.ts'
 import type { Session } from '#shared/session.ts'
 import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
-import type { RunnerContext } from '../loop/context.ts'
+import type { Clock } from '#shared/clock.ts'
 import type { LiveSession } from '../session/live-session.ts'
 import { isPaired } from '../state/paired.ts'
 
@@ -18,14 +18,19 @@ const ID_DIGITS = 24
 export const backupIdOf = (key: SessionKey): string =>
   createHash('sha256').update(`backup|${key}`).digest('hex').slice(0, ID_DIGITS)
 
+export interface BackupNeeds {
+  stores: Stores
+  clock: Clock
+}
+
 /**
  * Keeps one labelled backup of a session that is removed, in an object of its own: what else there is of the session can
  * go. Durable when it resolves. Answers its id, or `undefined` where there is nothing to keep. A repeat keeps no second one.
  * @throws CodedError `store_unavailable`
  */
 export async function keepBackup(
-  context: RunnerContext,
-  live: LiveSession,
+  context: BackupNeeds,
+  live: Pick<LiveSession, 'key' | 'state'>,
   session: Session,
 ): Promise<string | undefined> {
   const { stores, clock } = context
@@ -70,8 +75,8 @@ const folderOf = (tenant: TenantId, id: string): string => `backups/${tenant}/${
  * where the state can't be read, the newest that nobody found damaged.
  */
 async function snapshotToKeep(
-  { stores }: RunnerContext,
-  { key, state }: LiveSession,
+  { stores }: BackupNeeds,
+  { key, state }: Pick<LiveSession, 'key' | 'state'>,
 ): Promise<SnapshotRecord | undefined> {
   if (state && isPaired(state.storedCreds())) return state.snapshot(LABEL, { label: LABEL })
   const usable = (await stores.snapshots.list(key)).filter(({ quarantined }) => quarantined === undefined)

@@ -2,10 +2,13 @@ import { toError } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import { clearLife } from '#shared/registry.ts'
 import { sweepTransfers } from '#shared/transfers.ts'
-import type { RunnerContext } from '../loop/context.ts'
+import type { Basics } from '../loop/needs.ts'
+import type { View } from '../loop/view.ts'
+import type { RunnerLease } from '../ownership/lease.ts'
+import type { RunnersSeen } from '../ownership/runners-seen.ts'
 import { preferredRunner } from '../ownership/spread.ts'
 import { dropBackup } from './backup.ts'
-import { forgetRemoval } from './work-off.ts'
+import { forgetRemoval, type WorkOffNeeds } from './work-off.ts'
 
 /** The audit trail, messages, the feed and jobs are kept so long (docs/design/state.md §3.1). */
 const KEEP_RECORDS_MS = 30 * 24 * 3_600_000
@@ -16,19 +19,20 @@ const AT_ONCE = 100
 /** Which runner does it: the one that spreading prefers for this key. That two do is harmless. */
 const TURN_KEY = '~expiry' as SessionKey
 
-type Deps = Pick<
-  RunnerContext,
-  'stores' | 'reporter' | 'workingCopies' | 'clock' | 'log' | 'view' | 'runners' | 'lease'
->
+export interface ExpiryNeeds extends Basics, WorkOffNeeds {
+  lease: Pick<RunnerLease, 'id'>
+  runners: Pick<RunnersSeen, 'candidates'>
+  view: Pick<View, 'sessions' | 'owners' | 'jobs' | 'forget'>
+}
 
 /** Removes what is over: removals and backups whose time has come, old records, files of jobs, what belongs to no session. */
 export class Expiry {
-  readonly #deps: Deps
+  readonly #deps: ExpiryNeeds
   #recordsAtMs: number
   /** Files without a job at the last turn: one that is just being stored has its job by now. */
   #lonely: ReadonlySet<string> = new Set()
 
-  constructor(deps: Deps) {
+  constructor(deps: ExpiryNeeds) {
     this.#deps = deps
     this.#recordsAtMs = deps.clock.monotonicMs()
   }

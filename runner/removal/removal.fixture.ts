@@ -34,15 +34,17 @@ export async function removalWorld() {
   const openSocket = ({ state, events }: OpenSocketAsk): WhatsAppSocket => {
     const me = { id: `49151${String(++numbers).padStart(7, '0')}:1@s.whatsapp.net` }
     void (async () => {
+      // Not before the connection is the session's.
+      await Promise.resolve()
       if (!phones.answer) return
       const creds = state.storedCreds() as { me: { id: string } } | undefined
       if (isPaired(creds) && creds) return events.open({ jid: creds.me.id })
       await state.journal.set([[CREDS_KEY, credsRecord({ me })]])
       events.paired()
-      events.closed({ status: 515, message: 'restart required' })
+      events.closed({ by: 'server', status: 515, message: 'restart required' })
     })()
     return socketOf({
-      handOver: async () => events.closed({ message: 'handed over' }),
+      handOver: async () => events.closed({ by: 'us', message: 'handed over' }),
       logout: async () => {
         loggedOut.push(state.key)
         return 'confirmed'

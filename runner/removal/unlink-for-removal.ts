@@ -1,8 +1,10 @@
 import { CodedError } from '#shared/errors.ts'
 import type { Session } from '#shared/session.ts'
+import type { Stores } from '#shared/store/stores.ts'
 import type { UnlinkResult, Removal } from '#shared/store/removal-store.ts'
-import type { RunnerContext } from '../loop/context.ts'
-import { archivedState, isAnotherSession } from '../loop/steps/unlink-superseded.ts'
+import type { Sessions } from '../loop/needs.ts'
+import type { SlowLane } from '../loop/slow-lane.ts'
+import { archivedState, isAnotherSession, type UnlinkNeeds } from '../loop/steps/unlink-superseded.ts'
 import type { LiveSession } from '../session/live-session.ts'
 import { judgeUnlink, onThePhone, unlinkAgainAfterMs } from '../session/superseded.ts'
 import { isPaired } from '../state/paired.ts'
@@ -14,6 +16,13 @@ const TURN_MS = 1_000
 /** After a store in trouble. */
 const LATER_MS = 10_000
 
+export interface UnlinkRemovedNeeds
+  extends Omit<UnlinkNeeds, 'live' | 'reporter' | 'lease' | 'unlinking'>, Sessions {
+  stores: UnlinkNeeds['stores'] & Pick<Stores, 'removals'>
+  /** Devices of deleted sessions that are taken off their phones. */
+  unlinkingRemoved: Pick<SlowLane, 'offer'>
+}
+
 /**
  * Takes the device of a session that is removed off its phone: by the connection that is open, or with the stored
  * credentials by a short one of its own. They tell whether there is a device, whatever the session was in the middle of: it is
@@ -24,7 +33,7 @@ const LATER_MS = 10_000
  * in between is harmless: the next owner asks again, and a device that is gone already is refused with 401.
  */
 export async function unlinkForRemoval(
-  context: RunnerContext,
+  context: UnlinkRemovedNeeds,
   live: LiveSession,
   session: Session,
   removal: Removal,
@@ -33,17 +42,17 @@ export async function unlinkForRemoval(
   const { key } = live
   const isShared = isAnotherSession(context, key, session.status?.jid)
   let isConfirmed = false
-  if (live.socketIs === 'open' && live.socket && live.paired && !isShared)
-    isConfirmed = (await live.socket.logout().catch(() => 'unconfirmed' as const)) === 'confirmed'
+  if (live.identity.paired && !isShared)
+    isConfirmed = (await live.logout().catch(() => 'unconfirmed' as const)) === 'confirmed'
   await live.closeSocket()
-  live.verdict = undefined
+  live.judged()
   const known = withoutAsking(live, session)
   if (known) return known
   const own = isConfirmed ? [] : ownDevice(live)
-  const before = (live.superseded ?? []).filter(({ state }) => state === 'pending')
+  const before = (live.superseded.devices ?? []).filter(({ state }) => state === 'pending')
   if (own.length + before.length === 0) return told(session, isConfirmed ? ['confirmed'] : [])
   const putOffUntil = (atMs: number): void => {
-    live.unlinkAtMs = atMs
+    live.superseded.waitUntil(atMs)
     queue.addAt(key, atMs)
   }
   const nowMs = clock.monotonicMs()
@@ -52,13 +61,12 @@ export async function unlinkForRemoval(
     return undefined
   }
   const isTaken = unlinkingRemoved.offer(key, async (drained) => {
-    const stop = new AbortController()
-    live.stopUnlinking = stop
+    const stopped = live.superseded.begin()
     try {
-      await ask(context, live, session, removal, AbortSignal.any([drained, stop.signal]))
+      await ask(context, live, session, removal, AbortSignal.any([drained, stopped]))
     } catch (thrown) {
-      if (stop.signal.aborted) return
-      live.unlinkAtMs = clock.monotonicMs() + LATER_MS
+      if (stopped.aborted) return
+      live.superseded.waitUntil(clock.monotonicMs() + LATER_MS)
       throw thrown
     }
   })
@@ -73,7 +81,7 @@ function withoutAsking(live: LiveSession, session: Session): UnlinkResult | unde
   const isGone = status?.phase === 'logged_out' || dataKeys.length === 0
   if (!live.state && isGone) return told(session, [])
   if (status?.jid === undefined) return live.state ? undefined : { device: 'never_linked' }
-  const why = live.block?.why ?? 'they are lost'
+  const why = live.retry.block?.why ?? 'they are lost'
   return stillLinked([onThePhone(`its credentials can't be read (${why})`).why ?? why])
 }
 
@@ -96,7 +104,7 @@ function deviceOf(records: RecordMap): Device {
 
 /** Asks for each device in turn. One that WhatsApp could not be asked about puts all off; those done are refused then. */
 async function ask(
-  context: RunnerContext,
+  context: UnlinkRemovedNeeds,
   live: LiveSession,
   session: Session,
   removal: Removal,
@@ -126,23 +134,23 @@ async function ask(
     else left.push(outcome.why ?? 'still linked')
   }
   if (!isOurs()) return
-  live.unlinkResult = left.length > 0 ? stillLinked(left) : told(session, outcomes)
+  live.isUnlinked(left.length > 0 ? stillLinked(left) : told(session, outcomes))
 }
 
 async function putOff(
-  { stores, clock, queue }: RunnerContext,
+  { stores, clock, queue }: UnlinkRemovedNeeds,
   live: LiveSession,
   tries: number,
 ): Promise<void> {
   await stores.removals.change(live.key, (removal) => ({ ...removal, tries }))
-  live.unlinkAtMs = clock.monotonicMs() + unlinkAgainAfterMs(tries)
-  queue.addAt(live.key, live.unlinkAtMs)
+  live.superseded.waitUntil(clock.monotonicMs() + unlinkAgainAfterMs(tries))
+  queue.addAt(live.key, live.superseded.notBeforeMs)
 }
 
 /** Its own, and those that it was before and that are still to be retired. @throws CodedError `store_unavailable` */
-async function devicesOf(context: RunnerContext, live: LiveSession): Promise<(Device | CodedError)[]> {
+async function devicesOf(context: UnlinkRemovedNeeds, live: LiveSession): Promise<(Device | CodedError)[]> {
   const devices: (Device | CodedError)[] = ownDevice(live)
-  for (const before of live.superseded ?? []) {
+  for (const before of live.superseded.devices ?? []) {
     if (before.state !== 'pending') continue
     const records = await archivedState(context, live, before)
     devices.push(records instanceof CodedError ? records : deviceOf(records))

@@ -3,14 +3,22 @@ import { keyOf, nameOfKey, removalId, splitKey, tenantTrail, type SessionKey } f
 import { clearUnderOwner } from '#shared/registry.ts'
 import { eventIdAt, type AuditEvent } from '#shared/store/event-store.ts'
 import type { Removal } from '#shared/store/removal-store.ts'
-import type { RunnerContext } from '../loop/context.ts'
+import type { Stores } from '#shared/store/stores.ts'
+import type { Reporter } from '../loop/reporter.ts'
+import type { WorkingCopies } from '../state/working-copy.ts'
 import { backupIdOf, dropBackup, KEEP_REMOVED_MS } from './backup.ts'
 
 const PAGE = 100
 
+export interface WorkOffNeeds {
+  stores: Stores
+  reporter: Pick<Reporter, 'quiet'>
+  workingCopies: Pick<WorkingCopies, 'drop'>
+}
+
 /** Leaves nothing of a life but its removal and its owner. A repeat is harmless. @throws CodedError `store_unavailable` */
 export async function destroyLife(
-  { stores, reporter, workingCopies }: Pick<RunnerContext, 'stores' | 'reporter' | 'workingCopies'>,
+  { stores, reporter, workingCopies }: WorkOffNeeds,
   key: SessionKey,
 ): Promise<void> {
   // What is still being told of it would be found in the stores afterwards.
@@ -24,7 +32,7 @@ export async function destroyLife(
  * claim it else. Answers what it has come to. A repeat is harmless.
  */
 export async function endRemoval(
-  context: Pick<RunnerContext, 'stores' | 'reporter' | 'workingCopies'>,
+  context: WorkOffNeeds,
   decided: Removal,
 ): Promise<'kept' | 'still_linked' | 'purged'> {
   const { stores } = context
@@ -54,10 +62,7 @@ export async function endRemoval(
 }
 
 /** The other lives of the name: what is kept of them goes, and those still under way are to end so. */
-async function purgeEarlier(
-  context: Pick<RunnerContext, 'stores' | 'reporter' | 'workingCopies'>,
-  key: SessionKey,
-): Promise<void> {
+async function purgeEarlier(context: WorkOffNeeds, key: SessionKey): Promise<void> {
   const { removals } = context.stores
   const name = nameOfKey(key)
   const { tenant } = splitKey(key)
@@ -76,10 +81,7 @@ async function purgeEarlier(
 }
 
 /** Nothing is left of it: neither its backup, nor what came to its life when it was over, nor itself. A repeat is harmless. */
-export async function forgetRemoval(
-  context: Pick<RunnerContext, 'stores' | 'reporter' | 'workingCopies'>,
-  { session }: Removal,
-): Promise<void> {
+export async function forgetRemoval(context: WorkOffNeeds, { session }: Removal): Promise<void> {
   const key = keyOf(session)
   await dropBackup(context.stores, session.tenant, backupIdOf(key))
   await destroyLife(context, key)
@@ -88,7 +90,7 @@ export async function forgetRemoval(
 }
 
 /** The one line that stays of a life, in the trail of its tenant. Named by when it ended, so a repeat writes no second one. */
-async function tell({ stores }: Pick<RunnerContext, 'stores'>, removal: Removal, to: string): Promise<void> {
+async function tell({ stores }: Pick<WorkOffNeeds, 'stores'>, removal: Removal, to: string): Promise<void> {
   if (removal.tenantGone) return
   const { session, by, at: deletedAt, endedAt: at = deletedAt, unlinkResult } = removal
   const key = keyOf(session)

@@ -1,20 +1,21 @@
 import { describe, expect, test } from 'vitest'
 import type { SessionKey } from '#shared/ids.ts'
 import { fakeClock } from '#test/fake-clock.ts'
-import { KEY, keyOf, liveOf, recordedLog, socketOf } from '../runner.fixture.ts'
-import type { LiveSession } from './live-session.ts'
-import { Watchdog, WATCHDOG_TIMES as TIMES } from './watchdog.ts'
+import { connectingView, KEY, keyOf, openView, recordedLog, socketOf, viewOf } from '../runner.fixture.ts'
+import { NO_CONNECTION } from './connection.ts'
+import type { PairingView } from './pairing.ts'
+import { Watchdog, WATCHDOG_TIMES as TIMES, type Watched } from './watchdog.ts'
 import type { SocketHealth, WhatsAppSocket } from '../whatsapp/socket.ts'
 
 function begin() {
   const clock = fakeClock()
   const { log, lines } = recordedLog()
-  const live = new Map<SessionKey, LiveSession>()
+  const live = new Map<SessionKey, Watched>()
   const watchdog = new Watchdog({ clock, log, live, times: TIMES })
   const startMs = clock.monotonicMs()
   /** A session with a connection whose health a test may change; what it was dropped for is noted. */
   const connection = (
-    more: Partial<LiveSession> = {},
+    more: { is?: 'connecting' | 'open'; shown?: PairingView['shown'] } = {},
     socket: Partial<WhatsAppSocket> = {},
     key: SessionKey = KEY,
   ) => {
@@ -26,21 +27,15 @@ function begin() {
       messagesIdleSinceMs: undefined,
       peerMessageSinceMs: undefined,
     }
-    const drop = (by: string, why: string): void => {
-      expect(by).toBe('watchdog')
-      dropped.push(why)
-      session.socket = undefined
-      session.socketIs = 'none'
-    }
-    const session = liveOf(
-      {
-        socket: socketOf({ health: () => health, drop, ...socket }),
-        socketIs: 'open',
-        connectingSinceMs: startMs,
-        ...more,
+    const view = more.is === 'connecting' ? connectingView : openView
+    const session = {
+      ...viewOf({ pairing: { shown: more.shown } }, key),
+      connection: view({ begunMs: startMs, socket: socketOf({ health: () => health, ...socket }) }),
+      giveUpConnection: (why: string): void => {
+        dropped.push(why)
+        session.connection = NO_CONNECTION
       },
-      key,
-    )
+    }
     live.set(key, session)
     return { session, dropped, health }
   }
@@ -52,7 +47,7 @@ function begin() {
   return { clock, lines, watchdog, connection, pass }
 }
 
-const connecting = { socketIs: 'connecting' } as const
+const connecting = { is: 'connecting' } as const
 const shown = { windowId: 'w1', expiresAt: 1 }
 
 describe('the watchdog', () => {
@@ -115,11 +110,10 @@ describe('the watchdog', () => {
   test('a probe that ends after its connection was replaced says nothing about the new one', async () => {
     const { connection, pass, clock } = begin()
     const answer = Promise.withResolvers<boolean>()
-    const { session, health } = connection({}, { probe: () => answer.promise })
+    const { session, dropped, health } = connection({}, { probe: () => answer.promise })
     health.lastFrameMs = Infinity
     await pass(TIMES.stuckMs)
-    const dropped: string[] = []
-    session.socket = socketOf({ drop: (_, why) => void dropped.push(why) })
+    session.connection = openView()
     answer.resolve(false)
     await clock.settle()
     expect(dropped).toEqual([])
@@ -188,11 +182,10 @@ describe('the watchdog', () => {
 
   test('leaves a session without a connection alone', async () => {
     const { connection, pass } = begin()
-    const { session } = connection()
-    session.socket = undefined
-    session.socketIs = 'none'
+    const { session, dropped } = connection()
+    session.connection = NO_CONNECTION
     await pass(10 * TIMES.silenceMs)
-    expect(session.socketIs).toBe('none')
+    expect(dropped).toEqual([])
   })
 
   test('one sick connection is ended and the others stay', async () => {

@@ -1,6 +1,7 @@
 import type { Clock } from '#shared/clock.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
+import type { OpenConnection } from './connection.ts'
 import type { LiveSession } from './live-session.ts'
 import type { SocketHealth } from '../whatsapp/socket.ts'
 
@@ -31,22 +32,27 @@ export const WATCHDOG_TIMES: WatchdogTimes = {
   historyMs: 600_000,
 }
 
+/** What a watchdog sees of a session, and the one thing that it does. */
+export type Watched = Pick<LiveSession, 'key' | 'connection' | 'pairing' | 'giveUpConnection'>
+
+interface WatchdogDeps {
+  clock: Clock
+  log: Log
+  live: ReadonlyMap<SessionKey, Watched>
+  times: WatchdogTimes
+}
+
 /**
  * Ends connections that the library would leave hanging. It judges by facts of the transport only: a session without
  * messages is a quiet session, not a sick one. One timer for all sessions.
  */
 export class Watchdog {
-  readonly #deps: { clock: Clock; log: Log; live: ReadonlyMap<SessionKey, LiveSession>; times: WatchdogTimes }
+  readonly #deps: WatchdogDeps
   #cancel: (() => void) | undefined
-  readonly #probing = new Set<LiveSession>()
+  readonly #probing = new Set<Watched>()
   #lastProbeMs = 0
 
-  constructor(deps: {
-    clock: Clock
-    log: Log
-    live: ReadonlyMap<SessionKey, LiveSession>
-    times: WatchdogTimes
-  }) {
+  constructor(deps: WatchdogDeps) {
     this.#deps = deps
   }
 
@@ -71,26 +77,26 @@ export class Watchdog {
     for (const session of live.values()) {
       const why = this.#whatIsWrong(session, nowMs)
       if (why) this.#end(session, why)
-      else if (probes && session.socketIs === 'open') void this.#probe(session)
+      else if (probes && session.connection.is === 'open') void this.#probe(session, session.connection)
     }
   }
 
-  #whatIsWrong(session: LiveSession, nowMs: number): string | undefined {
+  #whatIsWrong(session: Watched, nowMs: number): string | undefined {
     const { times } = this.#deps
-    const { socket } = session
-    if (!socket) return undefined
-    const health = socket.health()
-    if (session.socketIs === 'open') {
+    const { connection, pairing } = session
+    if (connection.is === 'none') return undefined
+    const health = connection.socket.health()
+    if (connection.is === 'open') {
       if (nowMs - health.lastFrameMs > times.silenceMs) return 'no frame for too long'
       const idleSinceMs = health.messagesIdleSinceMs ?? nowMs
       const isDeaf = nowMs - idleSinceMs > times.undeliveredMs && !this.#worksOnHistory(health, nowMs)
       return isDeaf ? 'messages come, and nothing becomes of them' : undefined
     }
-    if (session.shown?.qr || session.shown?.code)
+    if (pairing.shown?.qr || pairing.shown?.code)
       return nowMs - health.lastFrameMs > times.silenceMs ? 'no frame for too long' : undefined
     if (health.loggedInAtMs !== undefined)
       return nowMs - health.loggedInAtMs > times.loginMs ? 'logged in but never open' : undefined
-    return nowMs - session.connectingSinceMs > times.connectMs ? 'no answer while connecting' : undefined
+    return nowMs - connection.begunMs > times.connectMs ? 'no answer while connecting' : undefined
   }
 
   /** Nothing is received before it is done with. */
@@ -98,19 +104,19 @@ export class Watchdog {
     return peerMessageSinceMs !== undefined && nowMs - peerMessageSinceMs <= this.#deps.times.historyMs
   }
 
-  async #probe(session: LiveSession): Promise<void> {
+  async #probe(session: Watched, { socket }: OpenConnection): Promise<void> {
     if (this.#probing.has(session)) return
     this.#probing.add(session)
-    const { socket } = session
-    const moves = (await socket?.probe(this.#deps.times.stuckMs)) ?? true
+    const moves = await socket.probe(this.#deps.times.stuckMs)
     this.#probing.delete(session)
-    if (moves || !socket || session.socket !== socket) return
+    const { connection } = session
+    if (moves || connection.is === 'none' || connection.socket !== socket) return
     if (!this.#worksOnHistory(socket.health(), this.#deps.clock.monotonicMs()))
       this.#end(session, 'its receive or send path is stuck')
   }
 
-  #end(session: LiveSession, why: string): void {
+  #end(session: Watched, why: string): void {
     this.#deps.log.warn({ sessionId: session.key, why }, 'watchdog ends a connection')
-    session.socket?.drop('watchdog', why)
+    session.giveUpConnection(why)
   }
 }

@@ -185,7 +185,7 @@ function refreshLocalCopy(deps: Deps, key: SessionKey, best: (Reach & { replay: 
 
 /** One snapshot's records, every one of them opened once. @throws CodedError `bad_bytes`, `blob_missing` */
 export async function loadSnapshot(
-  deps: Pick<Deps, 'stores'>,
+  deps: { stores: Pick<Stores, 'blobs'> },
   key: SessionKey,
   ring: KeyRing,
   record: SnapshotRecord,

@@ -17,8 +17,6 @@ import type { Dropped } from './dropped.ts'
 import { ownAddresses } from './people.ts'
 import { RecordBudgets } from './record-budgets.ts'
 
-export { isPaired } from '../state/paired.ts'
-
 /** The authentication state of one connection. */
 export interface ConnectionAuth extends AuthenticationState {
   /** From here on `set` throws: nothing is stored any more whose receipt could not be sent. */

@@ -35,7 +35,7 @@ const MADE_AT = Date.parse('2026-11-27T23:46:20Z')
 const openAtOnce: OpenSocket = ({ events, state }) => {
   const { me } = state.storedCreds() as { me: { id: string } }
   queueMicrotask(() => events.open({ jid: me.id }))
-  return socketOf({ handOver: async () => events.closed({ message: 'handed over' }) })
+  return socketOf({ handOver: async () => events.closed({ by: 'us', message: 'handed over' }) })
 }
 
 async function openCopy() {

@@ -60,7 +60,7 @@ export async function loneRunner(sessions: number) {
   const openSocket: OpenSocket = ({ events, state }) => {
     states.push(state)
     queueMicrotask(() => events.open({ jid: '491700000000:1@s.whatsapp.net' }))
-    const end = (message: string): void => events.closed({ message })
+    const end = (message: string): void => events.closed({ by: 'us', message })
     return socketOf({ handOver: async () => end('handed over'), drop: (why) => end(why) })
   }
   const runner = new Runner({

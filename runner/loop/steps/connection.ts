@@ -1,15 +1,29 @@
 import { hasCode } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
-import type { RunnerContext } from '../context.ts'
+import type { Preparations } from '../../ownership/preparations.ts'
+import type { Pacer } from '../../pacing/pacer.ts'
+import { blockUntil } from '../../session/block.ts'
+import { LiveSession } from '../../session/live-session.ts'
+import type { LiveSessionDeps } from '../../session/live-session-deps.ts'
+import type { KeyQueue } from '../key-queue.ts'
+import type { Basics, Sessions, Trail } from '../needs.ts'
 import { openWindow } from '../observe.ts'
 import type { Outcome } from '../plan.ts'
-import { LiveSession } from '../../session/live-session.ts'
-import { archive, liveBlock, liveOf } from './live.ts'
-import { dropSession } from './ownership.ts'
+import type { View } from '../view.ts'
+import { archive, liveOf } from './live.ts'
+import { dropSession, type DropNeeds } from './ownership.ts'
 
-/** Rebuilds the working copy. What can't be rebuilt bars this session and no other. */
-export async function rehydrate(context: RunnerContext, key: SessionKey, session: Session): Promise<void> {
+export interface RehydrateNeeds extends Basics, Trail, DropNeeds {
+  live: Map<SessionKey, LiveSession>
+  sessionDeps: LiveSessionDeps
+  view: Pick<View, 'owners' | 'refreshOwner'>
+  preparations: Pick<Preparations, 'take'>
+  reporter: DropNeeds['reporter'] & Trail['reporter']
+}
+
+/** Rebuilds the working copy. What can't be rebuilt blocks this session and no other. */
+export async function rehydrate(context: RehydrateNeeds, key: SessionKey, session: Session): Promise<void> {
   const { clock, log, view } = context
   const owner = view.owners.get(key)
   const live = context.live.get(key) ?? new LiveSession(context.sessionDeps, key)
@@ -18,11 +32,8 @@ export async function rehydrate(context: RunnerContext, key: SessionKey, session
   const startMs = clock.monotonicMs()
   try {
     const state = await live.rehydrate(session, owner, context.preparations.take(key))
-    // It was dropped while it was rebuilt: nobody would look after it.
-    if (context.live.get(key) !== live) return live.drop('dropped meanwhile')
+    if (!state) return
     const { rebuilt } = state
-    if (live.paired && session.status?.authenticatedAt !== undefined)
-      live.authenticatedAt = session.status.authenticatedAt
     for (const why of rebuilt.troubles)
       context.reporter.event(key, { kind: 'fallback', why, epoch: owner.epoch })
     const durationMs = Math.round(clock.monotonicMs() - startMs)
@@ -43,26 +54,26 @@ export async function rehydrate(context: RunnerContext, key: SessionKey, session
     const hasNothing = rebuilt.from === 'nothing' && rebuilt.snapshots.length === 0
     const lost = hasNothing ? 'credentials_missing' : 'credentials_damaged'
     const nothingLeft = !rebuilt.complete || rebuilt.from === 'nothing'
-    if (!live.paired && session.status?.authenticatedAt !== undefined && nothingLeft) {
-      live.block = liveBlock(context, 'failed', lost, undefined)
+    if (!live.identity.paired && session.status?.authenticatedAt !== undefined && nothingLeft) {
+      live.blockBy(blockUntil(clock, 'failed', lost))
       log.error({ sessionId: key, why: lost }, 'session cannot be rebuilt; only it is affected')
     }
   } catch (error) {
     if (hasCode(error, 'fenced')) return dropSession(context, key)
     if (!hasCode(error, 'wrong_key', 'newer_format', 'bad_bytes', 'no_state')) throw error
-    live.isUnreadable = true
-    live.block = liveBlock(context, 'failed', error.code, undefined)
+    live.unreadable(blockUntil(clock, 'failed', error.code))
     context.reporter.event(key, { kind: 'fallback', why: error.message, epoch: owner.epoch })
     log.error({ error, sessionId: key }, 'session cannot be rebuilt; only it is affected')
   }
 }
 
+export interface OpenNeeds extends Basics, Sessions, Trail {
+  pacer: Pick<Pacer<SessionKey>, 'admit'>
+  queue: Pick<KeyQueue<SessionKey>, 'addAt'>
+}
+
 /** Connects, or asks for its turn and looks again when it has come. */
-export async function openSocket(
-  context: RunnerContext,
-  key: SessionKey,
-  session: Session,
-): Promise<Outcome> {
+export async function openSocket(context: OpenNeeds, key: SessionKey, session: Session): Promise<Outcome> {
   const { clock, pacer, queue } = context
   const live = liveOf(context, key)
   const askAgainMs = pacer.admit(key, clock.monotonicMs(), live.handedOver)
@@ -71,9 +82,8 @@ export async function openSocket(
     return 'not_yet'
   }
   const window = openWindow(session, live, clock.nowMs())
-  const pairing = window && (!live.paired || window.replace) ? window : undefined
+  const pairing = window && (!live.identity.paired || window.replace) ? window : undefined
   if (pairing) await beginPairing(context, key, live)
-  live.handedOver = false
   live.connect(session.want.generation, pairing)
   return 'taken'
 }
@@ -82,19 +92,22 @@ export async function openSocket(
  * Every connection that pairs starts from a new identity: a code dies with its socket, and leftovers of one would try to
  * log in (docs/facts/baileys.md §4.3). Good credentials are kept under a label first.
  */
-async function beginPairing(context: RunnerContext, key: SessionKey, live: LiveSession): Promise<void> {
+async function beginPairing(context: Trail, key: SessionKey, live: LiveSession): Promise<void> {
   const { state } = live
   if (!state) return
-  if (live.paired) await archive(context, key, live, 'superseded')
+  if (live.identity.paired) await archive(context, key, live, 'superseded')
   else await state.reset([])
-  live.restarted()
-  live.authenticatedAt = undefined
-  live.me = undefined
+  live.exchanged()
+  live.forgetIdentity()
+}
+
+export interface CloseNeeds extends Basics, Sessions {
+  pacer: Pick<Pacer<SessionKey>, 'done'>
 }
 
 /** Ends the connection in order. */
 export async function closeSocket(
-  context: RunnerContext,
+  context: CloseNeeds,
   key: SessionKey,
   session: Session,
   why: string,
@@ -103,8 +116,6 @@ export async function closeSocket(
   context.log.info({ sessionId: key, why, generation: session.want.generation }, 'socket is closed')
   await live.closeSocket()
   context.pacer.done(key)
-  if (why === 'pairing_over' && session.want.pairing) {
-    live.endedWindowId = session.want.pairing.id
-    live.pairingNote = 'nobody finished the pairing in time; open another window'
-  }
+  if (why === 'pairing_over' && session.want.pairing)
+    live.endPairing(session.want.pairing.id, 'nobody finished the pairing in time; open another window')
 }

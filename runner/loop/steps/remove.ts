@@ -2,19 +2,30 @@ import { hasCode } from '#shared/errors.ts'
 import { keyOf, type SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
 import type { Removal } from '#shared/store/removal-store.ts'
-import { keepBackup } from '../../removal/backup.ts'
-import { unlinkForRemoval } from '../../removal/unlink-for-removal.ts'
-import { destroyLife, endRemoval } from '../../removal/work-off.ts'
-import type { RunnerContext } from '../context.ts'
+import { keepBackup, type BackupNeeds } from '../../removal/backup.ts'
+import { unlinkForRemoval, type UnlinkRemovedNeeds } from '../../removal/unlink-for-removal.ts'
+import { destroyLife, endRemoval, type WorkOffNeeds } from '../../removal/work-off.ts'
+import type { Pacer } from '../../pacing/pacer.ts'
+import type { LiveSession } from '../../session/live-session.ts'
 import { liveOf } from './live.ts'
-import { leave } from './ownership.ts'
+import { leave, type LeaveNeeds } from './ownership.ts'
+
+export interface RemoveNeeds extends BackupNeeds, UnlinkRemovedNeeds, WorkOffNeeds, LeaveNeeds {
+  stores: WorkOffNeeds['stores']
+  live: Map<SessionKey, LiveSession>
+  view: LeaveNeeds['view']
+  lease: LeaveNeeds['lease']
+  queue: UnlinkRemovedNeeds['queue'] & LeaveNeeds['queue']
+  pacer: Pick<Pacer<SessionKey>, 'done'>
+  reporter: WorkOffNeeds['reporter'] & LeaveNeeds['reporter']
+}
 
 /**
  * Works a removal off: the device is unlinked or given up, one backup is kept unless it is a purge, everything else of the
  * life is destroyed. It is called again until it is done; each part is noted before the next begins, so that whoever goes
  * on after a crash neither unlinks, keeps nor destroys twice.
  */
-export async function remove(context: RunnerContext, key: SessionKey, session: Session): Promise<void> {
+export async function remove(context: RemoveNeeds, key: SessionKey, session: Session): Promise<void> {
   const { stores, clock, live: all, pacer, log } = context
   const live = liveOf(context, key)
   const removal = await removalOf(context, session)
@@ -50,7 +61,7 @@ export async function remove(context: RunnerContext, key: SessionKey, session: S
  * when neither is there any more.
  */
 async function removalOf(
-  { stores, clock, lease }: RunnerContext,
+  { stores, clock, lease }: RemoveNeeds,
   session: Session,
 ): Promise<Removal | undefined> {
   const key = keyOf(session)

@@ -3,14 +3,22 @@ import type { SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
 import type { AuditEvent } from '#shared/store/event-store.ts'
 import { fakeClock } from '#test/fake-clock.ts'
-import type { RunnerContext } from '../context.ts'
-import { keyOf, liveOf, recordedLog, sessionOf, statusOf } from '../../runner.fixture.ts'
-import type { LiveSession } from '../../session/live-session.ts'
+import {
+  connectingView,
+  keyOf,
+  openView,
+  recordedLog,
+  sessionOf,
+  statusOf,
+  viewOf,
+} from '../../runner.fixture.ts'
+import { NO_CONNECTION } from '../../session/connection.ts'
+import { SupersededDevices } from '../../session/superseded-devices.ts'
 import { SlowLane } from '../slow-lane.ts'
 import { CREDS_KEY } from '../../state/record.ts'
 import { credsRecord, KEY, openWorld, type World } from '../../state/testing.ts'
 import type { UnlinkOutcome, UnlinkAsk } from '../../whatsapp/socket.ts'
-import { unlinkSuperseded } from './unlink-superseded.ts'
+import { unlinkSuperseded, type UnlinkNeeds } from './unlink-superseded.ts'
 
 const OLD = '491701234567:5@s.whatsapp.net'
 const NEW = '491701234567:6@s.whatsapp.net'
@@ -31,8 +39,9 @@ async function begin(live: { id?: string; key?: number } = {}) {
   const { id: snapshot } = await state.snapshot('superseded', { label: 'superseded' })
   await state.reset([[CREDS_KEY, credsOf(live.id ?? NEW, live.key ?? 2)]])
   const { log } = recordedLog()
-  const session = liveOf({ state, socketIs: 'open' }, KEY)
-  session.superseded = [{ snapshot, jid: OLD, state: 'pending', tries: 0, at: 1 }]
+  const superseded = new SupersededDevices()
+  superseded.found([{ snapshot, jid: OLD, state: 'pending', tries: 0, at: 1 }])
+  const session = { ...viewOf({ connection: openView() }, KEY), state, superseded }
   const asks: UnlinkAsk[] = []
   const answers: (UnlinkOutcome | Promise<UnlinkOutcome>)[] = []
   const events: Partial<AuditEvent>[] = []
@@ -56,125 +65,144 @@ async function begin(live: { id?: string; key?: number } = {}) {
     lease,
     live: new Map([[KEY, session]]),
     view: { sessions: others },
-    queue: { add: () => undefined, addAt: (_: SessionKey, atMs: number) => wakes.push(atMs) },
+    queue: { addAt: (_: SessionKey, atMs: number) => void wakes.push(atMs) },
     breaker: { stoppedUntilMs: 0 },
     sessionDeps: { mayWrite: () => lease.isGood },
-    reporter: { event: (_: SessionKey, event: Partial<AuditEvent>) => events.push(event) },
+    reporter: { event: (_: SessionKey, event: Partial<AuditEvent>) => void events.push(event) },
     unlinking,
     unlinkDevice: async (ask: UnlinkAsk) => {
       asks.push(ask)
       return answers.shift() ?? { ended: 'confirmed' }
     },
-  }
+  } satisfies UnlinkNeeds
   const pass = async (): Promise<void> => {
-    unlinkSuperseded(context as unknown as RunnerContext, KEY)
+    unlinkSuperseded(context, KEY)
     while (unlinking.isBusy(KEY)) await new Promise(setImmediate)
   }
-  return { clock, context, session, asks, answers, events, wakes, lease, others, snapshot, pass, state }
+  return {
+    clock,
+    context,
+    session,
+    superseded,
+    asks,
+    answers,
+    events,
+    wakes,
+    lease,
+    others,
+    snapshot,
+    pass,
+    state,
+  }
 }
 
 describe('A4 a superseded device', () => {
   test('is unlinked with its own credentials, and it is told', async () => {
-    const { session, asks, events, pass, snapshot, state } = await begin()
+    const { superseded, asks, events, pass, snapshot, state } = await begin()
     await pass()
     expect(asks.map(({ records }) => Buffer.from(records.get(CREDS_KEY) ?? []))).toEqual([credsOf(OLD, 1)])
     expect(asks[0]?.records).not.toBe(state.records)
-    expect(session.superseded).toMatchObject([{ snapshot, jid: OLD, state: 'retired', tries: 1 }])
+    expect(superseded.devices).toMatchObject([{ snapshot, jid: OLD, state: 'retired', tries: 1 }])
     expect(events).toMatchObject([{ kind: 'retire', to: 'retired', detail: { snapshot, jid: OLD } }])
     await pass()
     expect(asks).toHaveLength(1)
   })
 
-  test.for<[when: string, change: (session: LiveSession, lease: { isGood: boolean }) => void]>([
-    ['the session is not connected', (session) => void (session.socketIs = 'connecting')],
-    ['the session is not paired', (session) => void (session.paired = false)],
-    ['the lease is lost', (_, lease) => void (lease.isGood = false)],
-    ['nothing was superseded', (session) => void (session.superseded = [])],
+  type Begun = Awaited<ReturnType<typeof begin>>
+  test.for<[when: string, change: (begun: Begun) => void]>([
+    ['the session is not connected', ({ session }) => void (session.connection = connectingView())],
+    [
+      'the session is not paired',
+      ({ session }) => void (session.identity = viewOf({ identity: { paired: false } }).identity),
+    ],
+    ['the lease is lost', ({ lease }) => void (lease.isGood = false)],
+    ['nothing was superseded', ({ superseded }) => superseded.found([])],
   ])('is left alone while %s', async ([, change]) => {
-    const { session, lease, asks, pass } = await begin()
-    change(session, lease)
+    const begun = await begin()
+    const { asks, pass } = begun
+    change(begun)
     await pass()
     expect(asks).toEqual([])
   })
 
   test('is never the live one: after a restore its backup is nothing that was superseded', async () => {
-    const { session, asks, events, pass } = await begin({ id: OLD, key: 1 })
+    const { superseded, asks, events, pass } = await begin({ id: OLD, key: 1 })
     await pass()
-    expect([asks, events, session.superseded]).toEqual([[], [], []])
+    expect([asks, events, superseded.devices]).toEqual([[], [], []])
   })
 
   test('whose number the live device has now is gone, and nobody asks', async () => {
-    const { session, asks, pass } = await begin({ id: OLD, key: 2 })
+    const { superseded, asks, pass } = await begin({ id: OLD, key: 2 })
     await pass()
     expect(asks).toEqual([])
-    expect(session.superseded).toMatchObject([{ state: 'retired', why: expect.stringContaining('number') }])
+    expect(superseded.devices).toMatchObject([{ state: 'retired', why: expect.stringContaining('number') }])
   })
 
   test('that another session is goes on there, and a person is told, but not which one: it may be another tenant’s', async () => {
-    const { session, others, asks, pass } = await begin()
+    const { superseded, others, asks, pass } = await begin()
     others.set(keyOf('copy'), sessionOf({ status: statusOf({ jid: OLD, authenticatedAt: 1 }) }))
     await pass()
     expect(asks).toEqual([])
-    expect(session.superseded).toMatchObject([
+    expect(superseded.devices).toMatchObject([
       {
         state: 'still_linked',
         why: expect.stringMatching(/another session uses it.*unlink it on the phone/),
       },
     ])
-    expect(JSON.stringify(session.superseded)).not.toContain('copy')
+    expect(JSON.stringify(superseded.devices)).not.toContain('copy')
   })
 
   test('whose backup is lost is told as still linked', async () => {
-    const { session, asks, events, pass } = await begin()
+    const { superseded, asks, events, pass } = await begin()
     for (const { object } of await world.stores.snapshots.list(KEY)) await world.stores.blobs.remove(object)
     await pass()
     expect(asks).toEqual([])
-    expect(session.superseded).toMatchObject([{ state: 'still_linked' }])
+    expect(superseded.devices).toMatchObject([{ state: 'still_linked' }])
     expect(events).toMatchObject([{ to: 'still_linked', why: expect.stringContaining('blob_missing') }])
   })
 
   test('that could not be reached is tried again later, three times in all', async () => {
-    const { clock, session, asks, answers, events, wakes, pass } = await begin()
+    const { clock, superseded, asks, answers, events, wakes, pass } = await begin()
     answers.push({ ended: 'no_answer' }, { ended: 'no_answer' }, { ended: 'no_answer' })
     for (const tries of [1, 2]) {
       await pass()
-      expect([session.superseded, events]).toMatchObject([[{ state: 'pending', tries }], []])
+      expect([superseded.devices, events]).toMatchObject([[{ state: 'pending', tries }], []])
       await pass()
       expect(asks).toHaveLength(tries)
       await clock.advance((wakes.at(-1) ?? 0) - clock.monotonicMs())
     }
     await pass()
-    expect(session.superseded).toMatchObject([{ state: 'still_linked', tries: 3 }])
+    expect(superseded.devices).toMatchObject([{ state: 'still_linked', tries: 3 }])
     expect(events).toMatchObject([{ to: 'still_linked' }])
   })
 
   test('is judged by its owner alone: what comes back after the session went elsewhere means nothing', async () => {
-    const { context, session, asks, answers, events, lease } = await begin()
+    const { context, superseded, asks, answers, events, lease } = await begin()
     const answer = Promise.withResolvers<UnlinkOutcome>()
     answers.push(answer.promise)
-    unlinkSuperseded(context as unknown as RunnerContext, KEY)
+    unlinkSuperseded(context, KEY)
     while (asks.length === 0) await new Promise(setImmediate)
     expect(asks[0]?.mayWrite()).toBe(true)
     lease.isGood = false
     expect(asks[0]?.mayWrite()).toBe(false)
     lease.isGood = true
-    session.stopUnlinking?.abort()
+    superseded.stop()
     expect([asks[0]?.mayWrite(), asks[0]?.signal.aborted]).toEqual([false, true])
     answer.resolve({ ended: 'confirmed' })
     while (context.unlinking.isBusy(KEY)) await new Promise(setImmediate)
-    expect([session.superseded?.[0]?.state, events]).toEqual(['pending', []])
+    expect([superseded.devices?.[0]?.state, events]).toEqual(['pending', []])
   })
 
   test('waits while two others are unlinked, and is not unlinked when it is not connected by then', async () => {
     const { context, session, asks, pass } = await begin()
     const others = Promise.withResolvers<void>()
     for (const name of ['one', 'two']) context.unlinking.offer(keyOf(name), () => others.promise)
-    unlinkSuperseded(context as unknown as RunnerContext, KEY)
-    session.socketIs = 'none'
+    unlinkSuperseded(context, KEY)
+    session.connection = NO_CONNECTION
     others.resolve()
     while (context.unlinking.isBusy(KEY)) await new Promise(setImmediate)
     expect(asks).toEqual([])
-    session.socketIs = 'open'
+    session.connection = openView()
     await pass()
     expect(asks).toHaveLength(1)
   })

@@ -1,56 +1,75 @@
 import { CodedError, hasCode } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { SupersededDevice } from '#shared/session.ts'
-import type { RunnerContext } from '../context.ts'
+import type { Stores } from '#shared/store/stores.ts'
+import type { RunnerLease } from '../../ownership/lease.ts'
+import type { FleetBreaker } from '../../pacing/breaker.ts'
 import type { LiveSession } from '../../session/live-session.ts'
+import type { LiveSessionDeps } from '../../session/live-session-deps.ts'
 import {
   compareDevices,
   deviceOf,
   judgeUnlink,
   onThePhone,
-  withDevice,
   unlinkAgainAfterMs,
 } from '../../session/superseded.ts'
 import { isPaired } from '../../state/paired.ts'
 import { CREDS_KEY, decodeValue } from '../../state/record.ts'
 import type { RecordMap } from '../../state/record-map.ts'
 import { loadSnapshot } from '../../state/rehydrate.ts'
+import type { UnlinkDevice } from '../../whatsapp/socket.ts'
+import type { KeyQueue } from '../key-queue.ts'
+import type { Basics, Sessions, Trail } from '../needs.ts'
+import type { SlowLane } from '../slow-lane.ts'
+import type { View } from '../view.ts'
+
+/** What unlinking sees of the session whose device was superseded. */
+type Successor = Pick<LiveSession, 'key' | 'state' | 'connection' | 'identity' | 'superseded'>
+
+export interface UnlinkNeeds extends Basics, Sessions<Successor>, Trail {
+  stores: Pick<Stores, 'snapshots' | 'blobs'>
+  lease: Pick<RunnerLease, 'isGood'>
+  view: Pick<View, 'sessions'>
+  queue: Pick<KeyQueue<SessionKey>, 'addAt'>
+  breaker: Pick<FleetBreaker, 'stoppedUntilMs'>
+  sessionDeps: Pick<LiveSessionDeps, 'mayWrite'>
+  unlinkDevice: UnlinkDevice
+  /** Devices that are taken off their phones. */
+  unlinking: Pick<SlowLane, 'offer' | 'isBusy'>
+}
 
 /**
  * Takes a device that this session was before off its phone, by its archived credentials, once the session is connected
  * again: no companion can remove another. Begins it and returns; the outcome is told by an event and in the status. A crash
  * in between is harmless: the next owner finds the device pending, and one that is gone already is refused with 401.
  */
-export function unlinkSuperseded(context: RunnerContext, key: SessionKey): void {
+export function unlinkSuperseded(context: UnlinkNeeds, key: SessionKey): void {
   const { clock, queue, unlinking, breaker, lease } = context
   const live = context.live.get(key)
   if (!live || !lease.isGood || unlinking.isBusy(key) || !deviceToUnlink(live)) return
-  const startMs = Math.max(live.unlinkAtMs, breaker.stoppedUntilMs)
+  const startMs = Math.max(live.superseded.notBeforeMs, breaker.stoppedUntilMs)
   if (clock.monotonicMs() < startMs) return queue.addAt(key, startMs)
   unlinking.offer(key, async (drained) => {
     // It waited for its turn.
     const device = context.live.get(key) === live ? deviceToUnlink(live) : undefined
     if (!device) return
-    const stop = new AbortController()
-    live.stopUnlinking = stop
+    const stopped = live.superseded.begin()
     try {
-      await unlink(context, live, device, AbortSignal.any([drained, stop.signal]))
+      await unlink(context, live, device, AbortSignal.any([drained, stopped]))
     } catch (error) {
       // Its session is closing: what failed by that did not fail.
-      if (!stop.signal.aborted) throw error
+      if (!stopped.aborted) throw error
     }
   })
 }
 
 /** What is to be unlinked now, while the session is connected as the device that came after it. */
-const deviceToUnlink = (live: LiveSession): SupersededDevice | undefined =>
-  live.state && live.socketIs === 'open' && live.paired
-    ? live.superseded?.find(({ state }) => state === 'pending')
-    : undefined
+const deviceToUnlink = (live: Successor): SupersededDevice | undefined =>
+  live.state && live.connection.is === 'open' && live.identity.paired ? live.superseded.pending : undefined
 
 async function unlink(
-  context: RunnerContext,
-  live: LiveSession,
+  context: UnlinkNeeds,
+  live: Successor,
   device: SupersededDevice,
   signal: AbortSignal,
 ): Promise<void> {
@@ -67,7 +86,7 @@ async function unlink(
   const relation = compareDevices(creds ?? {}, live.state?.storedCreds() ?? {})
   // A device that is live, or never was linked, was not superseded.
   if (relation === 'same' || !isPaired(creds)) {
-    live.superseded = live.superseded?.filter(({ snapshot }) => snapshot !== device.snapshot)
+    live.superseded.forget(device.snapshot)
     return
   }
   if (relation === 'number_taken') {
@@ -81,7 +100,7 @@ async function unlink(
   const answer = await context.unlinkDevice({ key, records: archived, mayWrite: isOurs, signal })
   if (!isOurs()) return
   const outcome = judgeUnlink(answer, device.tries)
-  live.unlinkAtMs = clock.monotonicMs() + unlinkAgainAfterMs(outcome.tries)
+  live.superseded.waitUntil(clock.monotonicMs() + unlinkAgainAfterMs(outcome.tries))
   conclude(context, live, known, outcome)
 }
 
@@ -90,8 +109,8 @@ const EMPTY = Uint8Array.of(0xf6) // null, in CBOR
 
 /** The records of its backup, or why there are none. @throws CodedError `store_unavailable`, `overloaded` */
 export async function archivedState(
-  context: RunnerContext,
-  { key, state }: LiveSession,
+  context: Pick<UnlinkNeeds, 'stores'>,
+  { key, state }: Pick<LiveSession, 'key' | 'state'>,
   { snapshot }: SupersededDevice,
 ): Promise<RecordMap | CodedError> {
   const record = (await context.stores.snapshots.list(key)).find(({ id }) => id === snapshot)
@@ -106,7 +125,7 @@ export async function archivedState(
 
 /** Another session is the very same device (it was exported and imported there), and would be cut off. */
 export const isAnotherSession = (
-  { view }: RunnerContext,
+  { view }: Pick<UnlinkNeeds, 'view'>,
   key: SessionKey,
   jid: string | undefined,
 ): boolean =>
@@ -120,13 +139,13 @@ export const isAnotherSession = (
   )
 
 function conclude(
-  context: RunnerContext,
-  live: LiveSession,
+  context: UnlinkNeeds,
+  live: Successor,
   device: SupersededDevice,
   outcome: Pick<SupersededDevice, 'state' | 'why' | 'tries'>,
 ): void {
   const { key } = live
-  live.superseded = withDevice(live.superseded ?? [], { ...device, ...outcome, at: context.clock.nowMs() })
+  live.superseded.conclude({ ...device, ...outcome, at: context.clock.nowMs() })
   context.log[outcome.state === 'still_linked' ? 'warn' : 'info'](
     { sessionId: key, snapshot: device.snapshot, to: outcome.state, why: outcome.why, tries: outcome.tries },
     'superseded device',
