@@ -35,9 +35,9 @@ export interface PairingWindow {
 export interface Want {
   state: 'running' | 'stopped'
   generation: number
-  /** A socket that was opened under a generation lower than this is replaced by a new one, and every bar is lifted. */
+  /** A socket that was opened under a generation lower than this is replaced by a new one, and every block is lifted. */
   restart?: number
-  /** A bar (conflict, failed, restricted …) that was set at a generation lower than this is lifted. */
+  /** A block (conflict, failed, restricted …) that was set at a generation lower than this is lifted. */
   resume?: number
   pairing?: PairingWindow
   /**

@@ -33,7 +33,7 @@ async function begin(mayAct: boolean) {
     queue: { add: () => undefined },
     workingCopies: NO_DISK,
     reporter: { quiet: async () => undefined, waiting: () => [], waitingKeys: [], event: () => undefined },
-    snapshots: { offer: () => undefined },
+    snapshots: { offer: () => true },
     keyCare: { look: () => undefined, rewrap: async () => undefined },
     passes: { sweep: () => 0 },
     handOver: { give: async () => undefined },

@@ -38,6 +38,7 @@ async function begin() {
       offer: (key: string, work: SlowWork) => {
         queued.push(key)
         working = work(new AbortController().signal)
+        return true
       },
     },
     reporter: { event: () => undefined },
