@@ -13,6 +13,7 @@ const GOOGLE = {
   MOORING_KMS_KEY: 'k',
   MOORING_ADMIN_KEY: `moor_${'a'.repeat(32)}`,
   MOORING_KEY_PEPPER: 'p'.repeat(32),
+  MOORING_CONTENT_SECRET: 'c'.repeat(32),
 }
 const settingsOf = (env: Record<string, string>) => transferSettings(readConfig(env))
 

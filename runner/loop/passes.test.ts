@@ -13,7 +13,7 @@ import { keyOf, memory, silent, statusOf } from '../runner.fixture.ts'
 import { LateLogins } from '../session/late-logins.ts'
 import type { LiveSession } from '../session/live-session.ts'
 import { lentTo } from '../session/live-session.fixture.ts'
-import { claim, type ClaimNeeds } from './steps/ownership.ts'
+import { claim, leave, type ClaimNeeds, type LeaveNeeds } from './steps/ownership.ts'
 import { View } from './view.ts'
 
 const ME = runner('me')
@@ -62,11 +62,11 @@ async function begin(others: readonly string[], phase?: Status['phase'], predece
     queue: { add: () => undefined, addAt: () => undefined },
     pacer: { done: () => undefined },
     breaker: new FleetBreaker(() => undefined),
-    reporter: { event: () => undefined },
+    reporter: { event: () => undefined, forget: () => undefined },
     boot: new BootReport(silent, clock.monotonicMs()),
     log: silent,
-    gate: { waits: () => false },
-  } satisfies PassNeeds & ClaimNeeds
+    gate: { waits: () => false, leave: () => undefined },
+  } satisfies PassNeeds & ClaimNeeds & LeaveNeeds
   const steps: Steps = {
     act: async (key, session, step) => {
       return step.do === 'claim' ? claim(context, key, session) : 'taken'
@@ -74,7 +74,7 @@ async function begin(others: readonly string[], phase?: Status['phase'], predece
     failed: (_, __, thrown) => {
       throw thrown
     },
-    leave: async () => undefined,
+    leave: (key) => leave(context, key),
     settleVerdict: async () => undefined,
     unlinkSuperseded: () => undefined,
     snapshotIfDue: () => undefined,
