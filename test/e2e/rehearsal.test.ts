@@ -11,11 +11,11 @@ test.skipIf(skipReason !== undefined)(
     const child = startChild([
       'infra/rehearse-deploy.ts',
       '--sessions',
-      '12',
+      '8',
       '--runners',
       '2',
       '--deploys',
-      '2',
+      '1',
     ])
     const { code } = await child.ended
     const said = child.lines.join('\n')

@@ -28,8 +28,8 @@ export const FULL_SIZE: FleetSize = {
  * the stand-in want too; and nothing proves a killed process dead there, so that each kill costs a lease.
  */
 const TEST_SIZE: Record<StoreSet['name'], FleetSize> = {
-  embedded: { sessions: 60, runners: 3, restarts: 10, kills: 3, churning: 4, settled: 6, churnEnds: 2 },
-  google: { sessions: 24, runners: 3, restarts: 3, kills: 1, churning: 2, settled: 4, churnEnds: 1 },
+  embedded: { sessions: 40, runners: 3, restarts: 4, kills: 1, churning: 4, settled: 6, churnEnds: 2 },
+  google: { sessions: 16, runners: 3, restarts: 1, kills: 1, churning: 2, settled: 4, churnEnds: 1 },
 }
 /** Where `npm run fleet` says what it was asked for. */
 export const SIZE_VARIABLE = 'FLEET_SIZE'

@@ -66,6 +66,9 @@ export async function startTraffic(
     }),
   ])
 
+  // A failure is told by `stop`; what ends the rehearsal before that has a reason of its own.
+  writing.catch(() => undefined)
+
   async function atPeer(): Promise<string[]> {
     return (await admin.messages(PEER)).map(({ text }) => text)
   }
