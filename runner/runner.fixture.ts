@@ -88,6 +88,7 @@ export const openView = (more: BegunMore & { openSinceMs?: number } = {}): Conne
 /** A connection that does nothing, but for what a test says. */
 export const socketOf = (more: Partial<WhatsAppSocket> = {}): WhatsAppSocket => ({
   requestPairingCode: async () => 'ABCD1234',
+  prepare: async ({ request }) => Buffer.from(request.text.body),
   send: async () => undefined,
   logout: async () => 'confirmed',
   handOver: async () => undefined,

@@ -246,6 +246,7 @@ export class Runner {
       lateLogins,
       sessionDeps: {
         stores,
+        bodies: deps.bodies,
         state: { stores, dataKeys: keys, workingCopies, clock, random, log, soon },
         openSocket: deps.openSocket,
         mayWrite: () => lease.isGood,
@@ -309,7 +310,7 @@ export class Runner {
       stores.removals.watch((key) => void this.#hint(key, () => view.refreshSession(key))),
       stores.owners.watch((key, owner) => void this.#hint(key, () => view.hearOwner(key, owner))),
       stores.jobs.watch((key) => void this.#hint(key, () => view.refreshJobs(key))),
-      stores.outbox.watch((key) => this.#context.live.get(key)?.pokeOutbox()),
+      stores.outbox.watch((key, message) => this.#context.live.get(key)?.pokeOutbox(message)),
       stores.runners.watch(() => void this.#housekeeping.look()),
     )
     const unread = await view.load((key) => queue.add(key))

@@ -74,6 +74,12 @@ export const ERRORS = {
     http: 409,
     hint: 'Read the journal from this seq and see whose entry it is.',
   },
+  state_changed: {
+    retry: 'after_refetch',
+    http: 409,
+    hint: 'Read it again: it is further on than this change expects.',
+  },
+  too_late: { retry: 'never', http: 409, hint: 'It is on its way, or over; read it to see how it fared.' },
   closed: { retry: 'never', http: 503, hint: 'The session is being handed over; its next owner goes on.' },
   // never, whoever asks
   store_refused: {

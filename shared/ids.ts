@@ -67,3 +67,6 @@ export const folderOf = (key: SessionKey): string => key.replace('~', '/')
 
 /** The key of a tenant's own audit trail: what is to be told of it when the session it was about is gone. */
 export const tenantTrail = (tenant: TenantId): SessionKey => `${tenant}~` as SessionKey
+
+/** A jid without its device: `4917…:3@s.whatsapp.net` is `4917…@s.whatsapp.net`. */
+export const bareJid = (jid: string): string => jid.replace(/:\d+@/, '@')

@@ -68,6 +68,7 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   'POST /v1/sessions/{id}/messages': session('send'),
   'GET /v1/sessions/{id}/messages': session('read'),
   'GET /v1/sessions/{id}/messages/{message}': session('read'),
+  'DELETE /v1/sessions/{id}/messages/{message}': session('send'),
 
   'GET /v1/sessions/{id}/snapshots': session('read'),
   'POST /v1/sessions/{id}/snapshots': session('control'),

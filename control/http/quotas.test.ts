@@ -245,7 +245,7 @@ describe('queued messages', () => {
     const [first] = [await send(world, 'one'), await send(world, 'two')]
     expect((await send(world, 'three')).body.limit).toEqual({ quota: 'queuedMessages', used: 2, allowed: 2 })
     const key = world.key('main')
-    await world.stores.outbox.advance(key, first.body.id, { state: 'sent', nowMs: 1 })
+    await world.stores.outbox.move(key, first.body.id, { to: 'withdrawn', nowMs: 1 })
     expect((await send(world, 'three')).status).toBe(429)
     await world.clock.advance(2_000)
     expect((await send(world, 'three')).status).toBe(202)

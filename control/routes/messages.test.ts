@@ -1,9 +1,14 @@
 import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
+import { openRequest } from '#shared/sealing/outbox-bodies.ts'
+import type { OutboxMessage } from '#shared/store/outbox-message.ts'
+import type { OutboxMove } from '#shared/store/outbox-moves.ts'
+import { testBodies } from '#test/bodies.ts'
 import { controlWorld } from '../control.fixture.ts'
 import type { ControlWorld } from '../control.fixture.ts'
 import { parseRecipient } from './messages.ts'
 
+const DAY_MS = 86_400_000
 const at = '/v1/sessions/main/messages'
 const secret = 'the body of this message is nobody’s business'
 
@@ -25,9 +30,58 @@ test('queues a text for a runner and answers its id, with no runner alive', asyn
   expect((await world.ask('GET', `${headers.get('location')}?tenant=acme`)).body).toMatchObject({
     id: body.id,
   })
-  expect(await world.stores.outbox.pending(world.key('main'), 9)).toMatchObject([
-    { id: body.id, text: secret },
-  ])
+  const [stored] = await world.stores.outbox.pending(world.key('main'), { limit: 9 })
+  expect(stored).toMatchObject({ id: body.id, state: 'queued', expiresAt: world.clock.nowMs() + DAY_MS })
+  expect(stored).not.toHaveProperty('account')
+  const request = await openRequest(testBodies(), world.key('main'), stored as OutboxMessage)
+  expect(request).toEqual({ type: 'text', text: { body: secret } })
+})
+
+test('keeps no text in clear', async () => {
+  await using world = await withSession()
+  await send(world, { to: '4915123456789', text: secret })
+  const [stored] = await world.stores.outbox.pending(world.key('main'), { limit: 9 })
+  expect(Buffer.from(stored?.request ?? []).toString()).not.toContain('nobody')
+  expect(JSON.stringify({ ...stored, request: undefined })).not.toContain('nobody')
+})
+
+test('case 5: binds a message to the account that the session is paired with', async () => {
+  await using world = await withSession()
+  await world.report('main', { phase: 'logged_out', jid: '4915111111111:3@s.whatsapp.net' })
+  await send(world, { to: '4915123456789', text: 'hi' })
+  const pending = await world.stores.outbox.pending(world.key('main'), { limit: 9 })
+  expect(pending).toMatchObject([{ account: '4915111111111@s.whatsapp.net' }])
+})
+
+test('keeps a message until the time that it names, and no longer, also when no runner looks at it', async () => {
+  await using world = await withSession()
+  const expiresAt = new Date(world.clock.nowMs() + 3_600_000).toISOString()
+  const { body } = await send(world, { to: '4915123456789', text: 'hi', expiresAt })
+  expect(body).toMatchObject({ state: 'queued', expiresAt })
+  await world.clock.advance(3_600_000)
+  const { body: over } = await world.ask('GET', `${at}/${body.id}?tenant=acme`)
+  expect(over).toMatchObject({ state: 'failed', error: { why: 'expired' } })
+})
+
+test.for([-1, 0, 30 * 86_400_000 + 1])('refuses an expiry in %d ms', async (inMs) => {
+  await using world = await withSession()
+  const expiresAt = new Date(world.clock.nowMs() + inMs).toISOString()
+  const { body } = await send(world, { to: '4915123456789', text: 'hi', expiresAt })
+  expect(body).toMatchObject({ status: 422, field: 'expiresAt' })
+})
+
+test('takes a queued message back, twice without harm, and none that a runner has', async () => {
+  await using world = await withSession()
+  const { body } = await send(world, { to: '4915123456789', text: 'hi' })
+  const withdraw = (id: string) => world.ask('DELETE', `${at}/${id}?tenant=acme`)
+  for (let time = 0; time < 2; time++)
+    expect(await withdraw(body.id)).toMatchObject({ status: 200, body: { state: 'withdrawn', text: 'hi' } })
+  const { body: taken } = await send(world, { to: '4915123456789', text: 'ho' })
+  const move = { to: 'taken', epoch: 1, nowMs: 1 } as const
+  await world.stores.outbox.move(world.key('main'), taken.id, move)
+  expect(await withdraw(taken.id)).toMatchObject({ status: 409, body: { code: 'too_late' } })
+  expect((await world.ask('GET', `${at}/${taken.id}?tenant=acme`)).body.state).toBe('sending')
+  expect((await withdraw('3EB0')).status).toBe(404)
 })
 
 test.for([
@@ -104,14 +158,23 @@ test('shows how a message fares', async () => {
   await using world = await withSession()
   const { body } = await send(world, { to: '4915123456789', text: 'hi' })
   const get = async () => (await world.ask('GET', `${at}/${body.id}?tenant=acme`)).body
-  await world.stores.outbox.advance(world.key('main'), body.id, { state: 'sent', nowMs: world.clock.nowMs() })
-  expect((await get()).state).toBe('sent')
-  await world.stores.outbox.advance(world.key('main'), body.id, {
+  const move = (id: string, more: Omit<OutboxMove, 'nowMs'>) =>
+    world.stores.outbox.move(world.key('main'), id, { epoch: 1, nowMs: world.clock.nowMs(), ...more })
+  for (const [more, state] of [
+    [{ to: 'taken' }, 'sending'],
+    [{ to: 'sent' }, 'sent'],
+    [{ to: 'sent', reached: 'delivered' }, 'delivered'],
+    [{ to: 'sent', reached: 'played' }, 'played'],
+  ] as const) {
+    await move(body.id, more)
+    expect((await get()).state).toBe(state)
+  }
+  const { body: other } = await send(world, { to: '4915123456789', text: 'ho' })
+  await move(other.id, { to: 'failed', error: { why: 'account_changed' } })
+  expect((await world.ask('GET', `${at}/${other.id}?tenant=acme`)).body).toMatchObject({
     state: 'failed',
-    error: { why: 'refused', code: 463 },
-    nowMs: world.clock.nowMs(),
+    error: { why: 'account_changed' },
   })
-  expect(await get()).toMatchObject({ state: 'failed', error: { why: 'refused', code: 463 } })
   expect((await world.ask('GET', `${at}/3EB0?tenant=acme`)).status).toBe(404)
 })
 

@@ -1,12 +1,14 @@
 import { z } from '@hono/zod-openapi'
-import { CodedError } from '#shared/errors.ts'
-import type { SessionKey } from '#shared/ids.ts'
+import { CodedError, hasCode } from '#shared/errors.ts'
+import { bareJid, type SessionKey } from '#shared/ids.ts'
 import type { FeedItem } from '#shared/store/feed-store.ts'
-import { OUTBOX_STATES } from '#shared/store/outbox-store.ts'
-import type { OutboxMessage } from '#shared/store/outbox-store.ts'
+import { openRequest, sealRequest } from '#shared/sealing/outbox-bodies.ts'
+import type { OutboxMessage } from '#shared/store/outbox-message.ts'
+import { storedBytes } from '#shared/store/storable.ts'
 import type { ControlApp, ControlContext, Services } from '../http/context.ts'
 import { idempotencyKey, messageIdFor } from '../http/idempotency.ts'
 import { iso } from '../present/present.ts'
+import { presentSent, SentSchema } from '../present/sent-message.ts'
 import { answers, body, declare } from '../http/route.ts'
 import { PageQuery, SessionParam, Time } from '../present/schemas.ts'
 import { findForChange, findSession } from '../session/session-access.ts'
@@ -21,6 +23,10 @@ const BLANK = /^[\s\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}]*$/u
 const PHONE = /^\+?([1-9]\d{4,14})$/
 const JID = /^(?:\d{5,20}@s\.whatsapp\.net|\d{5,20}@lid|\d{5,25}(?:-\d{5,20})?@g\.us)$/
 
+/** docs/design/messages.md §13.3; a message is kept for 30 days, whatever becomes of it. */
+const EXPIRES_DEFAULT_MS = 24 * 3_600_000
+const EXPIRES_MAX_MS = 30 * EXPIRES_DEFAULT_MS
+
 const NewMessage = z.strictObject({
   to: z.string().max(100).openapi({
     description: 'A phone number with its country code, or the jid of a person or a group.',
@@ -32,19 +38,12 @@ const NewMessage = z.strictObject({
     .refine((text) => text.isWellFormed(), { error: 'has half of a surrogate pair, which is no character' })
     .refine((text) => !BLANK.test(text), { error: 'must have something to read in it' })
     .openapi({ description: `1 to ${TEXT_LENGTH_MAX} characters, at least one of them to be seen.` }),
+  expiresAt: z.iso.datetime({ offset: true }).optional().openapi({
+    description:
+      'What is not sent by then never is, and has failed. At most 30 days ahead; without it, a day.',
+    example: '2026-12-24T18:00:00Z',
+  }),
 })
-
-const SentSchema = z
-  .object({
-    id: z.string().openapi({ description: 'The WhatsApp message id.' }),
-    state: z.enum(OUTBOX_STATES),
-    to: z.string(),
-    text: z.string(),
-    createdAt: Time,
-    updatedAt: Time,
-    error: z.object({ why: z.string(), code: z.int().optional() }).optional(),
-  })
-  .openapi('SentMessage')
 
 const ReceivedSchema = z
   .object({
@@ -81,6 +80,9 @@ const ListSchema = z.object({
 export function messageRoutes(app: ControlApp, services: Services): void {
   const tags = ['messages']
   const { outbox, feed } = services.stores
+  const { bodies } = services
+  const present = (key: SessionKey, message: OutboxMessage) =>
+    presentSent({ bodies, nowMs: services.clock.nowMs() }, key, message)
 
   const send = declare(
     services,
@@ -99,32 +101,38 @@ export function messageRoutes(app: ControlApp, services: Services): void {
   app.openapi(send, async (c) => {
     const asked = c.req.valid('json')
     const to = parseRecipient(asked.to)
-    const { key } = await findForChange(services, c)
     const nowMs = services.clock.nowMs()
+    const expiresAt = parseExpiry(asked.expiresAt, nowMs)
+    const { key, session } = await findForChange(services, c)
     const id = messageIdFor(c, services, ...key.split('~'))
+    const { jid } = session.status ?? {}
     const queued: OutboxMessage = {
       id,
       to,
-      text: asked.text,
       state: 'queued',
-      createdAt: nowMs,
+      acceptedAt: nowMs,
       updatedAt: nowMs,
+      expiresAt,
+      ...(jid !== undefined && { account: bareJid(jid) }),
+      request: await sealRequest(bodies, key, id, { type: 'text', text: { body: asked.text } }),
     }
     await takePlace(c, key, queued)
     const message = await outbox.enqueue(key, queued)
-    if (message.to !== to || message.text !== asked.text) {
+    const { text } = await openRequest(bodies, key, message)
+    const isOther = asked.expiresAt !== undefined && message.expiresAt !== expiresAt
+    if (message.to !== to || text.body !== asked.text || isOther) {
       throw new CodedError('conflict', 'This Idempotency-Key was used for another message.', {
         field: 'Idempotency-Key',
       })
     }
     c.header('Location', `/v1/sessions/${c.req.valid('param').id}/messages/${id}`)
-    return c.json(presentSent(message), 202)
+    return c.json(await present(key, message), 202)
   })
 
   /** A repeat under its Idempotency-Key takes no further place, so that it is answered also where there is none left. */
   async function takePlace(c: ControlContext, key: SessionKey, message: OutboxMessage): Promise<void> {
     try {
-      await services.quotas.queue(c.get('tenant'), Buffer.byteLength(JSON.stringify(message)))
+      await services.quotas.queue(c.get('tenant'), storedBytes(message))
     } catch (error) {
       const isRepeat = idempotencyKey(c) !== undefined && (await outbox.get(key, message.id)) !== undefined
       if (!isRepeat) throw error
@@ -152,7 +160,8 @@ export function messageRoutes(app: ControlApp, services: Services): void {
     const ask = { limit, ...(after === undefined ? {} : { after }) }
     if (direction === 'out') {
       const page = await outbox.list(key, ask)
-      return c.json({ items: page.items.map(presentSent), ...nextOf(page.next) }, 200)
+      const items = await Promise.all(page.items.map((message) => present(key, message)))
+      return c.json({ items, ...nextOf(page.next) }, 200)
     }
     const page = await feed.list(key, ask)
     // An empty page gives back the cursor it was asked with, so that a reader can always go on with `next`.
@@ -176,8 +185,44 @@ export function messageRoutes(app: ControlApp, services: Services): void {
     const id = c.req.valid('param').message
     const message = await outbox.get(key, id)
     if (!message) throw new CodedError('not_found', `The session has sent no message ${JSON.stringify(id)}.`)
-    return c.json(presentSent(message), 200)
+    return c.json(await present(key, message), 200)
   })
+
+  const withdraw = declare(
+    services,
+    {},
+    {
+      method: 'delete',
+      path: '/v1/sessions/{id}/messages/{message}',
+      tags,
+      summary: 'Take a message back that has not left',
+      description:
+        'While it is queued. Once a runner has it this is 409 `too_late`: nobody knows then whether it has left.',
+      request: { params: SessionParam.extend({ message: z.string().max(100) }) },
+      responses: { 200: answers(SentSchema, 'It is withdrawn') },
+    },
+  )
+  app.openapi(withdraw, async (c) => {
+    const { key } = await findForChange(services, c)
+    const id = c.req.valid('param').message
+    const message = await outbox
+      .move(key, id, { to: 'withdrawn', nowMs: services.clock.nowMs() })
+      .catch((cause: unknown) => {
+        if (!hasCode(cause, 'state_changed')) throw cause
+        throw new CodedError('too_late', 'The message is not queued any more.', { cause })
+      })
+    if (!message) throw new CodedError('not_found', `The session has sent no message ${JSON.stringify(id)}.`)
+    return c.json(await present(key, message), 200)
+  })
+}
+
+/** @throws CodedError `invalid_field` */
+function parseExpiry(text: string | undefined, nowMs: number): number {
+  if (text === undefined) return nowMs + EXPIRES_DEFAULT_MS
+  const atMs = Date.parse(text)
+  if (atMs > nowMs && atMs <= nowMs + EXPIRES_MAX_MS) return atMs
+  const field = 'expiresAt'
+  throw new CodedError('invalid_field', 'expiresAt must be within the next 30 days', { field })
 }
 
 /** A jid, from a phone number or a jid. @throws CodedError `invalid_field`, without repeating what was sent */
@@ -193,16 +238,6 @@ export function parseRecipient(text: string): string {
 }
 
 const nextOf = (next: string | undefined) => (next === undefined ? {} : { next })
-
-const presentSent = (message: OutboxMessage): z.infer<typeof SentSchema> => ({
-  id: message.id,
-  state: message.state,
-  to: message.to,
-  text: message.text,
-  createdAt: iso(message.createdAt),
-  updatedAt: iso(message.updatedAt),
-  ...(message.error ? { error: message.error } : {}),
-})
 
 const presentReceived = (item: FeedItem & { cursor: string }): z.infer<typeof ReceivedSchema> => ({
   id: item.id,

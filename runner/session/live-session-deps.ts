@@ -1,6 +1,7 @@
 import type { Clock } from '#shared/clock.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
+import type { Bodies } from '#shared/sealing/bodies.ts'
 import type { AuditEvent } from '#shared/store/event-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import type { StateDeps } from '../state/session-state.ts'
@@ -11,6 +12,7 @@ import type { LateLogins } from './late-logins.ts'
 /** What the runner lends to each of its sessions. */
 export interface LiveSessionDeps {
   stores: Stores
+  bodies: Bodies
   state: StateDeps
   openSocket: OpenSocket
   /** Whether the lease is good in this very moment. */

@@ -1,6 +1,7 @@
 import type { Clock } from '#shared/clock.ts'
 import type { PairingWindow } from '#shared/session.ts'
 import type { Stores } from '#shared/store/stores.ts'
+import { testBodies } from '#test/bodies.ts'
 import { newSession } from '#test/contract/samples.ts'
 import { fakeClock } from '#test/fake-clock.ts'
 import { seededRandom } from '#shared/random.ts'
@@ -52,6 +53,7 @@ export function lentTo(clock: Clock, stores: Stores, more: Partial<LiveSessionDe
   const keys = dataKeys({ stores, clock, random })
   return {
     stores,
+    bodies: testBodies(),
     state: { stores, dataKeys: keys, workingCopies: NO_DISK, clock, random, log, soon },
     mayWrite: () => true,
     openSocket: () => socketOf(),

@@ -1,5 +1,6 @@
 import type { SessionKey } from '#shared/ids.ts'
 import type { Owner, PairingWindow, Session, Status, Waitable } from '#shared/session.ts'
+import type { WaitingMessage } from '#shared/store/outbox-message.ts'
 import type { UnlinkResult } from '#shared/store/removal-store.ts'
 import type { PreparedState } from '../state/prepared.ts'
 import type { SessionState } from '../state/session-state.ts'
@@ -126,7 +127,7 @@ export class LiveSession implements SessionView {
           state,
           inbox,
           events: socketEvents(this.#parts, pairing, isPresent),
-          sentText: (id, isFor) => outbox.sentText(id, isFor),
+          sentMessage: (id, isFor) => outbox.sentMessage(id, isFor),
           dropped: deps.dropped,
           mayWrite: deps.mayWrite,
         }),
@@ -145,9 +146,9 @@ export class LiveSession implements SessionView {
     return view.is === 'open' && socket ? socket.logout() : 'not_connected'
   }
 
-  /** Something new may be in the outbox. */
-  pokeOutbox(): void {
-    this.#parts.traffic.outbox.poke()
+  /** Something new may be in the outbox; the message itself, where it is known. */
+  pokeOutbox(message?: WaitingMessage): void {
+    this.#parts.traffic.outbox.poke(message)
   }
 
   /** Ends the connection in order, everything that was received told. Resolves when there is none; harmless without one. */

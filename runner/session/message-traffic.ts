@@ -1,6 +1,7 @@
 import type { Clock } from '#shared/clock.ts'
-import type { SessionKey } from '#shared/ids.ts'
+import { bareJid, type SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
+import type { Bodies } from '#shared/sealing/bodies.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import type { SessionState } from '../state/session-state.ts'
 import { InboxDeliverer } from '../app/inbox-deliverer.ts'
@@ -8,11 +9,12 @@ import { Inbox } from '../app/inbox.ts'
 import { shortName } from '../app/storable-item.ts'
 import type { Dropped } from '../whatsapp/dropped.ts'
 import type { WhatsAppSocket } from '../whatsapp/socket.ts'
-import { OutboxSender } from './outbox-sender.ts'
+import { OutboxSender, type Me } from '../outbox/sender.ts'
 
 interface MessageTrafficDeps {
   key: SessionKey
   stores: Pick<Stores, 'feed' | 'outbox'>
+  bodies: Bodies
   clock: Clock
   log: Log
   background: (work: () => Promise<void>) => void
@@ -28,18 +30,23 @@ interface MessageTrafficDeps {
 export class MessageTraffic {
   readonly #deps: MessageTrafficDeps
   readonly outbox: OutboxSender
+  /** Under which the session is owned, or was last. */
+  #epoch = 0
   #inbox: Inbox | undefined
   #deliverer: InboxDeliverer | undefined
   #lastActivityAt: number | undefined
 
   constructor(deps: MessageTrafficDeps) {
     this.#deps = deps
-    const { key, stores, clock, log, background, setAside, dropped } = deps
+    const { key, stores, bodies, clock, log, background, setAside, dropped } = deps
     this.outbox = new OutboxSender({
       key,
       store: stores.outbox,
+      bodies,
       clock,
       log,
+      epoch: () => this.#epoch,
+      chatOf: bareJid,
       background,
       setAside: (id, why) => setAside('outbox', why, { message: id }),
       dropped,
@@ -68,6 +75,7 @@ export class MessageTraffic {
   /** There is a state: what a crash left in its inbox is delivered. */
   begin(state: SessionState): Inbox {
     const { key, stores, clock, log, emptied, setAside, dropped } = this.#deps
+    this.#epoch = state.epoch
     this.#inbox = new Inbox(state)
     this.#deliverer = new InboxDeliverer({
       key,
@@ -100,8 +108,8 @@ export class MessageTraffic {
     this.#deliverer?.poke()
   }
 
-  opened(socket: WhatsAppSocket): void {
-    this.outbox.opened(socket)
+  opened(socket: WhatsAppSocket, me: Me): void {
+    this.outbox.opened(socket, me)
   }
 
   /** Delivers what waits now, but no longer than a moment; nothing afterwards. */

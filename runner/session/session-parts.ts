@@ -37,13 +37,14 @@ export class SessionParts {
   readonly traffic: MessageTraffic
 
   constructor(deps: LiveSessionDeps, key: SessionKey, { attempts = 0, block }: Inherited) {
-    const { clock, log, stores, dice } = deps
+    const { clock, log, stores, bodies, dice } = deps
     this.deps = deps
     this.key = key
     this.retry = new Retry(clock, dice, { attempts, block })
     this.traffic = new MessageTraffic({
       key,
       stores,
+      bodies,
       clock,
       log,
       background: (work) => deps.background(key, work),

@@ -34,12 +34,12 @@ export function socketEvents(
         identity.opened(me, clock.nowMs())
         pairing.done()
         retry.opened(() => wake(key))
-        if (connection.socket && !connection.isClosing) traffic.outbox.opened(connection.socket)
+        if (connection.socket && !connection.isClosing) traffic.opened(connection.socket, me)
       })
       wake(key)
     },
     acknowledged: (id, error) => traffic.acknowledged(id, error),
-    receipt: (ids, kind, isFor) => traffic.outbox.receipt(ids, kind, isFor),
+    receipt: (ids, kind, isFor) => traffic.outbox.receipt({ ids, kind, isFor }),
     received: () => traffic.received(),
     pairingRefresh: () => {
       if (!isPresent()) return

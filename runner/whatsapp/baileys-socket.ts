@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import {
   Browsers,
+  generateWAMessage,
   makeWASocket,
+  proto,
   type BinaryNode,
   type WASocket,
   type WAVersion,
@@ -9,6 +11,7 @@ import {
 import type { WebSocket } from 'ws'
 import type { Clock } from '#shared/clock.ts'
 import type { Log } from '#shared/log.ts'
+import type { Reached } from '#shared/store/outbox-message.ts'
 import { within } from '#shared/within.ts'
 import { Arrivals } from './arrivals.ts'
 import { connectionAuth, type ConnectionAuth } from './auth-state.ts'
@@ -82,6 +85,16 @@ export function baileysSockets(deps: {
   return (ask) => new BaileysSocket(deps, ask)
 }
 
+/** A text has nothing to upload. */
+const noUpload = (): Promise<never> => Promise.reject(new Error('a text has no media'))
+
+const RECEIPT_KINDS: Readonly<Record<string, Reached>> = {
+  delivered: 'delivered',
+  inactive: 'delivered',
+  read: 'read',
+  played: 'played',
+}
+
 /** WhatsApp answered a query with an error, whose number rc14 puts here (docs/facts/baileys.md §1.1). */
 const isRefusal = (error: unknown): boolean => typeof (error as { data?: unknown }).data === 'number'
 
@@ -130,10 +143,9 @@ class BaileysSocket implements WhatsAppSocket {
         // rc14 writes the asker of a chat of two into both.
         const asker = participant ?? remoteJid ?? ''
         const by = { from: remoteJid ?? '', participant: asker }
-        const text = id
-          ? await ask.sentText(id, (to) => this.#people.isOwn(asker) || this.#people.isRecipient(to, by))
-          : undefined
-        return text === undefined ? undefined : { conversation: text }
+        const isFor = (to: string): boolean => this.#people.isOwn(asker) || this.#people.isRecipient(to, by)
+        const prepared = id ? await ask.sentMessage(id, isFor) : undefined
+        return prepared && proto.Message.decode(prepared)
       },
     })
     this.#retries = new RetryGate({
@@ -141,7 +153,7 @@ class BaileysSocket implements WhatsAppSocket {
       people: this.#people,
       clock,
       dropped: ask.dropped,
-      isSentTo: async (id, isFor) => (await ask.sentText(id, isFor)) !== undefined,
+      isSentTo: async (id, isFor) => (await ask.sentMessage(id, isFor)) !== undefined,
       isClosed: () => this.#closed,
     })
     this.#unavailable = new Unavailable(this.#sock, clock)
@@ -155,10 +167,20 @@ class BaileysSocket implements WhatsAppSocket {
     return this.#sock.requestPairingCode(phone)
   }
 
-  async send(message: { id: string; to: string; text: string; again?: boolean }): Promise<void> {
-    if (message.again) await forgetWhoHasKey(this.#auth.keys, message.to)
+  async prepare({ id, to, request }: Parameters<WhatsAppSocket['prepare']>[0]): Promise<Uint8Array> {
+    // As the library's `sendMessage` does it, but for looking up the links in a text: no address of a tenant's is asked.
+    const { message } = await generateWAMessage(
+      to,
+      { text: request.text.body, linkPreview: null },
+      { userJid: this.#auth.creds.me?.id ?? '', messageId: id, upload: noUpload },
+    )
+    return proto.Message.encode(message ?? {}).finish()
+  }
+
+  async send({ id, to, prepared, again }: Parameters<WhatsAppSocket['send']>[0]): Promise<void> {
+    if (again) await forgetWhoHasKey(this.#auth.keys, to)
     try {
-      await this.#sock.sendMessage(message.to, { text: message.text }, { messageId: message.id })
+      await this.#sock.relayMessage(to, proto.Message.decode(prepared), { messageId: id })
     } catch (error) {
       // One device without keys fails the whole send (docs/facts/baileys.md §14.10). Who was unlinked while its list was
       // on the way would stay in it: the next try asks anew who is there.
@@ -285,14 +307,13 @@ class BaileysSocket implements WhatsAppSocket {
 
   #receipt(node: BinaryNode): void {
     const { id, type } = node.attrs
-    if (!id || (type !== undefined && type !== 'read' && type !== 'inactive')) return
+    const kind = RECEIPT_KINDS[type ?? 'delivered']
+    if (!id || !kind) return
     const list = Array.isArray(node.content) ? node.content.find((child) => child.tag === 'list') : undefined
     const items = Array.isArray(list?.content) ? list.content.flatMap((item) => item.attrs['id'] ?? []) : []
     const ids = [id, ...items]
     if (!this.#receipts.take(node.attrs, ids.length)) return this.#ask.dropped('rate')
-    this.#ask.events.receipt(ids, type === 'read' ? 'read' : 'delivered', (to) =>
-      this.#people.isRecipient(to, node.attrs),
-    )
+    this.#ask.events.receipt(ids, kind, (to) => this.#people.isRecipient(to, node.attrs))
   }
 
   #reported(error: Error | undefined): CloseReport {

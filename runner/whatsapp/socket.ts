@@ -1,5 +1,7 @@
 import type { Inbox } from '../app/inbox.ts'
 import type { SessionKey } from '#shared/ids.ts'
+import type { OutboxRequest } from '#shared/sealing/outbox-bodies.ts'
+import type { Reached } from '#shared/store/outbox-message.ts'
 import type { RecordMap } from '../state/record-map.ts'
 import type { SessionState } from '../state/session-state.ts'
 import type { Dropped } from './dropped.ts'
@@ -15,11 +17,13 @@ import type { Dropped } from './dropped.ts'
 export interface WhatsAppSocket {
   /** Asks for a code to type into the phone. Only before pairing, after the first QR. Digits only. */
   requestPairingCode(phone: string): Promise<string>
+  /** The bytes of a WhatsApp message that says what was asked for. Nothing is sent, and nobody is asked. */
+  prepare(message: { id: string; to: string; request: OutboxRequest }): Promise<Uint8Array>
   /**
-   * Writes a text; resolves when the bytes are on the wire, which is not yet an acknowledgement. `again` says that it was
-   * tried before under this id, and that nobody knows whether the server got it.
+   * Encrypts what was prepared and writes it; resolves when the bytes are on the wire, which is not yet an acknowledgement.
+   * `again` says that it was tried before under this id, and that nobody knows whether the server got it.
    */
-  send(message: { id: string; to: string; text: string; again?: boolean }): Promise<void>
+  send(message: { id: string; to: string; prepared: Uint8Array; again?: boolean }): Promise<void>
   /** Unlinks this device, and says whether the server confirmed it. The socket closes afterwards. */
   logout(): Promise<'confirmed' | 'unconfirmed'>
   /**
@@ -74,8 +78,8 @@ export interface SocketEvents {
   open(me: { jid: string; lid?: string | undefined }): void
   /** The server took the message, or refused it with a code. */
   acknowledged(id: string, error: number | undefined): void
-  /** A device has it, or its person read it: counts for what went to whom `isFor` says yes to. */
-  receipt(ids: readonly string[], kind: 'delivered' | 'read', isFor: (to: string) => boolean): void
+  /** A device has it, or its person read or played it: counts for what went to whom `isFor` says yes to. */
+  receipt(ids: readonly string[], kind: Reached, isFor: (to: string) => boolean): void
   /** A decrypted message is durable in the inbox. */
   received(): void
   /** The server announced that the secret which is shown no longer holds. */
@@ -88,10 +92,10 @@ export interface OpenSocketAsk {
   inbox: Inbox
   events: SocketEvents
   /**
-   * Answers the text of a message that was sent, also long ago: peers ask for it again when they can't read it. `undefined`
-   * for one that went to somebody else than `isFor` says yes to, as for one that never was.
+   * Answers what was prepared of a message that was sent, also long ago: peers ask for it again when they can't read it.
+   * `undefined` for one that went to somebody else than `isFor` says yes to, as for one that never was.
    */
-  sentText(id: string, isFor: (to: string) => boolean): Promise<string | undefined>
+  sentMessage(id: string, isFor: (to: string) => boolean): Promise<Uint8Array | undefined>
   /** Something of a stranger was not taken. */
   dropped: Dropped
   /**

@@ -99,6 +99,12 @@ export const RECORD_MIGRATIONS: readonly string[] = [
   CREATE INDEX api_keys_of_tenant ON api_keys (tenant, revoked_at);
   CREATE INDEX api_keys_by_id ON api_keys (json_extract(body, '$.id'));
   `,
+  `
+  -- What is sealed of a message stands beside its body. \`state\` is as before: below 2 is what waits. What was accepted
+  -- before has its text in the body, and other words for the states beyond.
+  ALTER TABLE outbox ADD COLUMN request BLOB;
+  ALTER TABLE outbox ADD COLUMN prepared BLOB;
+  `,
 ]
 
 export const JOURNAL_MIGRATIONS: readonly string[] = [

@@ -20,6 +20,14 @@ export function createAcceptance(): () => { accepted: FieldValue; turn: number }
 export const toCursor = ({ accepted, turn }: Accepted): string =>
   `${accepted.seconds}.${accepted.nanoseconds}.${turn}`
 
+/** The same as text that sorts in that order, and is a cursor too. */
+export const toPlace = ({ accepted, turn }: Accepted): string =>
+  [
+    String(accepted.seconds).padStart(12, '0'),
+    String(accepted.nanoseconds).padStart(9, '0'),
+    String(turn).padStart(12, '0'),
+  ].join('.')
+
 /** @throws CodedError `invalid_field` for what none of our pages gave */
 export function fromCursor(cursor: string): [Timestamp, number] {
   const [seconds, nanoseconds, turn] = /^\d{1,12}\.\d{1,9}\.\d{1,12}$/.test(cursor)

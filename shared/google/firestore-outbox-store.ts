@@ -1,24 +1,28 @@
-import { AggregateField, FieldValue } from '@google-cloud/firestore'
+import { AggregateField, FieldValue, type DocumentSnapshot } from '@google-cloud/firestore'
 import { LRUCache } from 'lru-cache'
 import { CodedError } from '../errors.ts'
 import { splitKey, type SessionKey, type TenantId } from '../ids.ts'
 import {
-  OUTBOX_STATES,
+  isOpen,
+  readOutboxMessage,
   type OutboxMessage,
-  type OutboxState,
-  type OutboxStore,
-} from '../store/outbox-store.ts'
-import { createAcceptance, fromCursor, toCursor, type Accepted } from './acceptance.ts'
+  type WaitingMessage,
+} from '../store/outbox-message.ts'
+import { moved } from '../store/outbox-moves.ts'
+import type { OutboxStore } from '../store/outbox-store.ts'
+import { storedBytes } from '../store/storable.ts'
+import { createAcceptance, fromCursor, toCursor, toPlace, type Accepted } from './acceptance.ts'
 import { change, type Seen } from './change.ts'
-import { dataOf, type Database } from './database.ts'
+import { bytesOf, dataOf, type Database } from './database.ts'
 import { documentId, shardOf } from './document-id.ts'
 import { listen } from './listen.ts'
 import { sweep } from './sweeper.ts'
 
 /**
  * `outbox/{hash}~{key}~{id}` {key, tenant, bytes, shard, accepted, turn, open?, createdAt, message}. `open` is true while the
- * message waits to be sent and absent afterwards, so that the indexes over it hold what is waiting and nothing else. `tenant`
- * and `bytes` are for counting; messages that were accepted before there were quotas have neither and are counted nowhere.
+ * message waits to be sent or acknowledged and absent afterwards, so that the indexes over it hold what is waiting and nothing
+ * else. `tenant` and `bytes` are for counting; messages that were accepted before there were quotas have neither and are
+ * counted nowhere.
  */
 interface OutboxDocument extends Accepted {
   key: SessionKey
@@ -30,23 +34,27 @@ interface OutboxDocument extends Accepted {
   message: OutboxMessage
 }
 
-/** Messages whose last state this process wrote; receipts come within seconds as a rule. */
-const KNOWN_MAX = 5000
-
-const waits = (state: OutboxState): boolean => state === 'queued' || state === 'sending'
-
-/** `failed` ends what has not arrived; what has arrived can't fail any more. */
-function isAhead(to: OutboxState, from: OutboxState): boolean {
-  if (from === 'failed') return false
-  if (to === 'failed') return waits(from) || from === 'sent'
-  return OUTBOX_STATES.indexOf(to) > OUTBOX_STATES.indexOf(from)
-}
+/** Messages as this process saw them last, so that a move needs no read; each is in work for seconds as a rule. */
+const KNOWN_MAX = 5_000
+const KNOWN_BYTES_MAX = 16 * 1024 * 1024
 
 export function firestoreOutboxStore(db: Database): OutboxStore {
   const collection = db.collection('outbox')
   const refOf = (key: SessionKey, id: string) => collection.doc(documentId(key, id))
   const acceptance = createAcceptance()
-  const known = new LRUCache<string, Seen<OutboxDocument>>({ max: KNOWN_MAX })
+  const known = new LRUCache<string, Seen<OutboxDocument>>({
+    max: KNOWN_MAX,
+    maxSize: KNOWN_BYTES_MAX,
+    sizeCalculation: ({ data }) => storedBytes(data.message) + 1,
+  })
+
+  /** What waits, as a query or a listener gave it: the next step with it is a move. */
+  function waitingOf(doc: DocumentSnapshot): WaitingMessage {
+    const data = dataOf<OutboxDocument>(doc)
+    if (!data || !doc.updateTime) throw new CodedError('bad_bytes', 'read a message: there is none')
+    known.set(doc.id, { data, at: doc.updateTime })
+    return { ...read(data), place: toPlace(data) }
+  }
 
   return {
     async enqueue(key, message) {
@@ -55,22 +63,23 @@ export function firestoreOutboxStore(db: Database): OutboxStore {
         writes.create(ref, {
           key,
           tenant: splitKey(key).tenant,
-          bytes: Buffer.byteLength(JSON.stringify(message)),
+          bytes: storedBytes(message),
           shard: shardOf(key),
           ...acceptance(),
-          ...(waits(message.state) && { open: true }),
-          createdAt: message.createdAt,
+          ...(isOpen(message.state) && { open: true }),
+          createdAt: message.acceptedAt,
           message,
         }),
       )
       if (outcome.done) return message
       const stored = dataOf<OutboxDocument>(await db.get('enqueue a message', ref))
       if (!stored) throw new CodedError('store_unavailable', 'enqueue a message: it was removed meanwhile')
-      return stored.message
+      return read(stored)
     },
 
     async get(key, id) {
-      return dataOf<OutboxDocument>(await db.get('get a message', refOf(key, id)))?.message
+      const stored = dataOf<OutboxDocument>(await db.get('get a message', refOf(key, id)))
+      return stored && read(stored)
     },
 
     async list(key, { after, limit }) {
@@ -78,16 +87,17 @@ export function firestoreOutboxStore(db: Database): OutboxStore {
       const rest = after === undefined ? all : all.startAfter(...fromCursor(after))
       const found = await db.query('list messages', rest.limit(limit + 1))
       const stored = found.docs.slice(0, limit).map((doc) => doc.data() as OutboxDocument)
-      const items = stored.map(({ message }) => message)
+      const items = stored.map(read)
       const last = stored.at(-1)
       return found.size > limit && last ? { items, next: toCursor(last) } : { items }
     },
 
-    async pending(key, limit) {
+    async pending(key, { after, limit }) {
       const waiting = collection.where('key', '==', key).where('open', '==', true)
-      const oldest = waiting.orderBy('accepted').orderBy('turn').limit(limit)
-      const found = await db.query('read the waiting messages', oldest)
-      return found.docs.map((doc) => (doc.data() as OutboxDocument).message)
+      const oldest = waiting.orderBy('accepted').orderBy('turn')
+      const rest = after === undefined ? oldest : oldest.startAfter(...fromCursor(after))
+      const found = await db.query('read the waiting messages', rest.limit(limit))
+      return found.docs.map(waitingOf)
     },
 
     async waiting(tenant) {
@@ -99,15 +109,19 @@ export function firestoreOutboxStore(db: Database): OutboxStore {
       return { messages: found['messages'] ?? 0, bytes: found['bytes'] ?? 0 }
     },
 
-    async advance(key, id, { state, error, nowMs }) {
+    async move(key, id, move) {
       const ref = refOf(key, id)
       const decide = (stored: OutboxDocument | undefined) => {
-        if (!stored || !isAhead(state, stored.message.state)) return undefined
-        const message = { ...stored.message, state, updatedAt: nowMs, ...(error && { error }) }
-        return { fields: { message, ...(!waits(state) && { open: FieldValue.delete() }) } }
+        if (!stored) return undefined
+        const before = read(stored)
+        const message = moved(before, move)
+        if (message === before) return undefined
+        return { fields: { message, ...(!isOpen(message.state) && { open: FieldValue.delete() }) } }
       }
-      const seen = await change(db, 'advance a message', ref, decide, known.get(ref.id))
-      if (seen) known.set(ref.id, seen)
+      const seen = await change(db, 'move a message', ref, decide, known.get(ref.id))
+      if (!seen) return undefined
+      known.set(ref.id, seen)
+      return read(seen.data)
     },
 
     sweep: (ask) => sweep(db, 'sweep messages', collection, 'createdAt', ask),
@@ -119,9 +133,17 @@ export function firestoreOutboxStore(db: Database): OutboxStore {
         () => Promise.resolve(collection.where('open', '==', true)),
         (snapshot) => {
           const added = snapshot.docChanges().filter(({ type }) => type === 'added')
-          const keys = new Set(added.map(({ doc }) => (doc.data() as OutboxDocument).key))
-          for (const key of keys) changed(key)
+          for (const { doc } of added) changed((doc.data() as OutboxDocument).key, waitingOf(doc))
         },
       ),
+  }
+}
+
+function read({ message }: OutboxDocument): OutboxMessage {
+  const { request, prepared, ...rest } = readOutboxMessage(message)
+  return {
+    ...rest,
+    ...(request && { request: bytesOf(request) }),
+    ...(prepared && { prepared: bytesOf(prepared) }),
   }
 }

@@ -85,9 +85,9 @@ export async function benchMessages(): Promise<readonly Figure[]> {
           ),
         )
         await idle(async () =>
-          (await Promise.all(seeded.map((_, session) => stores.outbox.pending(keyOf(session), 1)))).every(
-            (pending) => pending.length === 0,
-          ),
+          (
+            await Promise.all(seeded.map((_, session) => stores.outbox.pending(keyOf(session), { limit: 1 })))
+          ).every((pending) => pending.length === 0),
         )
       }
       // The first contact sets up sessions and look-ups; what counts is the talk after it.

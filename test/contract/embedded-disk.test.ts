@@ -172,9 +172,9 @@ describe.skipIf(!isRoot)('on a disk of its own', () => {
       outbox.enqueue(KEY, {
         id: `m${index}`,
         to: 'x@s.whatsapp.net',
-        text: 'x'.repeat(900_000),
+        request: new Uint8Array(900_000),
         state: 'queued',
-        createdAt: AT,
+        acceptedAt: AT,
         updatedAt: AT,
       }),
     ),

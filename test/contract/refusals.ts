@@ -88,8 +88,8 @@ export function refusalContract(make: Make, options: ContractOptions = {}): void
       await expect(change).rejects.toMatchObject(never)
       const report = stores.sessions.reportStatus(KEY, status(2, { reason: 'x\ud83d' }), AT)
       await expect(report).rejects.toMatchObject(never)
-      const fail = { state: 'failed', error: { why: 'x\ud83d' }, nowMs: AT } as const
-      await expect(stores.outbox.advance(KEY, message(1).id, fail)).rejects.toMatchObject(never)
+      const fail = { to: 'failed', epoch: 1, error: { why: 'x\ud83d' }, nowMs: AT } as const
+      await expect(stores.outbox.move(KEY, message(1).id, fail)).rejects.toMatchObject(never)
       const end = { state: 'done', result: { note: 'x\ud83d' }, nowMs: AT } as const
       await expect(stores.jobs.finish(KEY, job(1).id, end)).rejects.toMatchObject(never)
       expect(await stores.sessions.get(KEY)).toEqual({ ...created, status: status(1), updatedAt: AT })

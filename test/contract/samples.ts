@@ -12,7 +12,7 @@ import type { AuditEvent } from '#shared/store/event-store.ts'
 import type { FeedItem } from '#shared/store/feed-store.ts'
 import type { Job } from '#shared/store/job-store.ts'
 import type { JournalEntry } from '#shared/store/journal-store.ts'
-import type { OutboxMessage } from '#shared/store/outbox-store.ts'
+import type { OutboxMessage } from '#shared/store/outbox-message.ts'
 import type { SessionStore } from '#shared/store/session-store.ts'
 import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
 
@@ -100,10 +100,11 @@ export const auditEvent = (number: number, more: Partial<AuditEvent> = {}): Audi
 export const message = (number: number, more: Partial<OutboxMessage> = {}): OutboxMessage => ({
   id: `3EB0${String(number).padStart(6, '0')}`,
   to: '4917000000001@s.whatsapp.net',
-  text: `text ${number}`,
   state: 'queued',
-  createdAt: AT + number,
+  acceptedAt: AT + number,
   updatedAt: AT + number,
+  expiresAt: AT + 86_400_000,
+  request: Uint8Array.of(number & 0xff, 0, 255),
   ...more,
 })
 

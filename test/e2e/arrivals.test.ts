@@ -4,6 +4,7 @@ import { openWorld, type World as StateWorld } from '#runner/state/testing.ts'
 import type { SessionState } from '#runner/state/session-state.ts'
 import { silent } from '#runner/runner.fixture.ts'
 import { baileysSockets } from '#runner/whatsapp/baileys-socket.ts'
+import { plainText } from '#runner/whatsapp/plain-text.ts'
 import { Inbox } from '#runner/app/inbox.ts'
 import { silenceConsole } from '#runner/whatsapp/library/silent-console.ts'
 import type { WhatsAppSocket } from '#runner/whatsapp/socket.ts'
@@ -51,7 +52,7 @@ function connect() {
   const socket = baileysSockets({ settings, clock: systemClock, log: undefined })({
     state,
     inbox: new Inbox(state),
-    sentText: async () => undefined,
+    sentMessage: async () => undefined,
     dropped: () => undefined,
     mayWrite: () => true,
     events: {
@@ -139,7 +140,7 @@ test('B3 no message waits after it was dealt with: own, group, offline, twice, l
   await whatsapp.admin.send(BOB, { to: ADA, text: 'a text' })
   await until(() => ada.told.received > 0, 'the text')
   await dealtWith(ada, 'a text')
-  await ada.socket.send({ id: 'SENT1', to: BOBS, text: 'what we send is no arrival' })
+  await ada.socket.send({ id: 'SENT1', to: BOBS, prepared: plainText('what we send is no arrival') })
   await whatsapp.phoneReads(BOB, 'what we send is no arrival')
   await whatsapp.admin.send(ADA, { to: BOB, text: 'of the own phone' })
   await dealtWith(ada, 'a text of the own phone')

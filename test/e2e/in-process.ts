@@ -1,4 +1,3 @@
-import { testBodies } from '#test/bodies.ts'
 import { afterEach } from 'vitest'
 import { Runner } from '#runner/runner.ts'
 import { recordedLog, type Line } from '#runner/runner.fixture.ts'
@@ -8,9 +7,11 @@ import { deviceUnlinker } from '#runner/whatsapp/unlink-device.ts'
 import { silenceConsole } from '#runner/whatsapp/library/silent-console.ts'
 import { systemClock, type Clock } from '#shared/clock.ts'
 import { readConfig } from '#shared/config.ts'
+import { contentSecret } from '#shared/content-settings.ts'
 import { openEmbeddedStores } from '#shared/embedded/open.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import { systemRandom } from '#shared/random.ts'
+import { createBodies } from '#shared/sealing/bodies.ts'
 import type { FeedStore } from '#shared/store/feed-store.ts'
 import { transferSettings } from '#shared/transfer-settings.ts'
 import type { JournalEntry, JournalStore } from '#shared/store/journal-store.ts'
@@ -89,7 +90,7 @@ async function startLocalRunner(options: LocalOptions): Promise<LocalRunner> {
   })
   const settings = runnerSettings(config, '0')
   const runner = new Runner({
-    bodies: testBodies(),
+    bodies: createBodies(await contentSecret({ ...config, MOORING_DATA_DIR: dataDir }), stores.tenants),
     stores: {
       ...stores,
       feed: faulty(stores.feed, feed),

@@ -4,6 +4,7 @@ import { silent } from '#runner/runner.fixture.ts'
 import { openWorld, type World as StateWorld } from '#runner/state/testing.ts'
 import type { SessionState } from '#runner/state/session-state.ts'
 import { baileysSockets } from '#runner/whatsapp/baileys-socket.ts'
+import { plainText } from '#runner/whatsapp/plain-text.ts'
 import { silenceConsole } from '#runner/whatsapp/library/silent-console.ts'
 import type { WhatsAppSocket } from '#runner/whatsapp/socket.ts'
 import { systemClock } from '#shared/clock.ts'
@@ -41,6 +42,8 @@ afterEach(async () => {
   await stateWorld[Symbol.asyncDispose]()
 })
 
+const FOR_BOB = plainText('for Bob alone')
+
 /** A connection of Ada's, who sent one message, to Bob. */
 function connect() {
   const told = { qr: '', opened: false, closed: false, received: 0 }
@@ -54,7 +57,7 @@ function connect() {
   const socket = baileysSockets({ settings, clock: systemClock, log: undefined })({
     state,
     inbox,
-    sentText: async (id, isFor) => (id === SENT && isFor(BOBS) ? 'for Bob alone' : undefined),
+    sentMessage: async (id, isFor) => (id === SENT && isFor(BOBS) ? FOR_BOB : undefined),
     dropped: (what) => void dropped.push(what),
     mayWrite: () => true,
     events: {
@@ -141,7 +144,7 @@ test('F3: two hundred messages with sender keys for foreign groups leave no key,
 
 test('F5: who was not written to gets no text, changes no session, and his receipts say so', async () => {
   const ada = await paired()
-  await ada.socket.send({ id: SENT, to: BOBS, text: 'for Bob alone' })
+  await ada.socket.send({ id: SENT, to: BOBS, prepared: FOR_BOB })
   await whatsapp.phoneReads(BOB, 'for Bob alone')
   const sessions = ids('session')
   const accepted = async (): Promise<number> => (await whatsapp.admin.accepted(SENT)).length

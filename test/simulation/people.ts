@@ -1,9 +1,12 @@
 import { nameOfKey, type SessionKey } from '#shared/ids.ts'
+import { sealRequest } from '#shared/sealing/outbox-bodies.ts'
+import { testBodies } from '#test/bodies.ts'
 import type { Want } from '#shared/session.ts'
 import type { Dice } from './dice.ts'
 import type { World } from './host.ts'
 import { wallMs } from './process.ts'
 
+const BODIES = testBodies()
 const PEERS = ['4917100000001@s.whatsapp.net', '4917100000002@s.whatsapp.net'] as const
 
 /** Means between two of a kind, per session. */
@@ -73,8 +76,18 @@ export class People {
     for (let left = this.#some(); left > 0; left--) {
       const number = ++this.#count
       const at = wallMs(time)
-      const message = { id: `OUT${number}`, to: this.#dice.pick(PEERS), text: `out ${number}` }
-      void control.outbox.enqueue(key, { ...message, state: 'queued', createdAt: at, updatedAt: at })
+      const id = `3EB0${number}`
+      const message = {
+        id,
+        to: this.#dice.pick(PEERS),
+        state: 'queued',
+        acceptedAt: at,
+        updatedAt: at,
+      } as const
+      const request = { type: 'text', text: { body: `out ${number}` } } as const
+      void sealRequest(BODIES, key, id, request).then((sealed) =>
+        control.outbox.enqueue(key, { ...message, request: sealed }),
+      )
     }
   }
 

@@ -39,7 +39,7 @@ function ofSession({ db, whatsapp, witness }: World, key: SessionKey): string[] 
   must(device.queue.size === 0, `has ${device.queue.size} messages without a receipt`)
   const accepted = new Set(device.accepted.map(({ id }) => id))
   for (const { id, state } of db.outbox.get(key)?.values() ?? []) {
-    must(state === 'sent' || state === 'delivered', `has ${id} in state ${state}`)
+    must(state === 'sent', `has ${id} in state ${state}`)
     must(accepted.has(id), `says ${id} is ${state}, and WhatsApp never took it`)
   }
   for (const job of db.jobs.get(key)?.values() ?? [])

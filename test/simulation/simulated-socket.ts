@@ -140,7 +140,12 @@ export class SimulatedSocket implements WhatsAppSocket, WhatsAppClient {
     this.#ask.events.receipt([id], 'delivered', () => true)
   }
 
-  async send({ id, to, text }: { id: string; to: string; text: string }): Promise<void> {
+  /** Each time it is another form, as that of a message with a secret of its own would be. */
+  async prepare({ request }: Parameters<WhatsAppSocket['prepare']>[0]): Promise<Uint8Array> {
+    return Buffer.from(`${this.#deps.freshChain()} ${request.text.body}`)
+  }
+
+  async send({ id, to, prepared }: Parameters<WhatsAppSocket['send']>[0]): Promise<void> {
     if (this.#closed) throw new Error('Connection Closed')
     const { chain, counter } = await this.#deps.byAddress(to, async () => {
       const step = stepOut(await this.#ratchet(to), this.#deps.freshChain)
@@ -149,7 +154,7 @@ export class SimulatedSocket implements WhatsAppSocket, WhatsAppClient {
       await this.#auth.keys.set({ session: { [to]: step.record } } as never)
       return step
     })
-    const message = { id, to, text, chain, counter }
+    const message = { id, to, text: Buffer.from(prepared).toString(), chain, counter }
     await this.#wire(() => this.#deps.whatsapp.accept(this.key, this.#link, this, message))
   }
 

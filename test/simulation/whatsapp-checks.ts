@@ -84,9 +84,16 @@ export class WhatsAppChecks implements WhatsAppWitness {
       this.#witness.violate(`anytime_ nothing receipted that is not durable: ${id} of ${key}`)
   }
 
-  accepted({ key, accepted }: Device, { id, chain, counter }: Outbound): void {
-    const { count, violate } = this.#witness
+  accepted({ key, accepted }: Device, { id, to, text, chain, counter }: Outbound): void {
+    const { count, violate, db } = this.#witness
     count('sent')
+    const again = accepted.find((message) => message.id === id)
+    if (again && again.text !== text)
+      violate(`anytime_ nothing sent in two forms: ${id} of ${key} is another message than before`)
+    const placeOf = (message: { id: string }): string => db.places.get(`${key} ${message.id}`) ?? ''
+    const later = accepted.find((message) => message.to === to && placeOf(message) > placeOf({ id }))
+    if (later && !again)
+      violate(`anytime_ in order: ${id} of ${key} to ${to} comes after ${later.id}, which was accepted later`)
     const before = accepted.findLast((message) => message.chain === chain)
     if (before && before.counter >= counter)
       violate(

@@ -7,7 +7,7 @@ import type { AuditEvent } from '#shared/store/event-store.ts'
 import type { FeedItem } from '#shared/store/feed-store.ts'
 import type { Job } from '#shared/store/job-store.ts'
 import type { JournalEntry } from '#shared/store/journal-store.ts'
-import type { OutboxMessage } from '#shared/store/outbox-store.ts'
+import type { OutboxMessage } from '#shared/store/outbox-message.ts'
 import type { Removal } from '#shared/store/removal-store.ts'
 import type { SnapshotRecord } from '#shared/store/snapshot-store.ts'
 import type { Tenant } from '#shared/store/tenant-store.ts'
@@ -50,6 +50,8 @@ export class MemoryDatabase {
   readonly blobs = new Map<string, Uint8Array>()
   readonly events = new Map<SessionKey, Map<string, AuditEvent>>()
   readonly outbox = new Map<SessionKey, Map<string, OutboxMessage>>()
+  /** Of each message, by session and id, where it stands in the order of acceptance. */
+  readonly places = new Map<string, string>()
   readonly feeds = new Map<SessionKey, Map<string, StoredFeedItem>>()
   readonly jobs = new Map<SessionKey, Map<string, Job>>()
   readonly #watches = new Set<{ topic: Topic; changed: (key: string) => void }>()

@@ -1,17 +1,21 @@
 import { splitKey, type SessionKey } from '#shared/ids.ts'
 import { badCursor } from '#shared/store/cursor.ts'
 import type { FeedStore } from '#shared/store/feed-store.ts'
-import { OUTBOX_STATES, type OutboxState, type OutboxStore } from '#shared/store/outbox-store.ts'
-import { mustAllBeStorable, mustBeStorable } from '#shared/store/storable.ts'
+import { isOpen, type WaitingMessage } from '#shared/store/outbox-message.ts'
+import { moved } from '#shared/store/outbox-moves.ts'
+import type { OutboxStore } from '#shared/store/outbox-store.ts'
+import { mustAllBeStorable, mustBeStorable, storedBytes } from '#shared/store/storable.ts'
 import { inner, pageOf, sweepOf, type MemoryClient } from './database.ts'
 
-const rank = (state: OutboxState): number => OUTBOX_STATES.indexOf(state)
-
-/** `failed` is an end that only a message which has not arrived yet can come to. */
-const isAhead = (to: OutboxState, from: OutboxState): boolean =>
-  to === 'failed' ? rank(from) <= rank('sent') : rank(to) > rank(from)
-
 export function memoryOutboxStore(client: MemoryClient): OutboxStore {
+  /** In the order of acceptance, which is that of the map: what is replaced keeps its place. */
+  const open = (key: SessionKey): WaitingMessage[] => {
+    const { outbox, places } = client.open()
+    return [...(outbox.get(key)?.values() ?? [])]
+      .filter(({ state }) => isOpen(state))
+      .map((message) => ({ ...message, place: places.get(`${key} ${message.id}`) ?? '' }))
+  }
+
   return {
     async enqueue(key, message) {
       const messages = inner(client.open().outbox, key)
@@ -19,7 +23,8 @@ export function memoryOutboxStore(client: MemoryClient): OutboxStore {
       if (stored) return stored
       mustBeStorable('enqueue a message', { message })
       messages.set(message.id, message)
-      client.db.note('outbox', key)
+      client.db.places.set(`${key} ${message.id}`, client.db.nextCursor())
+      if (isOpen(message.state)) client.db.note('outbox', key)
       return message
     },
 
@@ -32,32 +37,32 @@ export function memoryOutboxStore(client: MemoryClient): OutboxStore {
       return pageOf(newestFirst.slice(from), limit, ({ id }) => id)
     },
 
-    pending: async (key, limit) =>
-      [...(client.open().outbox.get(key)?.values() ?? [])]
-        .filter(({ state }) => state === 'queued' || state === 'sending')
+    pending: async (key, { after = '', limit }) =>
+      open(key)
+        .filter(({ place }) => place > after)
         .slice(0, limit),
 
     async waiting(tenant) {
-      const { outbox } = client.open()
-      const messages = [...outbox]
-        .filter(([key]) => splitKey(key).tenant === tenant)
-        .flatMap(([, ofSession]) => [...ofSession.values()])
-        .filter(({ state }) => state === 'queued' || state === 'sending')
-      const bytes = messages.reduce((sum, message) => sum + JSON.stringify(message).length, 0)
-      return { messages: messages.length, bytes }
+      const keys = [...client.open().outbox.keys()].filter((key) => splitKey(key).tenant === tenant)
+      const messages = keys.flatMap(open)
+      return {
+        messages: messages.length,
+        bytes: messages.reduce((sum, message) => sum + storedBytes(message), 0),
+      }
     },
 
-    async advance(key, id, { state, error, nowMs }) {
+    async move(key, id, move) {
       const messages = client.open().outbox.get(key)
       const stored = messages?.get(id)
-      if (!messages || !stored || !isAhead(state, stored.state)) return
-      const message = { ...stored, state, updatedAt: nowMs, ...(error && { error }) }
-      mustBeStorable('advance a message', { message })
+      if (!messages || !stored) return undefined
+      const message = moved(stored, move)
+      mustBeStorable('move a message', { message })
       messages.set(id, message)
+      return message
     },
 
     sweep: async ({ key, olderThanMs = 0 }) =>
-      sweepOf(client.open().outbox, key, ({ createdAt }) => createdAt < olderThanMs),
+      sweepOf(client.open().outbox, key, ({ acceptedAt }) => acceptedAt < olderThanMs),
 
     watch: (changed) => client.db.watch('outbox', (key) => changed(key as SessionKey)),
   }
