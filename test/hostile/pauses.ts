@@ -12,15 +12,20 @@ export const beatsOf = (text: string): Beat[] =>
     .slice(0, -1)
     .map((line) => JSON.parse(line) as Beat)
 
+/** What halts the machine does not halt all of it at the very same moment. */
+const BESIDE_MS = 100
+
 /**
- * The longest pause that began after `sinceMs`, less the longest of an idle process at the same time: what halts the whole
+ * The longest pause that was noted after `sinceMs`, less the longest of an idle process at the same time: what halts the whole
  * machine is nobody's doing. Pure.
  */
 export function worstPauseMs(beats: readonly Beat[], idle: readonly Beat[], sinceMs: number): number {
   const excess = beats
-    .filter(({ fromMs }) => fromMs >= sinceMs)
+    .filter(({ toMs }) => toMs >= sinceMs)
     .map(({ fromMs, toMs, pauseMs }) => {
-      const beside = idle.filter((other) => other.fromMs < toMs && other.toMs > fromMs)
+      const beside = idle.filter(
+        (other) => other.fromMs < toMs + BESIDE_MS && other.toMs > fromMs - BESIDE_MS,
+      )
       return pauseMs - Math.max(0, ...beside.map((other) => other.pauseMs))
     })
   return Math.max(0, ...excess)

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect } from 'vitest'
 import { mooringApi, type Api } from '#test/e2e/api.ts'
+import type { Installation } from '#test/e2e/installation.ts'
 import type { MooringProcess } from '#test/e2e/mooring-process.ts'
 import type { Linked } from '#test/e2e/people.ts'
 import { importSeeded } from '#test/e2e/seeding.ts'
@@ -16,6 +17,7 @@ const MEMORY_MIB = { control: 512, runner: 1024 } as const
 /** One installation under attack: its two programs apart, as on a fleet, with the image's flags, and two tenants in it. */
 export interface Siege {
   readonly world: World
+  readonly installation: Installation
   readonly control: MooringProcess
   readonly runner: MooringProcess
   /** Of the tenant that attacks, or is attacked: all that a key of it may do. */
@@ -34,13 +36,14 @@ export interface Siege {
 export function useSiege(): Siege {
   const world = useWorld()
   let watcher: Watcher
+  let installation: Installation
   let programs: { control: MooringProcess; runner: MooringProcess }
   let tenants: { hostile: Api; quiet: Api }
   let sessions: { target: Linked; quiet: Linked }
 
   beforeAll(async () => {
     watcher = await startWatcher()
-    const installation = await world.install(watcher.env)
+    installation = await world.install(watcher.env)
     const start = (role: keyof typeof MEMORY_MIB): Promise<MooringProcess> =>
       installation.start({
         MOORING_ROLE: role,
@@ -60,6 +63,9 @@ export function useSiege(): Siege {
 
   return {
     world,
+    get installation() {
+      return installation
+    },
     get control() {
       return programs.control
     },

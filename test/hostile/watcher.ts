@@ -36,13 +36,15 @@ export interface Watcher {
 export async function startWatcher(): Promise<Watcher> {
   const dir = await mkdtemp(join(tmpdir(), 'mooring-watch-'))
   const env = { WATCH_DIR: dir, NODE_OPTIONS: '--import=./test/hostile/loop-watch.ts' }
-  const idle = startChild(['--eval', 'setInterval(() => {}, 60_000)'], env)
+  const idle = startChild(['test/hostile/idle.ts', join(dir, 'durable')], env)
   const beats = async (pid: number): Promise<Beat[]> =>
     beatsOf(await readFile(join(dir, String(pid)), 'utf8').catch(() => ''))
-  const turned = (pid: number): Promise<Beat> => {
+  /** Or is gone: its loop turns no more. */
+  const turned = async (pid: number): Promise<void> => {
     const nowMs = clockMs()
-    return eventually(`the event loop of ${pid} to turn`, async () =>
-      (await beats(pid)).find(({ fromMs }) => fromMs > nowMs),
+    await eventually(
+      `the event loop of ${pid} to turn`,
+      async () => (await beats(pid)).some(({ fromMs }) => fromMs > nowMs) || (await rssMib(pid)) === 0,
     )
   }
   await turned(idle.pid)
@@ -50,10 +52,11 @@ export async function startWatcher(): Promise<Watcher> {
   return {
     env,
     async watch(processes) {
+      await Promise.all(processes.map(({ pid }) => turned(pid)))
       const sinceMs = clockMs()
       const meters = await Promise.all(processes.map(({ pid }) => startMeter(pid)))
       return async () => {
-        await Promise.all([idle, ...processes].map(({ pid }) => turned(pid).catch(() => undefined)))
+        await Promise.all([idle, ...processes].map(({ pid }) => turned(pid)))
         const beside = await beats(idle.pid)
         return Promise.all(
           processes.map(async ({ name, pid }, at) => ({
