@@ -82,8 +82,16 @@ test('F3 F5: who was not written to gets no text by its id, and his receipts mov
   await siege.underWatch(async () => {
     await flood(async (at) => {
       const unknown = `3EB0${String(at).padStart(16, '0')}`
-      await world.whatsapp.forgeReceipt(EVE, { to: target.jid, id: at % 3 === 0 ? id : unknown, type: 'retry' })
-      await world.whatsapp.forgeReceipt(EVE, { to: target.jid, id: at % 3 === 0 ? unknown : id, type: 'read' })
+      await world.whatsapp.forgeReceipt(EVE, {
+        to: target.jid,
+        id: at % 3 === 0 ? id : unknown,
+        type: 'retry',
+      })
+      await world.whatsapp.forgeReceipt(EVE, {
+        to: target.jid,
+        id: at % 3 === 0 ? unknown : id,
+        type: 'read',
+      })
     })
     await dealtWith()
   })
@@ -94,7 +102,10 @@ test('F3 F5: who was not written to gets no text by its id, and his receipts mov
   await eventually('Bob’s own receipt to count', sent, ({ state }) => state === 'read')
 })
 
-const word = fc.oneof(fc.string({ maxLength: 30 }), fc.constantFrom('retry', 'read', 'sender', 'server-error'))
+const word = fc.oneof(
+  fc.string({ maxLength: 30 }),
+  fc.constantFrom('retry', 'read', 'sender', 'server-error'),
+)
 const jid = fc.oneof(
   word,
   fc.constantFrom(`${EVE}@s.whatsapp.net`, '1@lid', '1@g.us', 'status@broadcast', '@', ':0@s.whatsapp.net'),

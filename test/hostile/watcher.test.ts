@@ -18,7 +18,10 @@ afterAll(async () => {
 /** What is seen of a process that says so, and then does this once. */
 async function seenOf(does: string) {
   const child = startChild(
-    ['--eval', `process.once('SIGUSR2', () => { ${does}; console.log('did it') }); setInterval(() => {}, 9e4); console.log('ready')`],
+    [
+      '--eval',
+      `process.once('SIGUSR2', () => { ${does}; console.log('did it') }); setInterval(() => {}, 9e4); console.log('ready')`,
+    ],
     watcher.env,
   )
   children.push(child)
