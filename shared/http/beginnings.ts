@@ -32,7 +32,10 @@ export function createBeginnings(perTurn: number): Beginnings {
   }
 
   return (who) => {
-    if (begun < perTurn) return count()
+    if (begun < perTurn) {
+      count()
+      return undefined
+    }
     const { promise, resolve } = Promise.withResolvers<void>()
     waiting.push(who, resolve)
     return promise

@@ -1,3 +1,4 @@
+import { systemClock } from '#shared/clock.ts'
 import { toError } from '#shared/errors.ts'
 import type { Api } from '#test/e2e/api.ts'
 import { converse, type Linked } from '#test/e2e/people.ts'
@@ -8,6 +9,9 @@ import type { WhatsAppAdmin } from '#test/whatsapp/client.ts'
  * what ends a lease, and more than a suite on two processors ever took for one.
  */
 const BEAT_WITHIN_MS = 5_000
+
+/** It is to be a neighbour, not a load. */
+const REST_MS = 100
 
 export interface Heartbeat {
   /** Ends after the beat that is under way. @throws Error when one was missed, or was late */
@@ -24,6 +28,7 @@ export function startHeartbeat(api: Api, whatsapp: WhatsAppAdmin, linked: Linked
       const startMs = performance.now()
       await converse(api, whatsapp, linked, peer, `beat ${tookMs.length} ${startMs}`)
       tookMs.push(performance.now() - startMs)
+      await systemClock.sleep(REST_MS)
     }
   })().catch((error: unknown) => (missed = toError(error)))
   return {
