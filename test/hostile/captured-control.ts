@@ -1,10 +1,10 @@
 import { createHash, hkdfSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { Firestore, type CollectionReference, type DocumentReference } from '@google-cloud/firestore'
-import { grpc } from 'google-gax'
 import { entryAad } from '#runner/state/aad.ts'
 import { systemClock } from '#shared/clock.ts'
 import { open } from '#shared/envelope.ts'
+import { noCredentials } from '#shared/google/no-credentials.ts'
 import { openGoogleStores } from '#shared/google/open.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import { systemRandom } from '#shared/random.ts'
@@ -41,7 +41,6 @@ export const controlMayUseKey = (): boolean =>
 
 /** `env` is what control is started with. */
 export async function captureControl(env: Readonly<Record<string, string>>): Promise<CapturedControl> {
-  const [host = '', port = ''] = (env['FIRESTORE_EMULATOR_HOST'] ?? '').split(':')
   const database = env['MOORING_FIRESTORE_DATABASE'] ?? ''
   const bucket = env['MOORING_BUCKET'] ?? ''
   const stores = await openGoogleStores({
@@ -58,10 +57,9 @@ export async function captureControl(env: Readonly<Record<string, string>>): Pro
   const firestore = new Firestore({
     projectId: 'local',
     databaseId: database,
-    servicePath: host,
-    port: Number(port),
-    sslCreds: grpc.credentials.createInsecure(),
-    customHeaders: { Authorization: 'Bearer owner' },
+    host: env['FIRESTORE_EMULATOR_HOST'] ?? '',
+    ssl: false,
+    auth: noCredentials(),
   })
   const found: Buffer[] = []
   /** Whatever he has or has read that could be a key, in the forms in which programs make keys of texts. */
