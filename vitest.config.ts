@@ -25,7 +25,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'world',
-          include: ['test/{whatsapp,e2e,fleet,project,cloud,soak}/**/*.test.ts'],
+          include: ['test/{whatsapp,e2e,fleet,project,cloud,soak,hostile}/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 60_000,
           fileParallelism: false,

@@ -14,6 +14,11 @@ export const QUOTAS = {
   sessions: { of: 'tenant', kind: 'exact', byDefault: 1_000 },
   /** Those that are not revoked. */
   keys: { of: 'tenant', kind: 'exact', byDefault: 100 },
+  /**
+   * Imports that a runner has not ended yet: each keeps up to 64 MiB in the store until it is read, which takes about a second
+   * of an ordinary one. A program that moves a fleet over has more on the way than this for no longer than that.
+   */
+  imports: { of: 'tenant', kind: 'exact', byDefault: 20 },
   /** Of all its keys; twice as many may come at once. A dashboard that polls 100 sessions each second stays within it. */
   requestsPerSecond: { of: 'tenant', kind: 'per_process', byDefault: 200 },
   requestsPerSecondOfKey: { of: 'key', kind: 'per_process', byDefault: 100 },

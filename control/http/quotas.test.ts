@@ -309,6 +309,7 @@ describe('what a tenant has', () => {
     expect(quotas).toMatchObject({
       sessions: { used: 1, allowed: 7, kind: 'exact' },
       keys: { used: 2, allowed: QUOTAS.keys.byDefault, kind: 'exact' },
+      imports: { used: 0, allowed: QUOTAS.imports.byDefault, kind: 'exact' },
       requestsPerSecond: { used: null, allowed: 1000, kind: 'per_process' },
       streams: { used: 0, allowed: QUOTAS.streams.byDefault, kind: 'per_process' },
       queuedMessages: { used: 1, kind: 'approximate' },

@@ -205,6 +205,10 @@ export function transferRoutes(app: ControlApp, services: Services): void {
       kind: 'import',
       id,
       args: { ...stored, force, cleanlyStopped, ...secret },
+    }).catch(async (error: unknown) => {
+      // No job will ever come for it.
+      if (hasCode(error, 'limit_reached')) await stores.blobs.remove(stored.object)
+      throw error
     })
     return c.json(await presentWithJob(services, c, found, job), 202)
   })

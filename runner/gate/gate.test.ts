@@ -3,23 +3,25 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished, expect, test, vi } from 'vitest'
-import { zstdCompressSync } from 'node:zlib'
 import { systemClock } from '#shared/clock.ts'
-import { encodeCbor } from '#shared/cbor.ts'
 import { ageSeal } from '#shared/sealing/age.ts'
 import { sessionKey, type SessionId, type TenantId } from '#shared/ids.ts'
 import { fakeClock } from '#test/fake-clock.ts'
 import { stringifyBufferJson } from '../state/buffer-json.ts'
 import { checkState } from '../state/check.ts'
-import { exportBundle } from '../state/bundle.ts'
 import { plainBundle } from '../state/plain-bundle.ts'
 import { RecordMap } from '../state/record-map.ts'
 import { CREDS_KEY, encodeValue } from '../state/record.ts'
-import { linkedCreds } from './gate.fixture.ts'
+import {
+  BOMB_PASSPHRASE as PASSPHRASE,
+  linkedCreds,
+  manyFrames,
+  manyLists,
+  manyNames,
+} from './gate.fixture.ts'
 import { readInChild, READER_LIMITS, type Read } from './child.ts'
 import { Gate } from './gate.ts'
 
-const PASSPHRASE = 'correct horse battery staple'
 const never = new AbortController().signal
 
 async function* inPieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
@@ -42,16 +44,6 @@ async function programOf(text: string): Promise<string> {
   return path
 }
 
-const hostile = async (...frames: Uint8Array[]): Promise<Buffer> =>
-  Buffer.concat(
-    await exportBundle({
-      records: { repack: () => frames.map((packed) => ({ firstKey: '', packed })) } as unknown as RecordMap,
-      meta: {},
-      passphrase: PASSPHRASE,
-      cost: { logN: 4, r: 8, p: 1 },
-    }),
-  )
-
 function goodRecords(): RecordMap {
   const records = new RecordMap()
   records.set(CREDS_KEY, encodeValue(linkedCreds()))
@@ -73,26 +65,10 @@ test('C4: a folder, a bundle in an age file and one without it are read by a pro
   expect([...(await read(sealed)).records.entries()].length).toBe(31)
 })
 
-/** CBOR of a list of so many empty lists. */
-const lists = (count: number): Buffer => {
-  const head = Buffer.of(0x9a, 0, 0, 0, 0)
-  head.writeUInt32BE(count, 1)
-  return Buffer.concat([head, Buffer.alloc(count, 0x80)])
-}
-
 test.for<[what: string, bytes: () => Promise<Uint8Array> | Uint8Array]>([
-  ['2 KB that unfold to sixty million lists', () => hostile(zstdCompressSync(lists(63 << 20)))],
-  [
-    '200 frames of 3 MiB',
-    () =>
-      hostile(
-        ...Array.from({ length: 200 }, () => zstdCompressSync(encodeCbor(['a', Buffer.alloc(3 << 20)]))),
-      ),
-  ],
-  [
-    'a folder of 62 MiB of small names',
-    () => Buffer.from(`{"files":{${Array.from({ length: 4_000_000 }, (_, at) => `"${at}":""`).join(',')}}}`),
-  ],
+  ['2 KB that unfold to sixty million lists', manyLists],
+  ['200 frames of 3 MiB', manyFrames],
+  ['a folder of 62 MiB of small names', manyNames],
   ['no bytes at all', () => new Uint8Array()],
 ])('F3: %s is refused, and this process goes on', async ([, make]) => {
   const bytes = await make()

@@ -1,9 +1,10 @@
-import type { SessionKey } from '../ids.ts'
+import { splitKey, type SessionKey } from '../ids.ts'
 import { interruptedTry, nextTry, type Job, type JobStore } from '../store/job-store.ts'
 import type { Changes } from './changes.ts'
 import { sweepRows } from './paging.ts'
 import { toBody } from './body.ts'
 import type { SqliteFile } from './sqlite-file.ts'
+import { demandRoom } from './sqlite-tenant-store.ts'
 
 interface Row {
   body: string
@@ -28,6 +29,7 @@ export function sqliteJobStore(file: SqliteFile, changes: Changes): JobStore {
       file.write('create a job', () => {
         const stored = find(key, job.id)
         if (stored) return stored
+        if (job.kind === 'import' && job.state === 'open') demandRoom(file, splitKey(key).tenant, 'imports')
         file.run(
           'INSERT INTO jobs (session, id, finished_at, body) VALUES (?, ?, ?, ?)',
           key,

@@ -32,6 +32,10 @@ const missing = (id: TenantId): CodedError => new CodedError('not_found', `there
 const COUNTS = {
   sessions: 'SELECT count(*) AS n FROM sessions WHERE tenant = ?',
   keys: 'SELECT count(*) AS n FROM api_keys WHERE tenant = ? AND revoked_at IS NULL',
+  // Of the open jobs, which are few: their keys begin with the tenant and `~`, behind which only char(127) comes.
+  imports:
+    "SELECT count(*) AS n FROM jobs WHERE finished_at IS NULL AND session > ?1 || '~' AND session < ?1 || char(127) " +
+    "AND json_extract(body, '$.kind') = 'import'",
 } as const satisfies Record<keyof TenantUse, string>
 
 const count = (file: SqliteFile, id: TenantId, quota: keyof TenantUse): number =>
@@ -96,6 +100,7 @@ export function sqliteTenantStore(file: SqliteFile): TenantStore {
       file.read('count what a tenant has', () => ({
         sessions: count(file, id, 'sessions'),
         keys: count(file, id, 'keys'),
+        imports: count(file, id, 'imports'),
       })),
 
     remove: (id) =>

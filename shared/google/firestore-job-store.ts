@@ -1,6 +1,6 @@
 import { FieldValue } from '@google-cloud/firestore'
 import { CodedError } from '../errors.ts'
-import type { SessionKey } from '../ids.ts'
+import { splitKey, type SessionKey, type TenantId } from '../ids.ts'
 import { interruptedTry, nextTry, type Job, type JobStore } from '../store/job-store.ts'
 import { createAcceptance, type Accepted } from './acceptance.ts'
 import { change } from './change.ts'
@@ -8,38 +8,55 @@ import { dataOf, type Database } from './database.ts'
 import { documentId, shardOf } from './document-id.ts'
 import { listen } from './listen.ts'
 import { sweep } from './sweeper.ts'
+import type { TenantCounters } from './tenant-counters.ts'
+import type { Writes } from './writes.ts'
 
-/** `jobs/{hash}~{key}~{id}` {key, shard, accepted, turn, open?, finishedAt?, job}; `open` as in the outbox. */
+/** `jobs/{hash}~{key}~{id}` {key, shard, accepted, turn, open?, importOf?, finishedAt?, job}; `open` as in the outbox, `importOf` the tenant of an open import. */
 interface JobDocument extends Accepted {
   key: SessionKey
   shard: number
   open?: true
+  importOf?: TenantId
   finishedAt?: number
   job: Job
 }
 
-export function firestoreJobStore(db: Database): JobStore {
+export function firestoreJobStore(db: Database, counters: TenantCounters): JobStore {
   const collection = db.collection('jobs')
   const refOf = (key: SessionKey, id: string) => collection.doc(documentId(key, id))
   const acceptance = createAcceptance()
 
   return {
     async create(key, job) {
+      const what = 'create a job'
       const ref = refOf(key, job.id)
-      const outcome = await db.commit('create a job', (writes) =>
+      const { tenant } = splitKey(key)
+      const isCounted = job.kind === 'import' && job.state === 'open'
+      let stored: Job | undefined
+      const settle = async (): Promise<boolean> => {
+        stored = dataOf<JobDocument>(await db.get(what, ref))?.job
+        return stored !== undefined
+      }
+      const accepted = acceptance()
+      const fill = (writes: Writes): void =>
         writes.create(ref, {
           key,
           shard: shardOf(key),
-          ...acceptance(),
+          ...accepted,
           ...(job.state === 'open' && { open: true }),
+          ...(isCounted && { importOf: tenant }),
           ...(job.finishedAt !== undefined && { finishedAt: job.finishedAt }),
           job,
-        }),
-      )
+        })
+      if (isCounted) {
+        // A repeat must not be refused because the job that it made took the last place.
+        if (!(await settle())) await counters.commit({ what, tenant, quota: 'imports', by: 1, fill, settle })
+        return stored ?? job
+      }
+      const outcome = await db.commit(what, fill)
       if (outcome.done) return job
-      const stored = dataOf<JobDocument>(await db.get('create a job', ref))
-      if (!stored) throw new CodedError('store_unavailable', 'create a job: it was removed meanwhile')
-      return stored.job
+      if (!(await settle())) throw new CodedError('store_unavailable', `${what}: it was removed meanwhile`)
+      return stored ?? job
     },
 
     async get(key, id) {
@@ -81,7 +98,12 @@ export function firestoreJobStore(db: Database): JobStore {
         if (stored?.job.state !== 'open') return undefined
         const end = { args: {}, state, finishedAt: nowMs, ...(result && { result }), ...(error && { error }) }
         return {
-          fields: { job: { ...stored.job, ...end }, open: FieldValue.delete(), finishedAt: nowMs },
+          fields: {
+            job: { ...stored.job, ...end },
+            open: FieldValue.delete(),
+            importOf: FieldValue.delete(),
+            finishedAt: nowMs,
+          },
         }
       })
     },

@@ -97,7 +97,7 @@ export function openGoogleStores(options: GoogleOptions): Promise<Stores> {
     events: firestoreEventStore(db),
     outbox: firestoreOutboxStore(db),
     feed: firestoreFeedStore(db),
-    jobs: firestoreJobStore(db),
+    jobs: firestoreJobStore(db, counters),
     removals: firestoreRemovalStore(db, signals),
     backups: firestoreBackupStore(db),
     keys,

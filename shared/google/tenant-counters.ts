@@ -54,11 +54,22 @@ export function createTenantCounters(db: Database): TenantCounters {
   const tenants = db.collection('tenants')
   const inTurn = createTurns()
 
+  /**
+   * What is made by one program and ended by another, or swept, is counted each time: nothing can drift. The field is written
+   * all the same, so that of two rivals one finds the document changed and counts again.
+   */
+  const counted = (stored: TenantDocument, quota: keyof TenantUse): number | undefined =>
+    quota === 'imports' ? undefined : stored.used?.[quota]
+
   /** For a tenant without the counter: whoever makes or ends one meanwhile changes the document, and this is done again. */
   async function countAll(tenant: TenantId, quota: keyof TenantUse): Promise<number> {
     if (quota === 'sessions') {
       const found = await db.query('count sessions', ofTenant(db.collection('sessions'), tenant).select())
       return found.size
+    }
+    if (quota === 'imports') {
+      const open = db.collection('jobs').where('importOf', '==', tenant)
+      return (await db.query('count open imports', open.select())).size
     }
     const found = await db.query('count API keys', db.collection('apiKeys').where('tenant', '==', tenant))
     return found.docs.filter((doc) => doc.get('revokedAt') === undefined).length
@@ -72,7 +83,7 @@ export function createTenantCounters(db: Database): TenantCounters {
           if (tries > 1) await db.clock.sleep(db.random.next() * SPREAD_MS)
           const snapshot = await db.get(what, ref)
           const stored = dataOf<TenantDocument>(snapshot)
-          const used = stored && (stored.used?.[quota] ?? (await countAll(tenant, quota)))
+          const used = stored && (counted(stored, quota) ?? (await countAll(tenant, quota)))
           if (stored && used !== undefined && by > 0) {
             const allowed = allowedOf(stored.limits, quota)
             if (used >= allowed)
@@ -90,10 +101,11 @@ export function createTenantCounters(db: Database): TenantCounters {
 
     async used(tenant) {
       const stored = dataOf<TenantDocument>(await db.get('count what a tenant has', tenants.doc(tenant)))
-      if (!stored) return { sessions: 0, keys: 0 }
+      if (!stored) return { sessions: 0, keys: 0, imports: 0 }
       return {
         sessions: stored.used?.sessions ?? (await countAll(tenant, 'sessions')),
         keys: stored.used?.keys ?? (await countAll(tenant, 'keys')),
+        imports: await countAll(tenant, 'imports'),
       }
     },
   }

@@ -57,7 +57,7 @@ export const interruptedTry = (stored: JobTry | undefined, by: Worker): JobTry |
 export interface JobStore {
   /**
    * Create-only by id; a repeat changes nothing and answers what is stored. Durable when it resolves.
-   * @throws CodedError `store_refused` when it can never be kept
+   * @throws CodedError `store_refused` when it can never be kept, `limit_reached` for an import more than the tenant may have
    */
   create(key: SessionKey, job: Job): Promise<Job>
   get(key: SessionKey, id: string): Promise<Job | undefined>

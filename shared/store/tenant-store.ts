@@ -14,6 +14,8 @@ export interface TenantUse {
   sessions: number
   /** Without those that are revoked. */
   keys: number
+  /** Jobs of that kind that are open, whether a runner has begun them or not. */
+  imports: number
 }
 
 /** The customers of the operator. Few: lists are not paged. */

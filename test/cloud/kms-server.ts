@@ -30,10 +30,10 @@ const sum = (bytes: Uint8Array): number => {
 
 /**
  * Any name that begins as a key's name does is a key, unless `missing` holds it; each has its own secret, derived from its
- * name and version, so that restarting the stand-in loses nothing.
+ * name and version, so that restarting the stand-in loses nothing. `mayUse: false`: who calls here was given no role on any.
  */
 export async function startKmsServer(
-  options: { port?: number; missing?: string[] } = {},
+  options: { port?: number; missing?: string[]; mayUse?: boolean } = {},
 ): Promise<KmsServer> {
   const calls: KmsServer['calls'] = []
   let refusal = { code: 0, details: '', times: 0 }
@@ -47,6 +47,11 @@ export async function startKmsServer(
     if (refusal.times > 0) {
       refusal.times--
       throw new Refused(refusal.code, refusal.details)
+    }
+    if (options.mayUse === false) {
+      const right = method === 'Encrypt' ? 'useToEncrypt' : 'useToDecrypt'
+      const details = `Permission 'cloudkms.cryptoKeyVersions.${right}' denied on resource '${name}'.`
+      throw new Refused(grpc.status.PERMISSION_DENIED, details)
     }
     if (!/^projects\/[^/]+\/locations\/[^/]+\/keyRings\/[^/]+\/cryptoKeys\/[^/]+/.test(name)) {
       throw new Refused(grpc.status.INVALID_ARGUMENT, `${name} is not a key's name`)

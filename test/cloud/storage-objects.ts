@@ -125,3 +125,30 @@ export function createBucketSet() {
 }
 
 export type BucketSet = ReturnType<typeof createBucketSet>
+
+/** The same objects for somebody whose role has the condition of infra/iam.tf: names, and listings, that begin with one of these. */
+export function onlyBelow(buckets: BucketSet, prefixes: readonly string[]): BucketSet {
+  const demand = (name: string): void => {
+    if (!prefixes.some((prefix) => name.startsWith(prefix)))
+      throw new Refusal(403, `caller does not have access to the object ${name}`)
+  }
+  return {
+    ...buckets,
+    put(bucket, name, ...rest) {
+      demand(name)
+      return buckets.put(bucket, name, ...rest)
+    },
+    get(bucket, name, ...rest) {
+      demand(name)
+      return buckets.get(bucket, name, ...rest)
+    },
+    remove(bucket, name, preconditions) {
+      demand(name)
+      buckets.remove(bucket, name, preconditions)
+    },
+    list(bucket, ask) {
+      demand(ask.prefix)
+      return buckets.list(bucket, ask)
+    },
+  }
+}

@@ -18,10 +18,11 @@ export interface StorageServer {
   close(): Promise<void>
 }
 
+/** `of`: another way in to objects that are there already. */
 export async function startStorageServer(
-  options: { port?: number; buckets?: string[] } = {},
+  options: { port?: number; buckets?: string[]; of?: BucketSet } = {},
 ): Promise<StorageServer> {
-  const buckets = createBucketSet()
+  const buckets = options.of ?? createBucketSet()
   for (const name of options.buckets ?? []) buckets.addBucket(name)
   const script = createFaultScript()
   const requests: string[] = []

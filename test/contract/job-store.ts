@@ -1,7 +1,7 @@
 import { expect } from 'vitest'
 import { eventually } from './eventually.ts'
-import { contract, type ContractOptions, type Make } from './promises.ts'
-import { AT, job, keyOf, runner } from './samples.ts'
+import { contract, race, type ContractOptions, type Make } from './promises.ts'
+import { AT, job, keyOf, runner, tenant } from './samples.ts'
 
 const KEY = keyOf('t', 's')
 
@@ -29,6 +29,38 @@ export function jobStoreContract(make: Make, options: ContractOptions = {}): voi
       await stores.jobs.finish(KEY, 'job-1', { state: 'done', nowMs: AT + 9 })
       expect(await stores.jobs.create(KEY, job(1))).toMatchObject({ state: 'done' })
     })
+
+    promise(
+      'F6: open imports are as many as the tenant may have, whoever races',
+      async ({ stores, reopen }) => {
+        await stores.tenants.create({ id: tenant('t'), name: 'T', limits: { imports: 2 }, createdAt: AT })
+        const other = await reopen()
+        const create = (number: number) =>
+          (number % 2 === 0 ? stores : other).jobs.create(
+            keyOf('t', `s${number}`),
+            job(number, { kind: 'import' }),
+          )
+        expect(await race([1, 2, 3, 4, 5].map(create))).toEqual({ won: 2, codes: ['limit_reached'] })
+        expect(await stores.tenants.used(tenant('t'))).toMatchObject({ imports: 2 })
+        // Other work is not refused, nor another tenant's, whose name may begin like this one's.
+        await stores.jobs.create(KEY, job(6, { kind: 'export' }))
+        await stores.jobs.create(keyOf('t2', 's'), job(7, { kind: 'import' }))
+        await expect(create(8)).rejects.toMatchObject({
+          code: 'limit_reached',
+          limit: { quota: 'imports', used: 2, allowed: 2 },
+        })
+        const open: number[] = []
+        for (const number of [1, 2, 3, 4, 5])
+          if (await stores.jobs.get(keyOf('t', `s${number}`), `job-${number}`)) open.push(number)
+        const [ended = 0, swept = 0] = open
+        // A repeat is the job that there is.
+        expect(await create(ended)).toMatchObject({ state: 'open' })
+        await stores.jobs.finish(keyOf('t', `s${ended}`), `job-${ended}`, { state: 'failed', nowMs: AT + 9 })
+        await stores.jobs.sweep({ key: keyOf('t', `s${swept}`) })
+        expect(await stores.tenants.used(tenant('t'))).toMatchObject({ imports: 0 })
+        expect(await create(9)).toMatchObject({ state: 'open' })
+      },
+    )
 
     promise('lists the open ones of a session, oldest first', async ({ stores }) => {
       for (const number of [1, 2, 3]) await stores.jobs.create(KEY, job(number))

@@ -73,7 +73,7 @@ export function sessionStoreContract(make: Make, options: ContractOptions = {}):
         )
         expect(await race(creates)).toEqual({ won: 3, codes: ['limit_reached'] })
         expect((await stores.sessions.list({ tenant: tenant('t'), limit: 99 })).items).toHaveLength(3)
-        expect(await other.tenants.used(tenant('t'))).toEqual({ sessions: 3, keys: 0 })
+        expect(await other.tenants.used(tenant('t'))).toEqual({ sessions: 3, keys: 0, imports: 0 })
         await expect(stores.sessions.create(newSession('t', 'late'))).rejects.toMatchObject({
           limit: { quota: 'sessions', used: 3, allowed: 3 },
         })

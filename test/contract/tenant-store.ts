@@ -65,7 +65,7 @@ export function tenantStoreContract(make: Make, options: ContractOptions = {}): 
     })
 
     promise('has used nothing of a tenant that does not exist', async ({ stores }) => {
-      expect(await stores.tenants.used(tenant('t'))).toEqual({ sessions: 0, keys: 0 })
+      expect(await stores.tenants.used(tenant('t'))).toEqual({ sessions: 0, keys: 0, imports: 0 })
     })
 
     promise(

@@ -16,6 +16,8 @@ export function memoryJobStore(client: MemoryClient): JobStore {
       const stored = jobs.get(job.id)
       if (stored) return stored
       mustBeStorable('create a job', { job })
+      if (job.kind === 'import' && job.state === 'open')
+        demandRoom(client.open(), splitKey(key).tenant, 'imports')
       jobs.set(job.id, job)
       client.db.note('job', key)
       return job

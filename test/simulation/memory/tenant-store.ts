@@ -1,5 +1,5 @@
 import { CodedError } from '#shared/errors.ts'
-import type { TenantId } from '#shared/ids.ts'
+import { splitKey, type TenantId } from '#shared/ids.ts'
 import { allowedOf, limitReached } from '#shared/quotas.ts'
 import { newTenantSalt } from '#shared/sealing/content-secret.ts'
 import { mustBeStorable } from '#shared/store/storable.ts'
@@ -9,6 +9,10 @@ import { byText, type MemoryClient, type MemoryDatabase } from './database.ts'
 const usedOf = (db: MemoryDatabase, id: TenantId): TenantUse => ({
   sessions: [...db.sessions.values()].filter(({ session }) => session.tenant === id).length,
   keys: [...db.apiKeys.values()].filter((key) => key.tenant === id && key.revokedAt === undefined).length,
+  imports: [...db.jobs]
+    .filter(([key]) => splitKey(key).tenant === id)
+    .flatMap(([, jobs]) => [...jobs.values()])
+    .filter(({ kind, state }) => kind === 'import' && state === 'open').length,
 })
 
 /** @throws CodedError `limit_reached` */
