@@ -11,7 +11,7 @@ import { iso } from '../present/present.ts'
 import { presentSent, SentSchema } from '../present/sent-message.ts'
 import { answers, body, declare } from '../http/route.ts'
 import { PageQuery, SessionParam, Time } from '../present/schemas.ts'
-import { findForChange, findSession } from '../session/session-access.ts'
+import { findRecord, findRecordForChange } from '../session/session-access.ts'
 
 /**
  * What WhatsApp takes in one text message, in UTF-16 units as its apps count. In UTF-8 that is at most three times as many
@@ -103,7 +103,7 @@ export function messageRoutes(app: ControlApp, services: Services): void {
     const to = parseRecipient(asked.to)
     const nowMs = services.clock.nowMs()
     const expiresAt = parseExpiry(asked.expiresAt, nowMs)
-    const { key, session } = await findForChange(services, c)
+    const { key, session } = await findRecordForChange(services, c)
     const id = messageIdFor(c, services, ...key.split('~'))
     const { jid } = session.status ?? {}
     const queued: OutboxMessage = {
@@ -156,7 +156,7 @@ export function messageRoutes(app: ControlApp, services: Services): void {
   )
   app.openapi(list, async (c) => {
     const { direction, after, limit } = c.req.valid('query')
-    const { key } = await findSession(services, c)
+    const { key } = await findRecord(services, c)
     const ask = { limit, ...(after === undefined ? {} : { after }) }
     if (direction === 'out') {
       const page = await outbox.list(key, ask)
@@ -181,7 +181,7 @@ export function messageRoutes(app: ControlApp, services: Services): void {
     },
   )
   app.openapi(get, async (c) => {
-    const { key } = await findSession(services, c)
+    const { key } = await findRecord(services, c)
     const id = c.req.valid('param').message
     const message = await outbox.get(key, id)
     if (!message) throw new CodedError('not_found', `The session has sent no message ${JSON.stringify(id)}.`)
@@ -203,7 +203,7 @@ export function messageRoutes(app: ControlApp, services: Services): void {
     },
   )
   app.openapi(withdraw, async (c) => {
-    const { key } = await findForChange(services, c)
+    const { key } = await findRecordForChange(services, c)
     const id = c.req.valid('param').message
     const message = await outbox
       .move(key, id, { to: 'withdrawn', nowMs: services.clock.nowMs() })

@@ -21,10 +21,15 @@ export const nameOf = (c: ControlContext): SessionName =>
 
 /** @throws CodedError `not_found`, also for what belongs to another tenant: its key is never even asked for */
 export async function findSession(services: Services, c: ControlContext): Promise<Found> {
+  const { key, session } = await findRecord(services, c)
+  return { key, session, owner: await services.stores.owners.get(key) }
+}
+
+/** Without a look at who owns it. @throws as `findSession` */
+export async function findRecord(services: Services, c: ControlContext): Promise<Omit<Found, 'owner'>> {
   const session = await services.stores.sessions.find(nameOf(c))
   if (!session) throw noSession(c.req.param('id') ?? '')
-  const key = keyOf(session)
-  return { key, session, owner: await services.stores.owners.get(key) }
+  return { key: keyOf(session), session }
 }
 
 /**
@@ -33,10 +38,23 @@ export async function findSession(services: Services, c: ControlContext): Promis
  */
 export async function findForChange(services: Services, c: ControlContext): Promise<Found> {
   const found = await findSession(services, c)
-  if (found.session.want.deleting) {
-    throw new CodedError('conflict', 'The session is being deleted; nothing of it can be changed any more.')
-  }
+  mustStay(found)
   return found
+}
+
+/** As `findRecord` and `findForChange`. */
+export async function findRecordForChange(
+  services: Services,
+  c: ControlContext,
+): Promise<Omit<Found, 'owner'>> {
+  const found = await findRecord(services, c)
+  mustStay(found)
+  return found
+}
+
+function mustStay({ session }: Pick<Found, 'session'>): void {
+  if (session.want.deleting)
+    throw new CodedError('conflict', 'The session is being deleted; nothing of it can be changed any more.')
 }
 
 /** The session as an answer; its ETag is the generation of the want. */

@@ -10,7 +10,7 @@ import {
 } from '../store/outbox-message.ts'
 import { moved } from '../store/outbox-moves.ts'
 import type { OutboxStore } from '../store/outbox-store.ts'
-import { storedBytes } from '../store/storable.ts'
+import { mustBeStorable, storedBytes } from '../store/storable.ts'
 import { createAcceptance, fromCursor, toCursor, toPlace, type Accepted } from './acceptance.ts'
 import { change, type Seen } from './change.ts'
 import { bytesOf, dataOf, type Database } from './database.ts'
@@ -19,9 +19,10 @@ import { listen } from './listen.ts'
 import { sweep } from './sweeper.ts'
 
 /**
- * `outbox/{hash}~{key}~{id}` {key, tenant, bytes, shard, accepted, turn, open?, createdAt, message}. `open` is true while the
- * message waits to be sent or acknowledged and absent afterwards, so that the indexes over it hold what is waiting and nothing
- * else. `tenant` and `bytes` are for counting; messages that were accepted before there were quotas have neither and are
+ * `outbox/{hash}~{key}~{id}` {key, tenant, bytes, shard, accepted, turn, open?, queued?, createdAt, message}. `open` is true while
+ * the message waits to be sent or acknowledged, `queued` until it is taken; both are absent afterwards, so that the indexes
+ * over them hold what is waiting and nothing else, and the watch pays for no later change. What was accepted before there was
+ * `queued` is found by its owner's look at all that waits. `tenant` and `bytes` are for counting; messages that were accepted before there were quotas have neither and are
  * counted nowhere.
  */
 interface OutboxDocument extends Accepted {
@@ -30,6 +31,7 @@ interface OutboxDocument extends Accepted {
   bytes: number
   shard: number
   open?: true
+  queued?: true
   createdAt: number
   message: OutboxMessage
 }
@@ -59,6 +61,7 @@ export function firestoreOutboxStore(db: Database): OutboxStore {
   return {
     async enqueue(key, message) {
       const ref = refOf(key, message.id)
+      mustBeStorable('enqueue a message', { message })
       const outcome = await db.commit('enqueue a message', (writes) =>
         writes.create(ref, {
           key,
@@ -67,6 +70,7 @@ export function firestoreOutboxStore(db: Database): OutboxStore {
           shard: shardOf(key),
           ...acceptance(),
           ...(isOpen(message.state) && { open: true }),
+          ...(message.state === 'queued' && { queued: true }),
           createdAt: message.acceptedAt,
           message,
         }),
@@ -116,7 +120,14 @@ export function firestoreOutboxStore(db: Database): OutboxStore {
         const before = read(stored)
         const message = moved(before, move)
         if (message === before) return undefined
-        return { fields: { message, ...(!isOpen(message.state) && { open: FieldValue.delete() }) } }
+        const { state } = message
+        return {
+          fields: {
+            message,
+            ...(!isOpen(state) && { open: FieldValue.delete() }),
+            ...(state !== 'queued' && stored.queued && { queued: FieldValue.delete() }),
+          },
+        }
       }
       const seen = await change(db, 'move a message', ref, decide, known.get(ref.id))
       if (!seen) return undefined
@@ -130,7 +141,7 @@ export function firestoreOutboxStore(db: Database): OutboxStore {
       listen(
         db,
         'watch messages',
-        () => Promise.resolve(collection.where('open', '==', true)),
+        () => Promise.resolve(collection.where('queued', '==', true)),
         (snapshot) => {
           const added = snapshot.docChanges().filter(({ type }) => type === 'added')
           for (const { doc } of added) changed((doc.data() as OutboxDocument).key, waitingOf(doc))

@@ -85,7 +85,7 @@ export const INDEXES: { indexes: CompositeIndex[]; fieldOverrides: FieldOverride
     single('events', 'id'),
     single('jobs', 'open'),
     { ...single('journal', 'seq'), indexes: [{ order: 'DESCENDING', queryScope: 'COLLECTION' }] },
-    single('outbox', 'open'),
+    single('outbox', 'queued'),
     single('removals', 'open'),
     single('removals', 'until'),
     single('signals', 'at'),

@@ -131,7 +131,12 @@ export async function benchGoogleCosts(): Promise<readonly Figure[]> {
     const runner = start('runner', { MOORING_RESYNC_EVERY_MS: String(RESYNC_NEVER_MS) })
     await runner.line((one) => one.message === 'sessions restored', RESTORED_WITHIN_MS)
     const { line } = await control.line((one) => one.message === 'listening')
-    const api = mooringApi({ url: `http://127.0.0.1:${Number(line['port'])}`, key: KEY, tenant: TENANT })
+    const url = `http://127.0.0.1:${Number(line['port'])}`
+    const operator = mooringApi({ url, key: KEY, tenant: TENANT })
+    // As a customer sends: with a key of its own.
+    const asked = { name: 'bench', scopes: ['send'], tenant: TENANT }
+    const { key } = await operator.call<{ key: string }>('POST', '/v1/keys', asked)
+    const api = mooringApi({ url, key, tenant: TENANT })
     const received = await billed([runner], () => receive(admin, seeded))
     const sent = await billed([runner, control], () => send(admin, api))
     return [...idle, ...perMessage('received', received), ...perMessage('sent', sent)]

@@ -6,6 +6,7 @@ import { benchHandOver } from './hand-over.ts'
 import { benchMessages } from './messages.ts'
 import { benchRestart } from './restart.ts'
 import { benchStores } from './stores.ts'
+import { benchTexts } from './texts.ts'
 import { benchTakeover } from './takeover.ts'
 import { benchRehydrate, benchSet } from './state.ts'
 import { table, type Figure } from './report.ts'
@@ -25,6 +26,7 @@ const BENCHES: Record<string, () => Promise<readonly Figure[]>> = {
   google500: () => benchGoogleRestart(500),
   set: () => benchSet(),
   messages: () => benchMessages(),
+  texts: () => benchTexts(),
   rehydrate: async () => [...(await benchRehydrate(1)), ...(await benchRehydrate(20))],
 }
 

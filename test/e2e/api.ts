@@ -26,7 +26,7 @@ export interface Backup {
 
 export interface SentMessage {
   id: string
-  state: 'queued' | 'sending' | 'sent' | 'delivered' | 'read' | 'failed'
+  state: 'queued' | 'sending' | 'sent' | 'delivered' | 'read' | 'played' | 'failed' | 'withdrawn'
 }
 
 export interface ReceivedMessage {
