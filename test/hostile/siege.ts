@@ -91,13 +91,11 @@ export function useSiege(): Siege {
       ]
       const endWatch = await watcher.watch(watched)
       const heart = startHeartbeat(tenants.quiet, world.whatsapp, sessions.quiet, world.newNumber())
-      let lived
       try {
         return await attack()
       } finally {
-        lived = await heart.stop()
+        await heart.stop()
         const seen = await endWatch()
-        process.stdout.write(`${JSON.stringify({ ...lived, seen })}\n`)
         for (const { name, alive, pauseMs, mostMib } of seen) {
           expect(alive, `${name} is alive`).toBe(true)
           expect(pauseMs, `the longest pause of ${name} in ms`).toBeLessThan(PAUSE_MS_MAX)
