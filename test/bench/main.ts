@@ -4,7 +4,6 @@ import { benchFullPass } from './full-pass.ts'
 import { benchGoogleCosts, benchGoogleRestart } from './google.ts'
 import { benchHandOver } from './hand-over.ts'
 import { benchMessages } from './messages.ts'
-import { benchNeighbours } from './neighbours.ts'
 import { benchRestart } from './restart.ts'
 import { benchStores } from './stores.ts'
 import { benchTakeover } from './takeover.ts'
@@ -26,7 +25,6 @@ const BENCHES: Record<string, () => Promise<readonly Figure[]>> = {
   google500: () => benchGoogleRestart(500),
   set: () => benchSet(),
   messages: () => benchMessages(),
-  neighbours: () => benchNeighbours(),
   rehydrate: async () => [...(await benchRehydrate(1)), ...(await benchRehydrate(20))],
 }
 
