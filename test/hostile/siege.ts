@@ -118,7 +118,7 @@ async function tenantOf({ api, port }: MooringProcess, tenant: string): Promise<
 }
 
 /** The image's own flags, with the heap that its percentage gives in a container of this size: this machine is larger. */
-export function flagsOfImage(memoryMib: number): string {
+function flagsOfImage(memoryMib: number): string {
   const [, flags = ''] = /NODE_OPTIONS="([^"]+)"/.exec(readFileSync('Dockerfile', 'utf8')) ?? []
   const asMib = flags.replace(
     /--max-old-space-size-percentage=(\d+)/,
