@@ -175,6 +175,7 @@ export class Runner {
       clock,
       concurrency: PASSES_AT_ONCE,
       placeForMs: PASS_COUNTS_FOR_MS,
+      tenantOf: (key) => splitKey(key).tenant,
       waits: true,
     })
     const workingCopies = deps.workingCopies ?? fileWorkingCopies(settings.workDir, log)

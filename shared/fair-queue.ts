@@ -48,6 +48,11 @@ export class FairQueue<T> {
     return true
   }
 
+  clear(): void {
+    this.#lines.clear()
+    this.#size = 0
+  }
+
   /** All that wait, in the order in which `next` would give them. */
   *inTurn(): Generator<T> {
     let lines = [...this.#lines.values()].map((line) => line.values())

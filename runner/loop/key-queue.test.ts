@@ -3,7 +3,7 @@ import { fakeClock } from '#test/fake-clock.ts'
 import { KeyQueue } from './key-queue.ts'
 
 /** A queue whose passes last until they are let go. */
-function begin(concurrency = 10) {
+function begin(concurrency = 10, tenantOf?: (key: string) => string) {
   const clock = fakeClock()
   const ran: string[] = []
   const failed: [string, string][] = []
@@ -13,6 +13,7 @@ function begin(concurrency = 10) {
     clock,
     concurrency,
     placeForMs: 1_000,
+    ...(tenantOf && { tenantOf }),
     failed: (key, error) => failed.push([key, error.message]),
     run: (key) => {
       if (running.has(key)) throw new Error(`two passes of ${key} at once`)
@@ -31,6 +32,15 @@ function begin(concurrency = 10) {
 }
 
 describe('a queue of keys', () => {
+  test('F6: serves tenants in turn, however much one of them has waiting', async () => {
+    const { queue, ran, finish } = begin(1, (key) => key.slice(0, key.indexOf('~')))
+    queue.add('busy~0')
+    for (let at = 0; at < 100; at++) queue.add(`greedy~${at}`)
+    queue.add('quiet~1')
+    for (const key of ['busy~0', 'greedy~0', 'quiet~1']) await finish(key)
+    expect(ran).toEqual(['busy~0', 'greedy~0', 'quiet~1', 'greedy~1'])
+  })
+
   test('runs a key once that was added ten times', async () => {
     const { queue, ran, finish } = begin(1)
     queue.add('busy')

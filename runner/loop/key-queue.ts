@@ -1,11 +1,13 @@
 import type { Clock } from '#shared/clock.ts'
 import { toError } from '#shared/errors.ts'
+import { FairQueue } from '#shared/fair-queue.ts'
 import { within } from '#shared/within.ts'
 
 /**
  * A queue of keys. A key that is added ten times runs once; a key that is added while it runs, runs again afterwards; two
- * passes of one key never run at the same time. Keys run in the order in which they were first added. A pass that throws is
- * the caller's to handle: `failed` is told, and the other keys go on.
+ * passes of one key never run at the same time. Tenants are served in turn, and the keys of one in the order in which they were
+ * first added: the jobs, connects and deliveries of a thousand sessions of one tenant are one pass ahead of another's. A pass
+ * that throws is the caller's to handle: `failed` is told, and the other keys go on.
  *
  * At most `concurrency` passes hold a place. One that runs for longer than `placeForMs` gives its place up and goes on
  * without: what it waits for holds up its own key and no other. So the bound is one on what begins, and on what runs it is
@@ -17,8 +19,11 @@ export class KeyQueue<K extends string> {
   readonly #clock: Clock
   readonly #concurrency: number
   readonly #placeForMs: number
-  /** Wants a pass, in order. */
-  readonly #dirty = new Set<K>()
+  readonly #tenantOf: (key: K) => string
+  /** Wants a pass, and has none under way. */
+  readonly #dirty = new FairQueue<K>()
+  /** Wants another pass after the one that is under way. */
+  readonly #again = new Set<K>()
   readonly #processing = new Map<K, Promise<void>>()
   /** When each of those that hold a place began; the first is the one that began first. */
   readonly #places = new Map<K, number>()
@@ -33,6 +38,8 @@ export class KeyQueue<K extends string> {
     concurrency: number
     /** Monotonic milliseconds. Longer than a pass takes where nothing is amiss. */
     placeForMs: number
+    /** Whose turn a key takes; without it they are all of one. */
+    tenantOf?: (key: K) => string
     /** Takes no key before `begin`: whoever begins adds all there are. */
     waits?: boolean
   }) {
@@ -41,6 +48,7 @@ export class KeyQueue<K extends string> {
     this.#clock = deps.clock
     this.#concurrency = deps.concurrency
     this.#placeForMs = deps.placeForMs
+    this.#tenantOf = deps.tenantOf ?? (() => '')
     this.#state = deps.waits ? 'waiting' : 'begun'
   }
 
@@ -50,7 +58,8 @@ export class KeyQueue<K extends string> {
 
   add(key: K): void {
     if (this.#state !== 'begun') return
-    this.#dirty.add(key)
+    if (this.#processing.has(key)) this.#again.add(key)
+    else this.#dirty.push(this.#tenantOf(key), key)
     this.#pump()
   }
 
@@ -69,7 +78,7 @@ export class KeyQueue<K extends string> {
 
   /** Keys that wait or run now. */
   get size(): number {
-    return this.#dirty.size + this.#processing.size
+    return this.#dirty.size + this.#again.size + this.#processing.size
   }
 
   /** Resolves when no pass runs and none waits; timers do not count. */
@@ -84,6 +93,7 @@ export class KeyQueue<K extends string> {
   async close(withinMs: number): Promise<readonly K[]> {
     this.#state = 'closed'
     this.#dirty.clear()
+    this.#again.clear()
     for (const { cancel } of this.#timers.values()) cancel()
     this.#timers.clear()
     this.#cancelLook?.()
@@ -94,10 +104,9 @@ export class KeyQueue<K extends string> {
   #pump(): void {
     this.#cancelLook?.()
     this.#cancelLook = undefined
-    for (const key of this.#dirty) {
-      if (!this.#hasPlace()) return
-      if (this.#processing.has(key)) continue
-      this.#dirty.delete(key)
+    while (this.#dirty.size > 0 && this.#hasPlace()) {
+      const key = this.#dirty.next()
+      if (key === undefined) return
       // Noted before it begins: a pass may add its own key, or others, in its very first step.
       const { promise, resolve } = Promise.withResolvers<void>()
       this.#processing.set(key, promise)
@@ -129,6 +138,7 @@ export class KeyQueue<K extends string> {
     }
     this.#processing.delete(key)
     this.#places.delete(key)
+    if (this.#again.delete(key)) this.#dirty.push(this.#tenantOf(key), key)
     this.#pump()
   }
 }

@@ -91,13 +91,11 @@ export function useSiege(): Siege {
       ]
       const endWatch = await watcher.watch(watched)
       const heart = startHeartbeat(tenants.quiet, world.whatsapp, sessions.quiet, world.newNumber())
-      let lived
       try {
         return await attack()
       } finally {
-        lived = await heart.stop()
+        await heart.stop()
         const seen = await endWatch()
-        process.stdout.write(`${JSON.stringify({ ...lived, seen })}\n`)
         for (const { name, alive, pauseMs, mostMib } of seen) {
           expect(alive, `${name} is alive`).toBe(true)
           expect(pauseMs, `the longest pause of ${name} in ms`).toBeLessThan(PAUSE_MS_MAX)
@@ -120,7 +118,7 @@ async function tenantOf({ api, port }: MooringProcess, tenant: string): Promise<
 }
 
 /** The image's own flags, with the heap that its percentage gives in a container of this size: this machine is larger. */
-export function flagsOfImage(memoryMib: number): string {
+function flagsOfImage(memoryMib: number): string {
   const [, flags = ''] = /NODE_OPTIONS="([^"]+)"/.exec(readFileSync('Dockerfile', 'utf8')) ?? []
   const asMib = flags.replace(
     /--max-old-space-size-percentage=(\d+)/,

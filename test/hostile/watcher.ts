@@ -8,14 +8,14 @@ import { beatsOf, worstPauseMs, type Beat } from './pauses.ts'
 /** How often memory is looked at: as often as the product itself looks at a child that reads an import. */
 const LOOK_EVERY_MS = 100
 
-export interface Watched {
+interface Watched {
   /** What the failure calls it. */
   readonly name: string
   readonly pid: number
 }
 
 /** What one process did while it was watched. */
-export interface Seen {
+interface Seen {
   readonly name: string
   readonly alive: boolean
   /** The longest pause of its event loop beyond that of an idle process beside it. */
