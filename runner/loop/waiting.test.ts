@@ -11,6 +11,7 @@ import type { OpenSocketAsk } from '#runner/whatsapp/socket.ts'
 import { CodedError } from '#shared/errors.ts'
 import { sessionKey } from '#shared/ids.ts'
 import { seededRandom } from '#shared/random.ts'
+import { sealRequest } from '#shared/sealing/outbox-bodies.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import { faulty, type Script } from '#test/contract/faulty.ts'
 import { message, newSession } from '#test/contract/samples.ts'
@@ -153,7 +154,9 @@ test('that messages are not in the feed is told after a minute, and no longer on
 
 test('that messages do not leave a session that is connected is told alike', async () => {
   const { clock, stores, latest, waiting } = await begin()
-  await stores.outbox.enqueue(KEY, message(1))
+  const { id } = message(1)
+  const request = await sealRequest(testBodies(), KEY, id, { type: 'text', text: { body: 'hello' } })
+  await stores.outbox.enqueue(KEY, message(1, { request, expiresAt: clock.nowMs() + 86_400_000 }))
   const since = clock.nowMs()
   await clock.advance(62_000)
   expect(await waiting()).toEqual([{ what: 'outbox', since }])
