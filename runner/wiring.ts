@@ -175,7 +175,7 @@ export function wire(
       lateLogins,
       dropped: deps.dropped ?? (() => undefined),
       wake: (key) => queue.add(key),
-      background: (key, work) => reporter.background(key, work),
+      background: (key, work, of) => reporter.background(key, work, of),
       event: (key, event) => reporter.event(key, event),
     },
   }

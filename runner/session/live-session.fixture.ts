@@ -63,7 +63,7 @@ export function lentTo(clock: Clock, stores: Stores, more: Partial<LiveSessionDe
     dice: () => 0,
     lateLogins: new LateLogins(),
     wake: () => undefined,
-    background: (_, work) => void work().catch(unlessRefused),
+    background: (_, work) => (void work().catch(unlessRefused), true),
     dropped: () => undefined,
     event: () => undefined,
     ...more,

@@ -52,7 +52,7 @@ export class SessionParts {
       bodies,
       clock,
       log,
-      background: (work) => deps.background(key, work),
+      background: (work, of) => deps.background(key, work, of),
       dropped: deps.dropped,
       emptied: () => {
         // What holds no connection is held for this alone.
