@@ -1,6 +1,6 @@
 import type { WAVersion } from '@whiskeysockets/baileys'
 import { defaultRunnerName, type Config } from '#shared/config.ts'
-import type { RunnerSettings } from './runner.ts'
+import type { RunnerSettings } from './runner-deps.ts'
 import { WATCHDOG_TIMES } from './session/watchdog.ts'
 import type { BaileysSettings } from './whatsapp/baileys-socket.ts'
 

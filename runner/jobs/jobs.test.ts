@@ -29,7 +29,10 @@ async function begin(record: () => Promise<never>, more: Partial<Job> = { kind: 
     live: new Map([[KEY, live]]),
     gate: new Gate(clock, () => undefined),
     transfer: { identities: record, exports: { to: 'passphrase' } as const },
-    reporter: { event: () => undefined, background: (_: string, work: () => Promise<void>) => void work() },
+    reporter: {
+      event: () => undefined,
+      background: (_: string, work: () => Promise<void>) => (void work(), true),
+    },
   } satisfies JobNeeds
   const { id } = await stores.jobs.create(KEY, job(1, more))
   await view.refreshJobs(KEY)

@@ -187,6 +187,40 @@ describe('telling an event', () => {
     expect(tell.waiting(KEY)).toEqual([])
   })
 
+  test('F3: what others make of writes that wait for an absent store is bounded, of one session and of all', async () => {
+    const { tell, clock, lines } = await begin()
+    let isBack = false
+    let done = 0
+    const work = async (): Promise<void> => {
+      if (!isBack) throw new CodedError('store_unavailable', 'scripted')
+      done++
+    }
+    const taken = (key: SessionKey, times: number): number =>
+      Array.from({ length: times }, () => tell.background(key, work, 'others')).filter(Boolean).length
+    expect(taken(KEY, 1_500)).toBe(1_000)
+    // The session's own work has room still.
+    expect(tell.background(KEY, work)).toBe(true)
+    let ofAll = 1_000
+    for (let at = 0; at < 12; at++) ofAll += taken(keyOf(`s${at}`), 1_000)
+    expect(ofAll).toBe(10_000)
+    isBack = true
+    await clock.advance(10_000)
+    expect(done).toBe(10_001)
+    expect(taken(KEY, 1_500)).toBe(1_000)
+    await clock.advance(10_000)
+    expect([...tell.waitingKeys]).toEqual([])
+    expect(lines.filter(({ level }) => level >= 50)).toEqual([])
+  })
+
+  test('more writes of one session than it can have in work are left out, and said', async () => {
+    const { tell, lines } = await begin()
+    const work = (): Promise<void> => Promise.reject(new CodedError('store_unavailable', 'scripted'))
+    const taken = Array.from({ length: 1_001 }, () => tell.background(KEY, work))
+    expect(taken.lastIndexOf(true)).toBe(999)
+    expect(lines.map(({ message }) => message)).toContain('a write was left out: too many wait for the store')
+    await tell.close(0)
+  })
+
   test('is written once though its answer was lost', async () => {
     const lost = { kind: 'fail_after', error: new CodedError('store_unavailable', 'scripted') } as const
     const { clock, tell, events } = await begin({ events: { append: [lost, lost] } })

@@ -14,6 +14,13 @@ const RETRY_MIN_MS = 200
 const RETRY_MAX_MS = 10_000
 /** Events beyond this are counted and dropped: the trail must not take the memory of a runner whose store is away. */
 const WAITING_EVENTS_MAX = 10_000
+/**
+ * Writes in the background that wait at once. What others make (receipts) is left out beyond a chat or two that is opened
+ * after a day, hundreds of lines each; all of them together take some 10 MB. What we make of one session is as much as it
+ * has in work, some hundreds: more than this is a mistake of ours, and must not take the memory of all either.
+ */
+const WAITING_MAX = { us: 1_000, others: 1_000 }
+const WAITING_OF_OTHERS_MAX = 10_000
 /** The start of five hundred sessions tells some two thousand events at once, and the lease must be renewed between them. */
 const EVENTS_AT_ONCE = 16
 /** Many times what an append takes; a session whose trail hangs goes on without counting. */
@@ -31,6 +38,9 @@ interface WaitingWrite {
   what: 'status' | 'writes'
   sinceMs: number
 }
+
+/** Who makes a write: the session's own work, or people it hears from. */
+export type WriteOf = keyof typeof WAITING_MAX
 
 export interface TellDeps {
   stores: Pick<Stores, 'sessions' | 'events'>
@@ -58,6 +68,9 @@ export class Reporter {
   /** What waits of each session, in the order in which it began to. */
   readonly #waiting = new Map<SessionKey, Set<WaitingWrite>>()
   #waitingEvents = 0
+  /** How many writes in the background wait of each session, and of all. */
+  readonly #waitingOf = { us: new Map<SessionKey, number>(), others: new Map<SessionKey, number>() }
+  #waitingOfOthers = 0
   readonly #eventQueue: KeyQueue<SessionKey>
 
   constructor(deps: TellDeps) {
@@ -170,9 +183,30 @@ export class Reporter {
     this.#events.delete(key)
   }
 
-  /** Runs a write of a session until it succeeds, or the runner ends, or the store says that it never will. */
-  background(key: SessionKey, work: () => Promise<void>): void {
-    void this.#tracked(this.#noted(key, 'writes', () => this.#untilDone(work)))
+  /**
+   * Runs a write of a session until it succeeds, or the runner ends, or the store says that it never will. Answers false, and
+   * does nothing, where too many wait already: what others make must not take the memory of a runner whose store is away.
+   */
+  background(key: SessionKey, work: () => Promise<void>, of: WriteOf = 'us'): boolean {
+    const ofKey = this.#waitingOf[of].get(key) ?? 0
+    const isOfOthers = of === 'others'
+    if (ofKey >= WAITING_MAX[of] || (isOfOthers && this.#waitingOfOthers >= WAITING_OF_OTHERS_MAX)) {
+      if (!isOfOthers)
+        this.#deps.log.error({ sessionId: key }, 'a write was left out: too many wait for the store')
+      return false
+    }
+    this.#count(key, of, 1)
+    const done = this.#noted(key, 'writes', () => this.#untilDone(work))
+    void this.#tracked(done.finally(() => this.#count(key, of, -1)))
+    return true
+  }
+
+  #count(key: SessionKey, of: WriteOf, more: 1 | -1): void {
+    const waiting = this.#waitingOf[of]
+    const ofKey = (waiting.get(key) ?? 0) + more
+    if (ofKey === 0) waiting.delete(key)
+    else waiting.set(key, ofKey)
+    if (of === 'others') this.#waitingOfOthers += more
   }
 
   /** What a store can never keep is written once more with words that it can. */

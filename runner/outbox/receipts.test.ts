@@ -1,6 +1,8 @@
 import { proto } from '@whiskeysockets/baileys'
 import { afterEach, describe, expect, test } from 'vitest'
 import { sealPrepared } from '#shared/sealing/outbox-bodies.ts'
+import { fakeClock } from '#test/fake-clock.ts'
+import { Receipts } from './receipts.ts'
 import {
   ACK_WITHIN_MS,
   allEnded,
@@ -175,4 +177,18 @@ describe('acknowledgements and receipts', () => {
     }
     expect(asked).toEqual(['3EB0FFFFFF'])
   })
+})
+
+test('F3: a receipt for one more than may wait is counted and left out', () => {
+  const asked: string[] = []
+  const dropped: string[] = []
+  const receipts = new Receipts({
+    sent: { find: async (id) => void asked.push(id) },
+    clock: fakeClock(),
+    dropped: (what) => dropped.push(what),
+    background: (work) => asked.length === 0 && (void work(), true),
+    tell: async () => undefined,
+  })
+  receipts.came({ ids: ['3EB01', '3EB02'], kind: 'read', isFor: anybody })
+  expect([asked, dropped]).toEqual([['3EB01'], ['waiting']])
 })

@@ -17,8 +17,8 @@ interface ReceiptsDeps {
   sent: Pick<SentMessages, 'find'>
   clock: Clock
   dropped: Dropped
-  /** Runs a write in the background until it succeeded. */
-  background: (work: () => Promise<void>) => void
+  /** Runs a write in the background until it succeeded. False: it does not, too many of others wait already. */
+  background: (work: () => Promise<void>) => boolean
   /** Notes how far a message came; a repeat is harmless. */
   tell: (id: string, reached: Reached, message: SentMessage) => Promise<void>
 }
@@ -35,9 +35,9 @@ export class Receipts {
   }
 
   came({ ids, kind, isFor }: Receipt): void {
-    const { background, sent, dropped } = this.#deps
+    const { sent, dropped } = this.#deps
     for (const id of ids)
-      background(async () => {
+      this.#write(async () => {
         // Also of what another process sent before this one: the store knows it.
         const message = await sent.find(id)
         if (!message) return
@@ -52,8 +52,14 @@ export class Receipts {
     this.#cancel = undefined
     const gathered = this.#gathered
     this.#gathered = new Map()
-    const { background, tell } = this.#deps
-    for (const [id, { reached, message }] of gathered) background(() => tell(id, reached, message))
+    const { tell } = this.#deps
+    for (const [id, { reached, message }] of gathered) this.#write(() => tell(id, reached, message))
+  }
+
+  /** Anybody can make receipts, so those that wait for a store that is away are not without number. */
+  #write(work: () => Promise<void>): void {
+    const { background, dropped } = this.#deps
+    if (!background(work)) dropped('waiting')
   }
 
   #gather(id: string, kind: Reached, message: SentMessage): void {

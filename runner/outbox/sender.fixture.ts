@@ -48,7 +48,7 @@ export async function begin(count: number, script: Script<OutboxStore> = {}) {
     get: (of, id) => (asked.push(id), outbox.get(of, id)),
   }
   /** As the reporter does: what the store has no answer for now is tried again. */
-  const background = (work: () => Promise<void>): void => void untilDone(work)
+  const background = (work: () => Promise<void>): boolean => (void untilDone(work), true)
   const untilDone = (work: () => Promise<void>): Promise<void> =>
     work().catch(async (error: { code?: string }) => {
       if (error.code !== 'store_unavailable') throw error

@@ -9,6 +9,7 @@ import type { OutboxMessage, Reached, WaitingMessage } from '#shared/store/outbo
 import type { OutboxMove } from '#shared/store/outbox-moves.ts'
 import type { OutboxStore } from '#shared/store/outbox-store.ts'
 import { within } from '#shared/within.ts'
+import type { WriteOf } from '../loop/reporter.ts'
 import type { Dropped } from '../whatsapp/dropped.ts'
 import type { WhatsAppSocket } from '../whatsapp/socket.ts'
 import { bindWaiting } from './binding.ts'
@@ -40,7 +41,7 @@ export interface OutboxSenderDeps {
   /** The chat that an address belongs to. */
   chatOf: (to: string) => string
   /** Runs a write in the background until it succeeded, or the store says that it never will. */
-  background: (work: () => Promise<void>) => void
+  background: (work: () => Promise<void>, of?: WriteOf) => boolean
   /** The store can never note what became of a message; `why` holds nothing of what is in it. */
   setAside: (id: string, why: string) => void
   dropped: Dropped
@@ -84,7 +85,7 @@ export class OutboxSender {
       sent: this.#sent,
       clock,
       dropped,
-      background,
+      background: (work) => background(work, 'others'),
       tell: (id, reached) => this.#tellReached(id, reached),
     })
   }

@@ -1,6 +1,6 @@
 import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
-import type { Phase } from '#shared/session.ts'
+import type { Phase, Session } from '#shared/session.ts'
 
 /** Phases in which a session has come to rest without being connected. */
 const FAILED: ReadonlySet<Phase> = new Set([
@@ -14,6 +14,19 @@ const FAILED: ReadonlySet<Phase> = new Set([
   'unpaired',
 ])
 const PROGRESS_EVERY_MS = 1_000
+
+/** The sessions that were linked and are wanted running, the most recently active first. Pure. */
+export const restorableOf = (sessions: ReadonlyMap<SessionKey, Session>): readonly SessionKey[] =>
+  [...sessions]
+    .filter(
+      ([, { want, status }]) =>
+        want.state === 'running' &&
+        !want.deleting &&
+        (status?.authenticatedAt !== undefined || status?.phase === 'failed') &&
+        status.phase !== 'logged_out',
+    )
+    .toSorted(([, a], [, b]) => (b.status?.lastActivityAt ?? 0) - (a.status?.lastActivityAt ?? 0))
+    .map(([key]) => key)
 
 /**
  * How the sessions that were to be restored at the start of this runner fared. It tells its progress once a second while

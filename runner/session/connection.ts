@@ -34,6 +34,12 @@ export class Connection {
   #view: ConnectionView = NO_CONNECTION
   #socket: WhatsAppSocket | undefined
   #isClosing = false
+  #isHandedOver: boolean
+
+  /** `isHandedOver`: the predecessor was connected until a moment ago. */
+  constructor(isHandedOver: boolean) {
+    this.#isHandedOver = isHandedOver
+  }
 
   get view(): ConnectionView {
     return this.#view
@@ -41,6 +47,11 @@ export class Connection {
 
   get socket(): WhatsAppSocket | undefined {
     return this.#socket
+  }
+
+  /** The predecessor's was open until a moment ago, and none was begun here. */
+  get isHandedOver(): boolean {
+    return this.#isHandedOver
   }
 
   /** It is being ended in order. */
@@ -56,6 +67,7 @@ export class Connection {
     if (this.#socket) throw new Error('one connection ends before the next begins')
     const socket = open(() => this.#socket !== undefined && this.#socket === socket)
     this.#socket = socket
+    this.#isHandedOver = false
     this.#view = { ...begun, is: 'connecting', socket }
   }
 

@@ -4,6 +4,7 @@ import type { Log } from '#shared/log.ts'
 import type { Bodies } from '#shared/sealing/bodies.ts'
 import type { AuditEvent } from '#shared/store/event-store.ts'
 import type { Stores } from '#shared/store/stores.ts'
+import type { WriteOf } from '../loop/reporter.ts'
 import type { StateDeps } from '../state/session-state.ts'
 import type { Dropped } from '../whatsapp/dropped.ts'
 import type { OpenSocket } from '../whatsapp/socket.ts'
@@ -23,8 +24,8 @@ export interface LiveSessionDeps {
   lateLogins: LateLogins
   /** Something happened that a pass must look at. */
   wake: (key: SessionKey) => void
-  /** Runs a write of a session in the background until it succeeded. */
-  background: (key: SessionKey, work: () => Promise<void>) => void
+  /** Runs a write of a session in the background until it succeeded. False: it does not, too many wait already. */
+  background: (key: SessionKey, work: () => Promise<void>, of?: WriteOf) => boolean
   /** Counts what strangers send and no session takes. */
   dropped: Dropped
   /** Adds a line to the audit trail; returns at once. */

@@ -153,7 +153,34 @@ describe('a session in hand', () => {
   })
 })
 
+test('a connection that says twice that it is open, while it is being ended, harms nothing', async () => {
+  const handedOver = Promise.withResolvers<void>()
+  const { live, rehydrate, latest } = await sessionInHand({
+    paired: true,
+    socket: { handOver: () => handedOver.promise },
+  })
+  await rehydrate()
+  live.connect(1)
+  const closing = live.closeSocket()
+  latest().open(ME)
+  latest().open(ME)
+  expect(live.stage).toBe('closing')
+  handedOver.resolve()
+  await closing
+  expect(live.stage).toBe('ready')
+})
+
 describe('a code that is shown', () => {
+  test('is none of a window that is over, though its connection is there still', async () => {
+    const { live, clock, rehydrate, latest } = await sessionInHand()
+    await rehydrate()
+    live.connect(1, windowOf('w1'))
+    live.endPairing('w1', 'nobody finished it')
+    latest().qr('a code', 20_000)
+    await clock.settle()
+    expect([live.stage, live.pairing.shown]).toEqual(['connecting', undefined])
+  })
+
   test('is hidden as soon as the connection behind it is over, and not shown after that', async () => {
     const { live, clock, rehydrate, latest } = await sessionInHand()
     await rehydrate()

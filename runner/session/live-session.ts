@@ -31,12 +31,10 @@ export class LiveSession implements SessionView {
   readonly retry: RetryView
   readonly superseded: SupersededDevices
   readonly #parts: SessionParts
-  #handedOver: boolean
   #unlinkResult: UnlinkResult | undefined
 
   constructor(deps: LiveSessionDeps, key: SessionKey, inherited: Inherited = {}) {
     this.#parts = new SessionParts(deps, key, inherited)
-    this.#handedOver = inherited.handedOver ?? false
     this.key = key
     const { identity, pairing, retry, superseded } = this.#parts
     this.identity = identity
@@ -72,7 +70,7 @@ export class LiveSession implements SessionView {
 
   /** Its predecessor was connected until a moment ago, and this one has not begun to connect. */
   get handedOver(): boolean {
-    return this.#handedOver
+    return this.#parts.connection.isHandedOver
   }
 
   /** Messages that came in are not in the feed yet. */
@@ -120,7 +118,6 @@ export class LiveSession implements SessionView {
       const asPaired = identity.paired
       const begun = { generation, windowId: pairing?.id, asPaired, begunMs: deps.clock.monotonicMs() }
       state.atRest = false
-      this.#handedOver = false
       if (!asPaired) state.journal.credsChanged()
       connection.begin(begun, (isPresent) =>
         deps.openSocket({

@@ -3,6 +3,7 @@ import { bareJid, type SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { Bodies } from '#shared/sealing/bodies.ts'
 import type { Stores } from '#shared/store/stores.ts'
+import type { WriteOf } from '../loop/reporter.ts'
 import type { SessionState } from '../state/session-state.ts'
 import { InboxDeliverer } from '../app/inbox-deliverer.ts'
 import { Inbox } from '../app/inbox.ts'
@@ -17,7 +18,7 @@ interface MessageTrafficDeps {
   bodies: Bodies
   clock: Clock
   log: Log
-  background: (work: () => Promise<void>) => void
+  background: (work: () => Promise<void>, of?: WriteOf) => boolean
   /** Counts what strangers send and no session takes. */
   dropped: Dropped
   /** The inbox is empty again. */

@@ -28,7 +28,7 @@ export class SessionParts {
   readonly key: SessionKey
   readonly deps: LiveSessionDeps
   readonly held = new HeldState()
-  readonly connection = new Connection()
+  readonly connection: Connection
   readonly identity = new Identity()
   readonly pairing = new Pairing()
   readonly lastClose = new LastClose()
@@ -36,10 +36,15 @@ export class SessionParts {
   readonly retry: Retry
   readonly traffic: MessageTraffic
 
-  constructor(deps: LiveSessionDeps, key: SessionKey, { attempts = 0, block }: Inherited) {
+  constructor(
+    deps: LiveSessionDeps,
+    key: SessionKey,
+    { attempts = 0, block, handedOver = false }: Inherited,
+  ) {
     const { clock, log, stores, bodies, dice } = deps
     this.deps = deps
     this.key = key
+    this.connection = new Connection(handedOver)
     this.retry = new Retry(clock, dice, { attempts, block })
     this.traffic = new MessageTraffic({
       key,
@@ -47,7 +52,7 @@ export class SessionParts {
       bodies,
       clock,
       log,
-      background: (work) => deps.background(key, work),
+      background: (work, of) => deps.background(key, work, of),
       dropped: deps.dropped,
       emptied: () => {
         // What holds no connection is held for this alone.

@@ -29,6 +29,8 @@ export function socketEvents(
     },
     open: (me) => {
       if (!isPresent()) return
+      // While it is being ended the stage does not tell whether it was open already.
+      if (connection.isClosing && connection.view.is === 'open') return
       parts.heard('opened', () => {
         connection.opened(clock.monotonicMs())
         identity.opened(me, clock.nowMs())
@@ -77,7 +79,11 @@ async function show(
   isPresent: () => boolean,
 ): Promise<void> {
   const { held, connection, pairing, deps, key } = parts
-  const mayShow = (): boolean => isPresent() && parts.stage === 'connecting' && !parts.identity.paired
+  const mayShow = (): boolean =>
+    isPresent() &&
+    parts.stage === 'connecting' &&
+    !parts.identity.paired &&
+    pairing.endedWindowId !== window.id
   await held.present?.journal.durable()
   if (!mayShow()) return
   const windowId = window.id

@@ -5,6 +5,7 @@
  * - `receipt`: delivered or read, by somebody to whom that message did not go
  * - `retry`: a request to send a message again, by somebody to whom it did not go
  * - `rate`: receipts and such requests, beyond what one person may send
+ * - `waiting`: a receipt, for one more than may wait for a store that is away
  * - `oversized`: a record that grew beyond what one of its kind may take
  * - `evicted`: a record that was longest not used, for one more than its kind or its person may take
  */
@@ -14,6 +15,7 @@ export const DROPPED = [
   'receipt',
   'retry',
   'rate',
+  'waiting',
   'oversized',
   'evicted',
 ] as const
