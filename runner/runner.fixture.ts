@@ -50,6 +50,8 @@ export const viewOf = (more: Seen = {}, key = KEY): SessionView => ({
   isDelivering: false,
   isUnreadable: false,
   lastDisconnect: undefined,
+  closeReason: undefined,
+  proxy: undefined,
   lastActivityAt: undefined,
   superseded: { devices: undefined, notBeforeMs: 0 },
   ...more,

@@ -29,6 +29,7 @@ import { verifySignatures } from './library/verified-curve.ts'
 import { betweenMessages, throughAllWork } from './library/work-in-hand.ts'
 import { PeerRate } from './peer-rate.ts'
 import { authorOf, People } from './people.ts'
+import type { Proxies, ProxyLine } from './proxy.ts'
 import { RetryGate } from './retry-gate.ts'
 import { TRANSACTION, writeAheadRepository } from './signal-repository.ts'
 import { guardDurableWire } from './wire-guard.ts'
@@ -77,6 +78,7 @@ export const unlinkRequest = (jid: string): BinaryNode => ({
 /** Makes every connection of a session but one: the last one of a superseded device (`unlink-device.ts`). */
 export function baileysSockets(deps: {
   settings: BaileysSettings
+  proxies: Proxies
   clock: Clock
   log: Log | undefined
 }): OpenSocket {
@@ -117,9 +119,11 @@ class BaileysSocket implements WhatsAppSocket {
   readonly #people: People
   readonly #retries: RetryGate
   readonly #receipts: PeerRate
+  readonly #proxy: ProxyLine | undefined
 
-  constructor(deps: { settings: BaileysSettings; clock: Clock; log: Log | undefined }, ask: OpenSocketAsk) {
+  constructor(deps: Parameters<typeof baileysSockets>[0], ask: OpenSocketAsk) {
     const { settings, clock, log } = deps
+    this.#proxy = deps.proxies(ask.state.key, ask.proxy)
     this.#clock = clock
     this.#ask = ask
     this.#lastFrameMs = clock.monotonicMs()
@@ -133,6 +137,7 @@ class BaileysSocket implements WhatsAppSocket {
         if (text === MESSAGE_GIVEN_UP) this.#arrivals.givenUp()
       }),
       ...commonOptions(settings),
+      ...this.#proxy?.options,
       makeSignalRepository: writeAheadRepository(this.#auth.keys, ask.inbox, {
         kept: () => ask.events.received(),
         tried: (ciphertext) => this.#arrivals.tried(ciphertext),
@@ -328,6 +333,9 @@ class BaileysSocket implements WhatsAppSocket {
     this.#closed = true
     this.#auth.close()
     this.#unavailable.close()
-    this.#ask.events.closed(this.#http === undefined ? report : { ...report, http: this.#http })
+    this.#proxy?.close()
+    const { failure: proxy } = this.#proxy ?? {}
+    const http = this.#http
+    this.#ask.events.closed({ ...report, ...(http !== undefined && { http }), ...(proxy && { proxy }) })
   }
 }

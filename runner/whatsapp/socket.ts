@@ -1,10 +1,12 @@
 import type { Inbox } from '../app/inbox.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { OutboxRequest } from '#shared/sealing/outbox-bodies.ts'
+import type { Want } from '#shared/session.ts'
 import type { Reached } from '#shared/store/outbox-message.ts'
 import type { RecordMap } from '../state/record-map.ts'
 import type { SessionState } from '../state/session-state.ts'
 import type { Dropped } from './dropped.ts'
+import type { ProxyFailure } from './proxy-failure.ts'
 
 /**
  * What a runner needs of one connection to WhatsApp. One value is one connection: it opens once, closes once, and is
@@ -57,6 +59,8 @@ interface CloseFacts {
   /** The HTTP status that the upgrade was answered with, where it was not 101. */
   http?: number | undefined
   message: string
+  /** It did not come about, since its proxy did not let it. */
+  proxy?: ProxyFailure | undefined
   /** `replaced`, `device_removed` … of a `<conflict>`. */
   conflict?: string | undefined
   /** Attributes of a `<failure>`: `reason`, `code`, `expire`, `logout_message_header` … */
@@ -90,6 +94,8 @@ export interface SocketEvents {
 export interface OpenSocketAsk {
   state: SessionState
   inbox: Inbox
+  /** By which way; without it, the fleet's. */
+  proxy: Want['proxy']
   events: SocketEvents
   /**
    * Answers what was prepared of a message that was sent, also long ago: peers ask for it again when they can't read it.
@@ -117,6 +123,8 @@ export type UnlinkOutcome =
 
 export interface UnlinkAsk {
   key: SessionKey
+  /** By which way, as for the session itself. */
+  proxy: Want['proxy']
   /** Its archived state. Changes stay in here, and go with it. */
   records: RecordMap
   /** False once not a byte may leave any more. */
