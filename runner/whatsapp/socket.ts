@@ -6,6 +6,7 @@ import type { Reached } from '#shared/store/outbox-message.ts'
 import type { RecordMap } from '../state/record-map.ts'
 import type { SessionState } from '../state/session-state.ts'
 import type { Dropped } from './dropped.ts'
+import type { Resolved } from './number-lookup.ts'
 import type { ProxyFailure } from './proxy-failure.ts'
 
 /**
@@ -19,10 +20,15 @@ import type { ProxyFailure } from './proxy-failure.ts'
 export interface WhatsAppSocket {
   /** Asks for a code to type into the phone. Only before pairing, after the first QR. Digits only. */
   requestPairingCode(phone: string): Promise<string>
+  /**
+   * Which account an address is. WhatsApp is asked once about a number that is new to the session.
+   * @throws when it gives no answer
+   */
+  resolve(to: string): Promise<Resolved>
   /** The bytes of a WhatsApp message that says what was asked for. Nothing is sent, and nobody is asked. */
   prepare(message: { id: string; to: string; request: OutboxRequest }): Promise<Uint8Array>
   /**
-   * Encrypts what was prepared and writes it; resolves when the bytes are on the wire, which is not yet an acknowledgement.
+   * Encrypts what was prepared for the account that `to` is, and writes it; resolves when the bytes are on the wire, which is not yet an acknowledgement.
    * `again` says that it was tried before under this id, and that nobody knows whether the server got it.
    */
   send(message: { id: string; to: string; prepared: Uint8Array; again?: boolean }): Promise<void>
