@@ -7,6 +7,9 @@ import pino from 'pino'
 import { openEmbeddedStores } from '#shared/embedded/open.ts'
 import { sessionKey } from '#shared/ids.ts'
 import type { LifeId, RunnerId, SessionId, SessionKey, TenantId } from '#shared/ids.ts'
+import { CodedError } from '#shared/errors.ts'
+import { guardedConnector } from '#shared/net/guarded-connector.ts'
+import type { LookUp } from '#shared/net/look-up.ts'
 import { seededRandom } from '#shared/random.ts'
 import { deriveAgeIdentity, type AgeIdentity } from '#shared/sealing/age-identity.ts'
 import { unseenStatus } from '#shared/session.ts'
@@ -54,6 +57,12 @@ export interface ControlWorld extends AsyncDisposable {
   key(session: string, tenant?: string): SessionKey
 }
 
+/** Any name is that of a public host, but for those that say where they lead. */
+const namesOfTests: LookUp = async (host) => {
+  if (host.startsWith('unknown.')) throw new CodedError('address_unknown', 'the name was not found')
+  return [host.startsWith('private.') ? '10.1.2.3' : '93.184.215.14']
+}
+
 /** A control API over real embedded stores in a folder of its own, with the tenants `acme` and `rival`. */
 export async function controlWorld(more: Partial<ControlDeps> = {}): Promise<ControlWorld> {
   const dataDir = await mkdtemp(join(tmpdir(), 'mooring-control-'))
@@ -82,6 +91,7 @@ export async function controlWorld(more: Partial<ControlDeps> = {}): Promise<Con
     bodies: testBodies(),
     stores,
     transfer: { recipient: () => Promise.resolve(inbound.recipient), exportTo: 'passphrase' },
+    guard: guardedConnector({ allowPrivate: false, lookUp: namesOfTests }),
     clock,
     random,
     log: pino({ level: 'trace' }, sink),

@@ -8,6 +8,7 @@ import type { Config } from '#shared/config.ts'
 import type { Log } from '#shared/log.ts'
 import { systemRandom } from '#shared/random.ts'
 import type { Bodies } from '#shared/sealing/bodies.ts'
+import { lazyGuard } from '#shared/net/lazy-guard.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import type { TransferSettings } from '#shared/transfer-settings.ts'
 import { bootstrapKey, keyPepper } from './start/bootstrap-key.ts'
@@ -42,6 +43,7 @@ export async function startControl(
     random: systemRandom,
     log,
     transfer: { recipient: transfer.recipient, exportTo: transfer.exports.to },
+    guard: lazyGuard(config),
     version,
     registry,
     isStatusLate,

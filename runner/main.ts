@@ -6,15 +6,20 @@ import { Runner } from './runner.ts'
 import { runnerSettings } from './settings.ts'
 import { baileysSockets } from './whatsapp/baileys-socket.ts'
 import { deviceUnlinker } from './whatsapp/unlink-device.ts'
+import { proxies } from './whatsapp/proxy.ts'
 import { silenceConsole } from './whatsapp/library/silent-console.ts'
 import { systemClock } from '#shared/clock.ts'
 import type { Config } from '#shared/config.ts'
 import type { Log } from '#shared/log.ts'
+import { lazyGuard } from '#shared/net/lazy-guard.ts'
 import { systemRandom } from '#shared/random.ts'
 import type { Bodies } from '#shared/sealing/bodies.ts'
 import type { Stores } from '#shared/store/stores.ts'
 import type { TransferSettings } from '#shared/transfer-settings.ts'
 import { version } from '#shared/version.ts'
+
+/** Of the time that a WebSocket has to open: a proxy that hangs is found out before that, so it is known to be it. */
+const TUNNEL_PART = 0.75
 
 /**
  * Everything that only a process which holds sockets loads. Resolves when the first passes are queued; calls `drained` when
@@ -32,6 +37,14 @@ export async function startRunner(
   const whatsapp = {
     settings: settings.baileys,
     clock: systemClock,
+    proxies: proxies({
+      clock: systemClock,
+      guard: lazyGuard(config),
+      operatorsGuard: lazyGuard({ MOORING_ALLOW_PRIVATE_ADDRESSES: true }),
+      identities: transfer.identities,
+      fleet: config.MOORING_PROXY_URL,
+      withinMs: config.MOORING_CONNECT_TIMEOUT_MS * TUNNEL_PART,
+    }),
     log:
       config.MOORING_BAILEYS_LOG_LEVEL === 'silent'
         ? undefined

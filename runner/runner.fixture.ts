@@ -50,6 +50,8 @@ export const viewOf = (more: Seen = {}, key = KEY): SessionView => ({
   isDelivering: false,
   isUnreadable: false,
   lastDisconnect: undefined,
+  closeReason: undefined,
+  proxy: undefined,
   lastActivityAt: undefined,
   superseded: { devices: undefined, notBeforeMs: 0 },
   ...more,
@@ -88,6 +90,7 @@ export const openView = (more: BegunMore & { openSinceMs?: number } = {}): Conne
 /** A connection that does nothing, but for what a test says. */
 export const socketOf = (more: Partial<WhatsAppSocket> = {}): WhatsAppSocket => ({
   requestPairingCode: async () => 'ABCD1234',
+  resolve: async (to) => ({ jid: to }),
   prepare: async ({ request }) => Buffer.from(request.text.body),
   send: async () => undefined,
   logout: async () => 'confirmed',

@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import { z } from 'zod'
 import { CodedError } from './errors.ts'
 import { nearest } from './nearest.ts'
+import { proxyTrouble } from './proxy-url.ts'
 
 const NO_WORDS = ['', '0', 'false', 'off', 'no']
 const whole = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
@@ -55,6 +56,14 @@ const schema = z
       .string()
       .regex(/^wss?:\/\//, 'must be a ws:// or wss:// address')
       .optional(),
+    MOORING_PROXY_URL: z
+      .string()
+      .superRefine((text, context) => {
+        const message = proxyTrouble(text)
+        if (message !== undefined) context.addIssue({ code: 'custom', message })
+      })
+      .optional(),
+    MOORING_ALLOW_PRIVATE_ADDRESSES: onOff.default(false),
     MOORING_RUNNER_ID: z
       .string()
       .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,40}$/, 'must be 1 to 41 of A-Z a-z 0-9 . _ -')

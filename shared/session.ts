@@ -31,6 +31,16 @@ export interface PairingWindow {
   expiresAtMs: number
 }
 
+/** A proxy as it is stored: only a runner can read its address. */
+export interface SealedProxy {
+  /** Scheme, host and port, for people. */
+  shown: string
+  /** The address with its credentials, sealed for the runners (`shared/sealing/proxy.ts`), base64. */
+  sealed: string
+  /** Tells control, and nobody else, whether the same address is asked for again. */
+  mark: string
+}
+
 /** What the user wants of a session. Written by control only; `generation` grows by one with every change. */
 export interface Want {
   state: 'running' | 'stopped'
@@ -46,8 +56,8 @@ export interface Want {
    */
   deleting?: { purge: boolean }
   reconnect?: { maxAttempts?: number }
-  webhook?: { url: string }
-  proxy?: { url: string }
+  /** By which way it speaks to WhatsApp; absent, the fleet's own. Versions before it was sealed wrote its address. */
+  proxy?: SealedProxy | { url: string }
   metadata: Record<string, string>
 }
 

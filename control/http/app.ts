@@ -154,6 +154,7 @@ function servicesOf(deps: ControlDeps): Services {
     keyPepper: deps.keyPepper,
     messageIdSecret: messageIdSecretOf(deps.keyPepper),
     transfer: deps.transfer,
+    guard: deps.guard,
     project: deps.project,
     version: deps.version ?? '0.0.0',
     trustedProxies: deps.trustedProxies ?? 0,

@@ -4,6 +4,7 @@ import type { Registry } from 'prom-client'
 import type { Clock } from '#shared/clock.ts'
 import type { SessionId, TenantId } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
+import type { GuardedConnector } from '#shared/net/guarded-connector.ts'
 import type { Quota } from '#shared/quotas.ts'
 import type { Random } from '#shared/random.ts'
 import type { Bodies } from '#shared/sealing/bodies.ts'
@@ -23,6 +24,8 @@ export interface ControlDeps {
   log: Log
   /** For whom imports are sealed, and who may open exports. */
   transfer: { recipient: () => Promise<string>; exportTo: 'passphrase' | 'recipients' }
+  /** Judges the addresses that tenants name. */
+  guard: Pick<GuardedConnector, 'judge'>
   /** SHA-256 of the bootstrap admin key, hex. Without it only keys in the store are known. */
   adminKeySha256?: string
   /** What API keys are marked with; only control has it, so that nobody who merely writes the database can make keys. */

@@ -3,7 +3,7 @@ import type { RunnerId } from '#shared/ids.ts'
 import { unseenStatus } from '#shared/session.ts'
 import type { Owner, Phase, Status, Want } from '#shared/session.ts'
 import type { FleetView } from '../report/fleet.ts'
-import { maskPassword, phaseNow } from './present.ts'
+import { phaseNow } from './present.ts'
 
 const ALIVE = 'alive' as RunnerId
 const DEAD = 'dead' as RunnerId
@@ -75,8 +75,3 @@ test.for(rows)(
     if (reason) expect(shown.reason).toMatch(reason)
   },
 )
-
-test('masks the password of a proxy and nothing else', () => {
-  expect(maskPassword('http://me:secret@proxy.example:8080/')).toBe('http://me:***@proxy.example:8080/')
-  expect(maskPassword('socks5://proxy.example:1080')).toBe('socks5://proxy.example:1080')
-})

@@ -1,6 +1,7 @@
 import type { z } from '@hono/zod-openapi'
 import { splitKey } from '#shared/ids.ts'
 import type { SessionKey } from '#shared/ids.ts'
+import { shownOf } from '#shared/sealing/proxy.ts'
 import type { Owner, Phase, Session, Status, Want } from '#shared/session.ts'
 import type { AuditEvent } from '#shared/store/event-store.ts'
 import type { Job } from '#shared/store/job-store.ts'
@@ -74,11 +75,20 @@ export function presentSession(
 }
 
 function presentWant(want: Want): z.infer<typeof WantSchema> {
-  const { pairing, proxy, ...rest } = want
+  const { state, generation, restart, resume, pairing, deleting, reconnect, proxy, metadata } = want
+  // One by one: a want of an earlier version may hold what nothing reads any more.
   return {
-    ...rest,
-    ...(proxy ? { proxy: { url: maskPassword(proxy.url) } } : {}),
-    ...(pairing ? { pairing: presentWindow(pairing) } : {}),
+    state,
+    generation,
+    ...defined({
+      restart,
+      resume,
+      pairing: pairing && presentWindow(pairing),
+      deleting,
+      reconnect,
+      proxy: proxy && { url: shownOf(proxy) },
+    }),
+    metadata,
   }
 }
 
@@ -136,15 +146,6 @@ function presentStatus(
     })),
     uptime: status?.uptime ?? { connectedMs: 0, wantedMs: 0, connects: 0, disconnects: 0 },
   }
-}
-
-/** A proxy's password is a credential, and credentials don't come out again. */
-export function maskPassword(url: string): string {
-  if (!URL.canParse(url)) return url
-  const parsed = new URL(url)
-  if (parsed.password === '') return url
-  parsed.password = '***'
-  return parsed.href
 }
 
 /** The arguments stay inside: they may hold sealed secrets, and `object` is a name in the store. */

@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi'
+import { proxyTrouble } from '#shared/proxy-url.ts'
 import { PHASES, WAITABLE } from '#shared/session.ts'
 import { JOB_KINDS } from '#shared/store/job-store.ts'
 
@@ -37,18 +38,22 @@ export const pageOf = <S extends z.ZodType>(item: S) =>
     next: z.string().optional().openapi({ description: 'Ask with it as `after`; absent on the last page.' }),
   })
 
-const Url = (protocols: readonly string[]) =>
-  z
-    .string()
-    .max(2048)
-    .refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
-      error: `must be a URL that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
-    })
-
 export const WantState = z.enum(['running', 'stopped'])
 export const Reconnect = z.strictObject({ maxAttempts: z.int().min(1).max(1_000_000).optional() })
-export const Webhook = z.strictObject({ url: Url(['http:', 'https:']) })
-export const Proxy = z.strictObject({ url: Url(['http:', 'https:', 'socks:', 'socks4:', 'socks5:']) })
+export const Proxy = z.strictObject({
+  url: z
+    .string()
+    .superRefine((text, context) => {
+      const message = proxyTrouble(text)
+      if (message !== undefined) context.addIssue({ code: 'custom', message })
+    })
+    .openapi({
+      description:
+        'http://, https:// or socks5://, with credentials where it asks for them. It is judged as every address that a ' +
+        'tenant names, and sealed for the runners before it is stored.',
+      example: 'socks5://user:password@proxy.example.com:1080',
+    }),
+})
 export const MetadataKey = z.string().min(1).max(64)
 export const MetadataValue = z.string().max(1024)
 export const METADATA_MAX = 50
@@ -71,11 +76,10 @@ export const WantSchema = z
       .optional(),
     deleting: z.object({ purge: z.boolean() }).optional(),
     reconnect: z.object({ maxAttempts: z.int().optional() }).optional(),
-    webhook: z.object({ url: z.string() }).optional(),
-    proxy: z
-      .object({ url: z.string() })
-      .optional()
-      .openapi({ description: 'A password in it is shown as ***; sent back like that it stays as it is.' }),
+    proxy: z.object({ url: z.string() }).optional().openapi({
+      description:
+        'Scheme, host and port. Credentials are never shown again: *** stands for them, and sent back like that they stay as they are.',
+    }),
     metadata: z.record(z.string(), z.string()),
   })
   .openapi('Want')

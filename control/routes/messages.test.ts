@@ -6,7 +6,6 @@ import type { OutboxMove } from '#shared/store/outbox-moves.ts'
 import { testBodies } from '#test/bodies.ts'
 import { controlWorld } from '../control.fixture.ts'
 import type { ControlWorld } from '../control.fixture.ts'
-import { parseRecipient } from './messages.ts'
 
 const DAY_MS = 86_400_000
 const at = '/v1/sessions/main/messages'
@@ -224,20 +223,11 @@ test('writes neither the text nor the number of a message to the log', async () 
   expect(world.logged()).not.toContain('4915123456789')
 })
 
-test.for([
-  ['4915123456789', '4915123456789@s.whatsapp.net'],
-  ['+49 151 2345-6789', '4915123456789@s.whatsapp.net'],
-  ['4915123456789@s.whatsapp.net', '4915123456789@s.whatsapp.net'],
-  ['123456789012345@lid', '123456789012345@lid'],
-  ['120363041234567890@g.us', '120363041234567890@g.us'],
-  ['4915123456789-1400000000@g.us', '4915123456789-1400000000@g.us'],
-  ['4915123456789:3@s.whatsapp.net', undefined],
-  ['status@broadcast', undefined],
-  ['0151 23456789', undefined],
-  ['1234', undefined],
-  ['4915123456789@evil.example', undefined],
-  ['', undefined],
-] as const)('takes %s as %s', ([text, jid]) => {
-  if (jid === undefined) expect(() => parseRecipient(text)).toThrow(/^to must be/)
-  else expect(parseRecipient(text)).toBe(jid)
+test('F10: a number as people write it is the number, or is refused by its field', async () => {
+  await using world = await withSession()
+  for (const to of ['+49 (0)151 23456789', '\u202a+49 151 23456789\u202c', '+49 151\u201123456789'])
+    expect((await send(world, { to, text: 'hi' })).body).toMatchObject({ to: '4915123456789@s.whatsapp.net' })
+  const refused = (await send(world, { to: '0151 23456789', text: 'hi' })).body
+  expect(refused).toMatchObject({ status: 422, code: 'invalid_field', field: 'to' })
+  expect(refused.hint).toContain('+49')
 })

@@ -11,6 +11,7 @@ import { iso } from '../present/present.ts'
 import { presentSent, SentSchema } from '../present/sent-message.ts'
 import { answers, body, declare } from '../http/route.ts'
 import { PageQuery, SessionParam, Time } from '../present/schemas.ts'
+import { readRecipient } from '../session/recipient.ts'
 import { findRecord, findRecordForChange } from '../session/session-access.ts'
 
 /**
@@ -20,8 +21,6 @@ import { findRecord, findRecordForChange } from '../session/session-access.ts'
 const TEXT_LENGTH_MAX = 65_536
 /** Spaces, control characters and those that fonts show as nothing: a person would see an empty bubble. */
 const BLANK = /^[\s\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}]*$/u
-const PHONE = /^\+?([1-9]\d{4,14})$/
-const JID = /^(?:\d{5,20}@s\.whatsapp\.net|\d{5,20}@lid|\d{5,25}(?:-\d{5,20})?@g\.us)$/
 
 /** docs/design/messages.md §13.3; a message is kept for 30 days, whatever becomes of it. */
 const EXPIRES_DEFAULT_MS = 24 * 3_600_000
@@ -100,7 +99,7 @@ export function messageRoutes(app: ControlApp, services: Services): void {
   )
   app.openapi(send, async (c) => {
     const asked = c.req.valid('json')
-    const to = parseRecipient(asked.to)
+    const to = await readRecipient(asked.to)
     const nowMs = services.clock.nowMs()
     const expiresAt = parseExpiry(asked.expiresAt, nowMs)
     const { key, session } = await findRecordForChange(services, c)
@@ -223,18 +222,6 @@ function parseExpiry(text: string | undefined, nowMs: number): number {
   if (atMs > nowMs && atMs <= nowMs + EXPIRES_MAX_MS) return atMs
   const field = 'expiresAt'
   throw new CodedError('invalid_field', 'expiresAt must be within the next 30 days', { field })
-}
-
-/** A jid, from a phone number or a jid. @throws CodedError `invalid_field`, without repeating what was sent */
-export function parseRecipient(text: string): string {
-  if (JID.test(text)) return text
-  const digits = PHONE.exec(text.replaceAll(/[\s().-]/g, ''))?.[1]
-  if (digits !== undefined && !text.includes('@')) return `${digits}@s.whatsapp.net`
-  throw new CodedError(
-    'invalid_field',
-    'to must be a phone number with its country code, or a jid of s.whatsapp.net, lid or g.us',
-    { field: 'to' },
-  )
 }
 
 const nextOf = (next: string | undefined) => (next === undefined ? {} : { next })

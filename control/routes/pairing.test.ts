@@ -68,9 +68,9 @@ test('opens a window of three minutes for a QR, and answers with the session', a
   })
 })
 
-test('opens a window for a code, with the digits of the phone number', async () => {
+test('F10: opens a window for a code, with the digits of the phone number as people write it', async () => {
   await using world = await withSession()
-  const { body } = await open(world, { method: 'code', phone: '+49 (151) 234-56789', windowMs: 60_000 })
+  const { body } = await open(world, { method: 'code', phone: '+49 (0)151 234-56789', windowMs: 60_000 })
   expect(body.want.pairing).toMatchObject({ method: 'code', phone: '4915123456789' })
   for (const [wrong, field] of [
     [{ method: 'code' }, 'phone'],

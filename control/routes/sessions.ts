@@ -22,6 +22,7 @@ import {
   present,
 } from '../session/session-access.ts'
 import { NewWant, WantPatch, WholeWant, declareWhole, newWant, patchWant } from '../session/want.ts'
+import { proxyChange } from '../session/want-proxy.ts'
 
 const tags = ['sessions']
 
@@ -49,7 +50,8 @@ export function sessionRoutes(app: ControlApp, services: Services): void {
   )
   app.openapi(create, async (c) => {
     const asked = c.req.valid('json')
-    const session = await createOnce(services, c, parseSessionId(asked.id), newWant(asked.want))
+    const { want } = asked
+    const session = await createOnce(services, c, parseSessionId(asked.id), newWant(want), want.proxy)
     return c.json(await present(services, c, { session, owner: undefined }), 201)
   })
 
@@ -117,11 +119,12 @@ export function sessionRoutes(app: ControlApp, services: Services): void {
       }
       demandNamed(c.get('caller'), 'refused', undefined)
       const id = parseSessionId(c.req.valid('param').id)
-      const session = await createOnce(services, c, id, newWant(want))
+      const session = await createOnce(services, c, id, newWant(want), want.proxy)
       return c.json(await present(services, c, { session, owner: undefined }), 201)
     }
     const found = await findForChange(services, c)
-    const changed = await changeWant(services, c, found, 'put', (old) => declareWhole(old, want))
+    const proxy = await proxyChange(services, nameOf(c), found.key, found.session.want, want.proxy)
+    const changed = await changeWant(services, c, found, 'put', (old) => declareWhole(old, want, proxy))
     return c.json(await present(services, c, changed), 200)
   })
 
@@ -141,7 +144,8 @@ export function sessionRoutes(app: ControlApp, services: Services): void {
   app.openapi(patch, async (c) => {
     const { want } = c.req.valid('json')
     const found = await findForChange(services, c)
-    const changed = await changeWant(services, c, found, 'patch', (old) => patchWant(old, want))
+    const proxy = await proxyChange(services, nameOf(c), found.key, found.session.want, want.proxy)
+    const changed = await changeWant(services, c, found, 'patch', (old) => patchWant(old, want, proxy))
     return c.json(await present(services, c, changed), 200)
   })
 

@@ -76,7 +76,7 @@ export function edit(want: Want, patch: Partial<Want>): Omit<Want, 'generation'>
 /** The same without some optional fields. */
 export function without(
   want: Omit<Want, 'generation'>,
-  ...fields: ('pairing' | 'deleting' | 'reconnect' | 'webhook' | 'proxy')[]
+  ...fields: ('pairing' | 'deleting' | 'reconnect' | 'proxy')[]
 ): Omit<Want, 'generation'> {
   const rest = { ...want }
   for (const field of fields) delete rest[field]

@@ -3,17 +3,10 @@ import { z } from '@hono/zod-openapi'
 import { CodedError } from '#shared/errors.ts'
 import { QUOTAS } from '#shared/quotas.ts'
 import type { Want } from '#shared/session.ts'
-import { defined, maskPassword } from '../present/present.ts'
-import {
-  METADATA_MAX,
-  MetadataKey,
-  MetadataValue,
-  Proxy,
-  Reconnect,
-  WantState,
-  Webhook,
-} from '../present/schemas.ts'
+import { defined } from '../present/present.ts'
+import { METADATA_MAX, MetadataKey, MetadataValue, Proxy, Reconnect, WantState } from '../present/schemas.ts'
 import { edit, without } from './session-access.ts'
+import type { ProxyChange } from './want-proxy.ts'
 
 /** What a client may declare of a want. Unknown fields are refused, since a typo would otherwise be silence. */
 
@@ -25,7 +18,6 @@ const Metadata = z
 
 const declarable = {
   reconnect: Reconnect.optional(),
-  webhook: Webhook.optional(),
   proxy: Proxy.optional(),
   metadata: Metadata.optional(),
 }
@@ -40,57 +32,69 @@ const readOnly = {
   deleting: ignored,
 }
 
-export const NewWant = z.strictObject({ state: WantState.default('running'), ...declarable })
-export const WholeWant = z.strictObject({ state: WantState, ...declarable, ...readOnly })
-export const WantPatch = z.strictObject({
-  state: WantState.optional(),
-  reconnect: Reconnect.nullable().optional(),
-  webhook: Webhook.nullable().optional(),
-  proxy: Proxy.nullable().optional(),
-  metadata: z
-    .record(MetadataKey, MetadataValue.nullable())
-    .optional()
-    .openapi({ description: 'Merged by key; null removes one.' }),
-})
+/** It was taken, and read by nobody; whoever still sends it waits for calls that never come. */
+const withoutWebhook = {
+  error: (issue: { code?: string; keys?: readonly string[] }): string | undefined =>
+    issue.code === 'unrecognized_keys' && issue.keys?.includes('webhook')
+      ? 'webhook is no part of a want, and nothing was ever sent there; read GET …/messages?direction=in'
+      : undefined,
+}
+
+export const NewWant = z.strictObject({ state: WantState.default('running'), ...declarable }, withoutWebhook)
+export const WholeWant = z.strictObject({ state: WantState, ...declarable, ...readOnly }, withoutWebhook)
+export const WantPatch = z.strictObject(
+  {
+    state: WantState.optional(),
+    reconnect: Reconnect.nullable().optional(),
+    proxy: Proxy.nullable().optional(),
+    metadata: z
+      .record(MetadataKey, MetadataValue.nullable())
+      .optional()
+      .openapi({ description: 'Merged by key; null removes one.' }),
+  },
+  withoutWebhook,
+)
 
 type Declared = z.infer<typeof NewWant> | z.infer<typeof WholeWant>
 
-/** The want of a session that does not exist yet. */
+/** The want of a session that does not exist yet, but for its proxy, which is sealed once it has a name. */
 export const newWant = (asked: Declared): Omit<Want, 'generation'> =>
   defined({
     state: asked.state,
     reconnect: asked.reconnect && defined(asked.reconnect),
-    webhook: asked.webhook,
-    proxy: asked.proxy,
     metadata: asked.metadata ?? {},
   })
 
 /** What becomes of a want when another one is declared whole; `undefined` when it says so already. */
-export function declareWhole(want: Want, asked: Declared): Omit<Want, 'generation'> | undefined {
-  const proxy = asked.proxy && keepPassword(asked.proxy, want)
-  const declared = newWant(defined({ ...asked, proxy }))
-  const rest = without(withState(want, asked.state), 'reconnect', 'webhook', 'proxy') as Want
-  return changed(want, edit(rest, declared))
+export function declareWhole(
+  want: Want,
+  asked: Declared,
+  proxy: ProxyChange,
+): Omit<Want, 'generation'> | undefined {
+  const rest = without(withState(want, asked.state), 'reconnect', 'proxy') as Want
+  return changed(want, edit(rest, { ...newWant(asked), ...withProxy(want, proxy) }))
 }
 
 /** As JSON merge patch (RFC 7396): what is not named stays, `null` removes. */
 export function patchWant(
   want: Want,
   patch: z.infer<typeof WantPatch>,
+  proxy: ProxyChange,
 ): Omit<Want, 'generation'> | undefined {
-  const removed = (['reconnect', 'webhook', 'proxy'] as const).filter((field) => patch[field] === null)
-  const set = defined({
-    reconnect: patch.reconnect ? defined(patch.reconnect) : undefined,
-    webhook: patch.webhook ?? undefined,
-    proxy: patch.proxy ? keepPassword(patch.proxy, want) : undefined,
-  })
+  const removed = (['reconnect', 'proxy'] as const).filter((field) => patch[field] === null)
+  const set = defined({ reconnect: patch.reconnect ? defined(patch.reconnect) : undefined })
   const metadata = Object.fromEntries(
     Object.entries({ ...want.metadata, ...patch.metadata }).filter(
       (entry): entry is [string, string] => entry[1] !== null,
     ),
   )
   const base = withState(want, patch.state ?? want.state)
-  return changed(want, { ...without(base, ...removed), ...set, metadata })
+  return changed(want, { ...without(base, ...removed), ...set, ...withProxy(want, proxy), metadata })
+}
+
+const withProxy = ({ proxy: stored }: Want, change: ProxyChange): Pick<Want, 'proxy'> => {
+  const proxy = change === 'keep' ? stored : change
+  return proxy ? { proxy } : {}
 }
 
 /**
@@ -137,21 +141,9 @@ export function demandFits(next: Omit<Want, 'generation'>, old?: Omit<Want, 'gen
   })
 }
 
-/** A proxy that comes back as it was shown, with `***`, keeps the password that it has. */
-const keepPassword = (asked: { url: string }, want: Want): { url: string } =>
-  want.proxy && asked.url === maskPassword(want.proxy.url) ? want.proxy : asked
-
 /** True when the stored want is just what a creation asked for; then a repeat of it has nothing to complain about. */
-export const saysTheSame = (want: Want, asked: Omit<Want, 'generation'>): boolean =>
+export const saysTheSame = (want: Want, asked: Omit<Want, 'generation'>, proxyMark?: string): boolean =>
   isDeepStrictEqual(
-    newWant(
-      defined({
-        state: want.state,
-        reconnect: want.reconnect,
-        webhook: want.webhook,
-        proxy: want.proxy,
-        metadata: want.metadata,
-      }),
-    ),
+    newWant(defined({ state: want.state, reconnect: want.reconnect, metadata: want.metadata })),
     asked,
-  )
+  ) && (want.proxy && 'mark' in want.proxy ? want.proxy.mark : undefined) === proxyMark

@@ -228,6 +228,20 @@ describe('observing', () => {
     expect(see({ session, live: viewOf({ identity }) }).want.restart).toBe(0)
   })
 
+  test('F19: a connection by another proxy is to be replaced, and what failed by that one is not waited for', () => {
+    const proxyOf = (sealed: string) => ({ shown: 'http://proxy.example', sealed, mark: sealed })
+    const session = sessionOf({ want: { proxy: proxyOf('b') } })
+    const seen = (proxy: Want['proxy'], more: Seen = {}) => see({ session, live: viewOf({ proxy, ...more }) })
+    const open = { connection: openView() }
+    expect(seen(proxyOf('b'), open).want.restart).toBe(0)
+    for (const proxy of [proxyOf('a'), undefined])
+      expect(seen(proxy, open).want.restart).toBe(Number.MAX_SAFE_INTEGER)
+    expect(see({ live: viewOf({ proxy: proxyOf('a'), ...open }) }).want.restart).toBe(Number.MAX_SAFE_INTEGER)
+    const failed = { retry: { retryAtMs: MONOTONIC + 7 } }
+    expect(seen(proxyOf('b'), failed).have.retryAtMs).toBe(MONOTONIC + 7)
+    expect(seen(proxyOf('a'), failed).have.retryAtMs).toBe(0)
+  })
+
   test('only the oldest job counts', () => {
     const jobs = [job(1), job(2)]
     expect(see({ jobs }).have.job).toEqual({ id: 'job-1', kind: 'snapshot' })

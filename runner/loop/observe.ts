@@ -1,4 +1,5 @@
 import type { SessionKey } from '#shared/ids.ts'
+import { proxyVersion } from '#shared/sealing/proxy.ts'
 import type { Owner, PairingWindow, Session, Status } from '#shared/session.ts'
 import type { Job } from '#shared/store/job-store.ts'
 import type { Have, PlanWant } from './plan.ts'
@@ -112,9 +113,11 @@ export function observe(observation: Observation): { want: PlanWant; have: Have 
   const job = observation.jobs[0]
   // A connection shows the QR of the window that it was opened for, and no other.
   const connection = live?.connection ?? NO_CONNECTION
+  const viaAnother = live !== undefined && proxyVersion(live.proxy) !== proxyVersion(want.proxy)
   const inTheWay =
     connection.is !== 'none' &&
-    ((window !== undefined && connection.windowId !== undefined && connection.windowId !== window.id) ||
+    (viaAnother ||
+      (window !== undefined && connection.windowId !== undefined && connection.windowId !== window.id) ||
       (replacing && connection.asPaired))
   const restart = inTheWay ? Number.MAX_SAFE_INTEGER : (want.restart ?? 0)
   return {
@@ -137,7 +140,8 @@ export function observe(observation: Observation): { want: PlanWant; have: Have 
       socket: connection.is,
       socketGeneration: connection.is === 'none' ? 0 : connection.generation,
       block,
-      retryAtMs: live?.retry.retryAtMs ?? 0,
+      // What failed by another way says nothing of this one.
+      retryAtMs: live && !viaAnother ? live.retry.retryAtMs : 0,
       breakerUntilMs: observation.breakerUntilMs,
       job: job && { id: job.id, kind: job.kind, ...(observation.jobWaits && { waits: true }) },
       pairingUntilMs: window ? monotonicMs + (window.expiresAtMs - nowMs) : 0,

@@ -123,8 +123,10 @@ export const owesMessages = (
 function reasonOf(live: SessionView, phase: Phase): string | undefined {
   const { block } = live.retry
   if (block && phase === block.phase) return block.why
-  if (phase === 'pairing' || phase === 'unpaired') return live.pairing.note ?? REASONS[phase]
-  if (phase === 'backing_off') return live.lastDisconnect?.why
+  const { note, shown } = live.pairing
+  if (phase === 'pairing' && !shown && live.closeReason !== undefined) return live.closeReason
+  if (phase === 'pairing' || phase === 'unpaired') return note ?? REASONS[phase]
+  if (phase === 'backing_off') return live.closeReason ?? live.lastDisconnect?.why
   return REASONS[phase]
 }
 

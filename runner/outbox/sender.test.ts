@@ -428,4 +428,36 @@ describe('an outbox', () => {
     expect(await stateOf(first(world))).toBe('queued')
     await sender.closed()
   })
+
+  test('F10: a number that nobody has fails with the reason, and holds up nothing', async () => {
+    const { clock, sender, ids, accept, wire, connection, found } = await begin(1)
+    const other = await accept(1, { to: BERT })
+    const socket = connection()
+    socket.resolve = async (to) => (to === ANNA ? 'not_on_whatsapp' : { jid: to })
+    sender.opened(socket, ME)
+    await clock.settle()
+    expect(await found(ids[0] as string)).toMatchObject({
+      state: 'failed',
+      error: { why: 'not_on_whatsapp' },
+    })
+    expect(wire).toEqual([other])
+    await sender.closed()
+  })
+
+  test('F10: a number that WhatsApp says nothing of is asked about again, and its message waits', async () => {
+    const { clock, sender, ids, wire, connection, stateOf } = await begin(1)
+    const socket = connection()
+    const answers = [false, true]
+    socket.resolve = async (to) => {
+      if (!answers.shift()) throw new CodedError('no_answer', 'scripted')
+      return { jid: to }
+    }
+    sender.opened(socket, ME)
+    await clock.settle()
+    expect([await stateOf(ids[0] as string), wire]).toEqual(['queued', []])
+    await clock.advance(TRY_AGAIN_MS)
+    await clock.settle()
+    expect(wire).toEqual(ids)
+    await sender.closed()
+  })
 })

@@ -215,6 +215,9 @@ export class OutboxSender {
       return this.#end(item, { to: 'failed', error: { why: 'account_changed' } })
     item.stage = 'taking'
     try {
+      // What was taken once was somebody's then; asked again it could only be lost.
+      const to = message.prepared ? undefined : await socket.resolve(message.to)
+      if (to === 'not_on_whatsapp') return this.#end(item, { to: 'failed', error: { why: to } })
       const own = message.prepared ? undefined : await this.#prepare(message, socket)
       const stored = await store.move(key, id, {
         to: 'taken',

@@ -126,7 +126,8 @@ async function ask(
     }
     log.info({ sessionId: key }, 'the device of a deleted session is unlinked')
     const { records } = device
-    const answer = await context.unlinkDevice({ key, records, mayWrite: isOurs, signal })
+    const { proxy } = removal.session.want
+    const answer = await context.unlinkDevice({ key, proxy, records, mayWrite: isOurs, signal })
     if (!isOurs()) return
     const outcome = judgeUnlink(answer, removal.tries)
     if (outcome.state === 'pending') return putOff(context, live, outcome.tries)

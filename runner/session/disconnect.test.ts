@@ -48,6 +48,12 @@ const rows: readonly [UnaskedClose, why: string, credentials: string, then: stri
   [close(undefined, 'watchdog: handed over'), 'unknown', 'keep', 'back_off ≤ 5'],
   [close(undefined, 'Unsupported state'), 'unknown', 'keep', 'back_off ≤ 5'],
   [close(599, 'never seen'), 'unknown', 'keep', 'back_off ≤ 5'],
+  [
+    close(500, 'WebSocket Error', { proxy: { proxy: 'http://proxy.example', why: 'refused' } }),
+    'proxy_failed',
+    'keep',
+    'back_off',
+  ],
   [close(undefined, '', { http: 403 }), 'http_refused', 'keep', 'back_off ≤ 3'],
   [close(undefined, '', { http: 429 }), 'http_trouble', 'keep', 'back_off'],
   [close(undefined, '', { http: 503 }), 'http_trouble', 'keep', 'back_off'],

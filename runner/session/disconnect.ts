@@ -15,6 +15,8 @@ export interface Verdict {
     | { do: 'unpaired' }
   /** We gave it up without a word of the server: a login that was sent before may still arrive. */
   loginMayBeLate?: boolean
+  /** More than the word, for people. */
+  reason?: string
   /** A person should hear of it at once. */
   alert: boolean
   /** It concerns the whole fleet: stop all connects, or slow them down. */
@@ -56,6 +58,11 @@ const status =
  * causes and 440 covers two conflicts (docs/facts/baileys.md §1.1).
  */
 export const CLOSE_TABLE: Readonly<Record<string, Row>> = {
+  // Before all others: what the proxy said, or did not say, is no word of WhatsApp's.
+  proxy_failed: {
+    when: ({ proxy }) => proxy !== undefined,
+    verdict: ({ proxy }) => backOff('proxy_failed', { reason: `the proxy ${proxy?.proxy} ${proxy?.why}` }),
+  },
   http_trouble: {
     when: ({ http }) => http !== undefined && (http === 429 || http >= 500),
     verdict: backOff('http_trouble', { fleet: 'trouble' }),

@@ -15,9 +15,15 @@ export interface PendingVerdict {
 export class LastClose {
   #disconnect: Disconnect | undefined
   #pending: PendingVerdict | undefined
+  #reason: string | undefined
 
   get disconnect(): Disconnect | undefined {
     return this.#disconnect
+  }
+
+  /** What there is to say of it beyond its word, for people. */
+  get reason(): string | undefined {
+    return this.#reason
   }
 
   get pending(): PendingVerdict | undefined {
@@ -29,6 +35,7 @@ export class LastClose {
     const verdict = judgeClose(report)
     const code = report.status ?? report.http
     this.#pending = { verdict, windowId }
+    this.#reason = verdict.reason
     this.#disconnect = { ...(code === undefined ? {} : { code }), why: verdict.why, at: nowMs }
     return verdict
   }

@@ -1,5 +1,5 @@
 import type { SessionKey } from '#shared/ids.ts'
-import type { Owner, PairingWindow, Session, Status, Waitable } from '#shared/session.ts'
+import type { Owner, PairingWindow, Session, Status, Waitable, Want } from '#shared/session.ts'
 import type { WaitingMessage } from '#shared/store/outbox-message.ts'
 import type { UnlinkResult } from '#shared/store/removal-store.ts'
 import type { PreparedState } from '../state/prepared.ts'
@@ -59,6 +59,14 @@ export class LiveSession implements SessionView {
     return this.#parts.lastClose.disconnect
   }
 
+  get closeReason(): string | undefined {
+    return this.#parts.lastClose.reason
+  }
+
+  get proxy(): Want['proxy'] {
+    return this.#parts.proxy
+  }
+
   get lastActivityAt(): number | undefined {
     return this.#parts.traffic.lastActivityAt
   }
@@ -106,9 +114,14 @@ export class LiveSession implements SessionView {
     return rehydrateSession(this.#parts, session, owner, prepared)
   }
 
+  /** Its connections go by this proxy, from the next one on; without one, by that of the fleet. */
+  goBy(proxy: Want['proxy']): void {
+    this.#parts.proxy = proxy
+  }
+
   /** Begins a connection; what becomes of it is told by events. */
   connect(generation: number, pairing?: PairingWindow): void {
-    const { held, identity, retry, traffic, connection, deps } = this.#parts
+    const { held, identity, retry, traffic, connection, deps, proxy } = this.#parts
     if (this.stage === 'blocked' && retry.hasPastBlock)
       this.#parts.move('block_over', () => retry.blockOver())
     this.#parts.move('connect', () => {
@@ -123,6 +136,7 @@ export class LiveSession implements SessionView {
         deps.openSocket({
           state,
           inbox,
+          proxy,
           events: socketEvents(this.#parts, pairing, isPresent),
           sentMessage: (id, isFor) => outbox.sentMessage(id, isFor),
           dropped: deps.dropped,

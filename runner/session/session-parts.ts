@@ -1,4 +1,5 @@
 import type { SessionKey } from '#shared/ids.ts'
+import type { Want } from '#shared/session.ts'
 import type { Block } from './block.ts'
 import { Connection } from './connection.ts'
 import { HeldState } from './held-state.ts'
@@ -35,6 +36,8 @@ export class SessionParts {
   readonly superseded = new SupersededDevices()
   readonly retry: Retry
   readonly traffic: MessageTraffic
+  /** By which proxy its connections go, from the latest one on. */
+  proxy: Want['proxy']
 
   constructor(
     deps: LiveSessionDeps,

@@ -1,5 +1,5 @@
 import type { SessionKey } from '#shared/ids.ts'
-import type { Status } from '#shared/session.ts'
+import type { Status, Want } from '#shared/session.ts'
 import type { SessionState } from '../state/session-state.ts'
 import type { ConnectionView } from './connection.ts'
 import type { IdentityView } from './identity.ts'
@@ -22,6 +22,10 @@ export interface SessionView {
   /** Its state could not be rebuilt, and trying again would not help. */
   readonly isUnreadable: boolean
   readonly lastDisconnect: Status['lastDisconnect']
+  /** What there is to say of it beyond its word, for people. */
+  readonly closeReason: string | undefined
+  /** By which proxy its connections go, from the latest one on. */
+  readonly proxy: Want['proxy']
   /** Wall clock. */
   readonly lastActivityAt: number | undefined
 }

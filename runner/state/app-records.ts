@@ -14,6 +14,8 @@ const APP_PREFIX = recordKey(APP_TYPE, '')
 export const INBOX_PREFIX = `${APP_PREFIX}inbox/`
 /** Up to which of them the application has them all. */
 export const POSITION_KEY = `${APP_PREFIX}position`
+/** Which accounts phone numbers are (runner/whatsapp/number-lookup.ts), by their digits. */
+export const NUMBER_PREFIX = `${APP_PREFIX}number/`
 /** Wide enough to sort as text; a session receives fewer messages than this in its life. */
 const NUMBER_DIGITS = 12
 export const numberText = (number: number): string => String(number).padStart(NUMBER_DIGITS, '0')

@@ -27,8 +27,10 @@ import { keepPreKeyReady } from './library/spare-pre-key.ts'
 import { Unavailable } from './library/unavailable.ts'
 import { verifySignatures } from './library/verified-curve.ts'
 import { betweenMessages, throughAllWork } from './library/work-in-hand.ts'
+import { askByUsync, NumberLookup, type Resolved } from './number-lookup.ts'
 import { PeerRate } from './peer-rate.ts'
-import { authorOf, People } from './people.ts'
+import { authorOf, People, type Stamped } from './people.ts'
+import type { Proxies, ProxyLine } from './proxy.ts'
 import { RetryGate } from './retry-gate.ts'
 import { TRANSACTION, writeAheadRepository } from './signal-repository.ts'
 import { guardDurableWire } from './wire-guard.ts'
@@ -77,6 +79,7 @@ export const unlinkRequest = (jid: string): BinaryNode => ({
 /** Makes every connection of a session but one: the last one of a superseded device (`unlink-device.ts`). */
 export function baileysSockets(deps: {
   settings: BaileysSettings
+  proxies: Proxies
   clock: Clock
   log: Log | undefined
 }): OpenSocket {
@@ -115,11 +118,14 @@ class BaileysSocket implements WhatsAppSocket {
   readonly #arrivals: Arrivals
   readonly #unavailable: Unavailable
   readonly #people: People
+  readonly #numbers: NumberLookup
   readonly #retries: RetryGate
   readonly #receipts: PeerRate
+  readonly #proxy: ProxyLine | undefined
 
-  constructor(deps: { settings: BaileysSettings; clock: Clock; log: Log | undefined }, ask: OpenSocketAsk) {
+  constructor(deps: Parameters<typeof baileysSockets>[0], ask: OpenSocketAsk) {
     const { settings, clock, log } = deps
+    this.#proxy = deps.proxies(ask.state.key, ask.proxy)
     this.#clock = clock
     this.#ask = ask
     this.#lastFrameMs = clock.monotonicMs()
@@ -133,6 +139,7 @@ class BaileysSocket implements WhatsAppSocket {
         if (text === MESSAGE_GIVEN_UP) this.#arrivals.givenUp()
       }),
       ...commonOptions(settings),
+      ...this.#proxy?.options,
       makeSignalRepository: writeAheadRepository(this.#auth.keys, ask.inbox, {
         kept: () => ask.events.received(),
         tried: (ciphertext) => this.#arrivals.tried(ciphertext),
@@ -143,17 +150,19 @@ class BaileysSocket implements WhatsAppSocket {
         // rc14 writes the asker of a chat of two into both.
         const asker = participant ?? remoteJid ?? ''
         const by = { from: remoteJid ?? '', participant: asker }
-        const isFor = (to: string): boolean => this.#people.isOwn(asker) || this.#people.isRecipient(to, by)
+        const isFor = (to: string): boolean => this.#people.isOwn(asker) || this.#isRecipient(to, by)
         const prepared = id ? await ask.sentMessage(id, isFor) : undefined
         return prepared && proto.Message.decode(prepared)
       },
     })
+    this.#numbers = new NumberLookup(ask.state, clock, askByUsync(this.#sock))
     this.#retries = new RetryGate({
       line: this.#sock,
       people: this.#people,
       clock,
       dropped: ask.dropped,
-      isSentTo: async (id, isFor) => (await ask.sentMessage(id, isFor)) !== undefined,
+      isSentTo: async (id, isFor) =>
+        (await ask.sentMessage(id, (to) => isFor(this.#numbers.accountOf(to)))) !== undefined,
       isClosed: () => this.#closed,
     })
     this.#unavailable = new Unavailable(this.#sock, clock)
@@ -167,6 +176,10 @@ class BaileysSocket implements WhatsAppSocket {
     return this.#sock.requestPairingCode(phone)
   }
 
+  resolve(to: string): Promise<Resolved> {
+    return this.#numbers.resolve(to)
+  }
+
   async prepare({ id, to, request }: Parameters<WhatsAppSocket['prepare']>[0]): Promise<Uint8Array> {
     // As the library's `sendMessage` does it, but for looking up the links in a text: no address of a tenant's is asked.
     const { message } = await generateWAMessage(
@@ -177,7 +190,9 @@ class BaileysSocket implements WhatsAppSocket {
     return proto.Message.encode(message ?? {}).finish()
   }
 
-  async send({ id, to, prepared, again }: Parameters<WhatsAppSocket['send']>[0]): Promise<void> {
+  async send(ask: Parameters<WhatsAppSocket['send']>[0]): Promise<void> {
+    const { id, prepared, again } = ask
+    const to = this.#numbers.accountOf(ask.to)
     if (again) await forgetWhoHasKey(this.#auth.keys, to)
     try {
       await this.#sock.relayMessage(to, proto.Message.decode(prepared), { messageId: id })
@@ -313,7 +328,7 @@ class BaileysSocket implements WhatsAppSocket {
     const items = Array.isArray(list?.content) ? list.content.flatMap((item) => item.attrs['id'] ?? []) : []
     const ids = [id, ...items]
     if (!this.#receipts.take(node.attrs, ids.length)) return this.#ask.dropped('rate')
-    this.#ask.events.receipt(ids, kind, (to) => this.#people.isRecipient(to, node.attrs))
+    this.#ask.events.receipt(ids, kind, (to) => this.#isRecipient(to, node.attrs))
   }
 
   #reported(error: Error | undefined): CloseReport {
@@ -323,11 +338,19 @@ class BaileysSocket implements WhatsAppSocket {
       : closeReport(error, this.#http)
   }
 
+  /** A number may be another account's address: what was sent to the one was received by the other. */
+  #isRecipient(to: string, by: Stamped): boolean {
+    return this.#people.isRecipient(this.#numbers.accountOf(to), by)
+  }
+
   #closedWith(report: CloseReport): void {
     if (this.#closed) return
     this.#closed = true
     this.#auth.close()
     this.#unavailable.close()
-    this.#ask.events.closed(this.#http === undefined ? report : { ...report, http: this.#http })
+    this.#proxy?.close()
+    const { failure: proxy } = this.#proxy ?? {}
+    const http = this.#http
+    this.#ask.events.closed({ ...report, ...(http !== undefined && { http }), ...(proxy && { proxy }) })
   }
 }

@@ -25,7 +25,7 @@ const personOfAddress = (id: string): string | undefined => id.split('.')[0]
 /**
  * Every kind of record that others can make a session keep, with what it may take (docs/design/tenants.md §15.2; sizes of
  * ordinary ones in docs/facts/baileys.md §3). The other kinds are made by the account itself: `creds`, `pre-key`,
- * `app-state-sync-key`, `app-state-sync-version`; and `app`, which the inbox bounds.
+ * `app-state-sync-key`, `app-state-sync-version`; and `app`, which the inbox and the numbers bound.
  */
 export const BUDGETS: Readonly<Record<string, Budget>> = {
   session: {

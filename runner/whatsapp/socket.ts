@@ -1,10 +1,13 @@
 import type { Inbox } from '../app/inbox.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { OutboxRequest } from '#shared/sealing/outbox-bodies.ts'
+import type { Want } from '#shared/session.ts'
 import type { Reached } from '#shared/store/outbox-message.ts'
 import type { RecordMap } from '../state/record-map.ts'
 import type { SessionState } from '../state/session-state.ts'
 import type { Dropped } from './dropped.ts'
+import type { Resolved } from './number-lookup.ts'
+import type { ProxyFailure } from './proxy-failure.ts'
 
 /**
  * What a runner needs of one connection to WhatsApp. One value is one connection: it opens once, closes once, and is
@@ -17,10 +20,15 @@ import type { Dropped } from './dropped.ts'
 export interface WhatsAppSocket {
   /** Asks for a code to type into the phone. Only before pairing, after the first QR. Digits only. */
   requestPairingCode(phone: string): Promise<string>
+  /**
+   * Which account an address is. WhatsApp is asked once about a number that is new to the session.
+   * @throws when it gives no answer
+   */
+  resolve(to: string): Promise<Resolved>
   /** The bytes of a WhatsApp message that says what was asked for. Nothing is sent, and nobody is asked. */
   prepare(message: { id: string; to: string; request: OutboxRequest }): Promise<Uint8Array>
   /**
-   * Encrypts what was prepared and writes it; resolves when the bytes are on the wire, which is not yet an acknowledgement.
+   * Encrypts what was prepared for the account that `to` is, and writes it; resolves when the bytes are on the wire, which is not yet an acknowledgement.
    * `again` says that it was tried before under this id, and that nobody knows whether the server got it.
    */
   send(message: { id: string; to: string; prepared: Uint8Array; again?: boolean }): Promise<void>
@@ -57,6 +65,8 @@ interface CloseFacts {
   /** The HTTP status that the upgrade was answered with, where it was not 101. */
   http?: number | undefined
   message: string
+  /** It did not come about, since its proxy did not let it. */
+  proxy?: ProxyFailure | undefined
   /** `replaced`, `device_removed` … of a `<conflict>`. */
   conflict?: string | undefined
   /** Attributes of a `<failure>`: `reason`, `code`, `expire`, `logout_message_header` … */
@@ -90,6 +100,8 @@ export interface SocketEvents {
 export interface OpenSocketAsk {
   state: SessionState
   inbox: Inbox
+  /** By which way; without it, the fleet's. */
+  proxy: Want['proxy']
   events: SocketEvents
   /**
    * Answers what was prepared of a message that was sent, also long ago: peers ask for it again when they can't read it.
@@ -117,6 +129,8 @@ export type UnlinkOutcome =
 
 export interface UnlinkAsk {
   key: SessionKey
+  /** By which way, as for the session itself. */
+  proxy: Want['proxy']
   /** Its archived state. Changes stay in here, and go with it. */
   records: RecordMap
   /** False once not a byte may leave any more. */

@@ -8,6 +8,7 @@ import { closeReport } from './close-report.ts'
 import { baileysLog } from './library/baileys-log.ts'
 import { rawSocket } from './library/raw-socket.ts'
 import { cachesOf } from './library/shared-cache.ts'
+import type { Proxies } from './proxy.ts'
 import type { UnlinkOutcome, UnlinkAsk, UnlinkDevice } from './socket.ts'
 import { guardWire } from './wire-guard.ts'
 
@@ -20,16 +21,19 @@ const UNLINK_WITHIN_MS = 55_000
  */
 export function deviceUnlinker(deps: {
   settings: BaileysSettings
+  proxies: Proxies
   clock: Clock
   log: Log | undefined
 }): UnlinkDevice {
-  const { settings, clock, log } = deps
+  const { settings, proxies, clock, log } = deps
   return async (ask) => {
     const auth = connectionAuth(inMemory(ask))
+    const line = proxies(ask.key, ask.proxy)
     const sock = makeWASocket({
       auth,
       logger: baileysLog(log),
       ...commonOptions(settings),
+      ...line?.options,
       fireInitQueries: false,
       shouldIgnoreJid: () => true,
       shouldSyncHistoryMessage: () => false,
@@ -40,7 +44,11 @@ export function deviceUnlinker(deps: {
     let http: number | undefined
     let asked = false
     const closedWith = (error: Error | undefined): void =>
-      told.resolve({ ended: 'closed', asked, report: closeReport(error, http) })
+      told.resolve({
+        ended: 'closed',
+        asked,
+        report: { ...closeReport(error, http), ...(line?.failure && { proxy: line.failure }) },
+      })
     // Not a byte leaves once the session is somebody else's, or nobody needs this any more.
     if (raw) guardWire(raw, () => !ask.signal.aborted && ask.mayWrite())
     sock.ws.on('unexpected-response', (_request: unknown, response: { statusCode?: number }) => {
@@ -75,6 +83,7 @@ export function deviceUnlinker(deps: {
       auth.close()
       void Promise.resolve(sock.end(new Error('unlinked'))).catch(() => undefined)
       raw?.terminate()
+      line?.close()
     }
   }
 }

@@ -1,7 +1,7 @@
-import { isIP, isIPv6, type LookupFunction } from 'node:net'
+import { isIP } from 'node:net'
 import { Agent, buildConnector, type Dispatcher } from 'undici'
 import { CodedError } from '#shared/errors.ts'
-import { lookUpByMachine, lookUpByServers, type LookUp } from './look-up.ts'
+import { forSockets, lookUpByMachine, lookUpByServers, type LookUp } from './look-up.ts'
 import { mayConnect } from './public-address.ts'
 
 /**
@@ -33,7 +33,7 @@ export interface GuardedConnector {
   close(): Promise<void>
 }
 
-/** `web`: http(s) without credentials. `proxy`: http(s) and socks, with or without. */
+/** `web`: http(s) without credentials. `proxy`: http(s) and socks5, with or without. */
 type Use = 'web' | 'proxy'
 
 interface JudgedAddress {
@@ -67,9 +67,6 @@ const PORTS: Record<Use, Record<string, number>> = {
   proxy: {
     'http:': 80,
     'https:': 443,
-    'socks:': 1080,
-    'socks4:': 1080,
-    'socks4a:': 1080,
     'socks5:': 1080,
     'socks5h:': 1080,
   },
@@ -82,7 +79,7 @@ const CONNECT_WITHIN_MS = 10_000
 /** Node's own limit, said here so that a flag of the process does not lift it: --max-http-header-size. */
 const HEADER_BYTES_MAX = 16 * 1024
 
-/** `allowPrivate` is for one machine and for tests. Its setting comes with the first who uses this (docs/design/events.md §14.4). */
+/** `allowPrivate` is for one machine and for tests: `MOORING_ALLOW_PRIVATE_ADDRESSES`. */
 export function guardedConnector(options: { allowPrivate: boolean; lookUp?: LookUp }): GuardedConnector {
   const { allowPrivate, lookUp = allowPrivate ? lookUpByMachine : lookUpByServers() } = options
 
@@ -95,19 +92,12 @@ export function guardedConnector(options: { allowPrivate: boolean; lookUp?: Look
     return addresses.slice(0, ADDRESSES_MAX)
   }
 
-  const lookUpAllowed: LookupFunction = (host, { all }, done) => {
-    allowedAddresses(host).then(
-      (found) => {
-        const answers = found.map((address) => ({ address, family: isIPv6(address) ? 6 : 4 }))
-        const [first] = answers
-        if (all || first === undefined) done(null, answers)
-        else done(null, first.address, first.family)
-      },
-      (error: Error) => done(error, []),
-    )
-  }
   // The name stays what it is for TLS: server name and certificate are those of the name, not of the number.
-  const connect = buildConnector({ allowH2: false, timeout: CONNECT_WITHIN_MS, lookup: lookUpAllowed })
+  const connect = buildConnector({
+    allowH2: false,
+    timeout: CONNECT_WITHIN_MS,
+    lookup: forSockets(allowedAddresses),
+  })
   const agent = new Agent({
     allowH2: false,
     maxHeaderSize: HEADER_BYTES_MAX,

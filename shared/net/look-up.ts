@@ -1,9 +1,25 @@
 import { lookup } from 'node:dns'
 import { Resolver } from 'node:dns/promises'
+import { isIPv6, type LookupFunction } from 'node:net'
 import { CodedError } from '#shared/errors.ts'
 
 /** Every IP address of a name. @throws CodedError `address_unknown` */
 export type LookUp = (host: string) => Promise<string[]>
+
+/** The same in the form that sockets ask in. */
+export const forSockets =
+  (lookUp: LookUp): LookupFunction =>
+  (host, { all }, done) => {
+    lookUp(host).then(
+      (found) => {
+        const answers = found.map((address) => ({ address, family: isIPv6(address) ? 6 : 4 }))
+        const [first] = answers
+        if (all || first === undefined) done(null, answers)
+        else done(null, first.address, first.family)
+      },
+      (error: Error) => done(error, []),
+    )
+  }
 
 /** One question to one name server, of which there are two; the whole look-up has ended after 5 s, whatever they do. */
 const TRY_MS = 2_000

@@ -23,7 +23,7 @@ export function sessionStoreContract(make: Make, options: ContractOptions = {}):
       const want = {
         state: 'running',
         metadata: { name: 'Ada' },
-        webhook: { url: 'https://a.example' },
+        proxy: { shown: 'http://a.example:8080', sealed: 'c2VhbGVk', mark: 'm' },
       } as const
       const created = await stores.sessions.create({ ...newSession('t', 's'), want })
       expect(created).toEqual({

@@ -49,9 +49,10 @@ function connect() {
     keepAliveEveryMs: 30_000,
     queryTimeoutMs: 20_000,
   }
-  const socket = baileysSockets({ settings, clock: systemClock, log: undefined })({
+  const socket = baileysSockets({ settings, clock: systemClock, log: undefined, proxies: () => undefined })({
     state,
     inbox: new Inbox(state),
+    proxy: undefined,
     sentMessage: async () => undefined,
     dropped: () => undefined,
     mayWrite: () => true,

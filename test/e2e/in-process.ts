@@ -99,8 +99,18 @@ async function startLocalRunner(options: LocalOptions): Promise<LocalRunner> {
     clock,
     random: systemRandom,
     log,
-    openSocket: baileysSockets({ settings: settings.baileys, clock, log: undefined }),
-    unlinkDevice: deviceUnlinker({ settings: settings.baileys, clock, log: undefined }),
+    openSocket: baileysSockets({
+      settings: settings.baileys,
+      clock,
+      log: undefined,
+      proxies: () => undefined,
+    }),
+    unlinkDevice: deviceUnlinker({
+      settings: settings.baileys,
+      clock,
+      log: undefined,
+      proxies: () => undefined,
+    }),
     transfer: await transferSettings({ ...config, MOORING_DATA_DIR: dataDir }),
     settings: { ...settings.runner, workDir },
   })

@@ -54,9 +54,10 @@ function connect() {
     keepAliveEveryMs: 30_000,
     queryTimeoutMs: 20_000,
   }
-  const socket = baileysSockets({ settings, clock: systemClock, log: undefined })({
+  const socket = baileysSockets({ settings, clock: systemClock, log: undefined, proxies: () => undefined })({
     state,
     inbox,
+    proxy: undefined,
     sentMessage: async (id, isFor) => (id === SENT && isFor(BOBS) ? FOR_BOB : undefined),
     dropped: (what) => void dropped.push(what),
     mayWrite: () => true,

@@ -55,6 +55,7 @@ async function openCopy() {
     random,
     log: createLog({ level: 'silent', pretty: false, service: 'golden', version: '0' }),
     transfer: { recipient: () => Promise.reject(new Error('nothing is imported')), exportTo: 'passphrase' },
+    guard: { judge: () => Promise.reject(new Error('no address is named')) },
     adminKeySha256: sha256Hex(ADMIN_KEY),
     keyPepper: (await readFile(join(folder, 'key-pepper'), 'utf8')).trim(),
   })

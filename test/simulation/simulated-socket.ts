@@ -2,6 +2,7 @@ import type { SessionKey } from '#shared/ids.ts'
 import { within } from '#shared/within.ts'
 import { APP_TYPE } from '#runner/state/app-records.ts'
 import { connectionAuth, type ConnectionAuth } from '#runner/whatsapp/auth-state.ts'
+import type { Resolved } from '#runner/whatsapp/number-lookup.ts'
 import type { CloseReport, OpenSocketAsk, SocketHealth, WhatsAppSocket } from '#runner/whatsapp/socket.ts'
 import type { Link } from './link.ts'
 import type { SimulatedProcess } from './process.ts'
@@ -138,6 +139,10 @@ export class SimulatedSocket implements WhatsAppSocket, WhatsAppClient {
 
   delivered(id: string): void {
     this.#ask.events.receipt([id], 'delivered', () => true)
+  }
+
+  async resolve(to: string): Promise<Resolved> {
+    return { jid: to }
   }
 
   /** Each time it is another form, as that of a message with a secret of its own would be. */

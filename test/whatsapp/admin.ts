@@ -18,7 +18,8 @@ import { note, type World } from './world.ts'
 
 const device = z.number().int().nonnegative().default(0)
 const bodies = {
-  phone: z.object({ phone: z.string(), name: z.string().optional() }),
+  /** `written`: another number that people write for it, and that is nobody's. */
+  phone: z.object({ phone: z.string(), name: z.string().optional(), written: z.string().optional() }),
   scan: z.object({ qr: z.string() }),
   code: z.object({ code: z.string() }),
   send: z.object({ to: z.string(), text: z.string(), id: z.string().optional(), device }),
@@ -79,6 +80,7 @@ export function adminApp(world: World): Hono {
   app.post('/phones', async (context) => {
     const wish = await read(context, bodies.phone)
     const account = openPhone(world, wish.phone, wish.name)
+    if (wish.written !== undefined) world.written.set(wish.written, account)
     return context.json({ phone: account.phone, jid: accountPn(account), lid: accountLid(account) }, 201)
   })
   app.post('/phones/:phone/scan', async (context) => {

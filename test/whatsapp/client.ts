@@ -39,8 +39,8 @@ export function whatsappAdmin(adminUrl: string) {
 
   return {
     /** Makes a phone; the same number again gives the same phone. */
-    phone: (phone: string, name?: string) =>
-      post<{ phone: string; jid: string; lid: string }>('/phones', { phone, name }),
+    phone: (phone: string, name?: string, written?: string) =>
+      post<{ phone: string; jid: string; lid: string }>('/phones', { phone, name, written }),
     phoneReport: (phone: string) => call<PhoneReport>('GET', `/phones/${phone}`),
     /** Points the phone's camera at a QR; resolves when the client has countersigned. */
     scan: (phone: string, qr: string) => post<Linked>(`/phones/${phone}/scan`, { qr }),

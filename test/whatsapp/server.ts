@@ -86,6 +86,7 @@ function emptyWorld(options: WhatsAppOptions): World {
     options: { history: options.history ?? true, edgeRouting: options.edgeRouting ?? true },
     accounts: new Map(),
     byLid: new Map(),
+    written: new Map(),
     groups: new Map(),
     lines: new Set(),
     faults: faults(),

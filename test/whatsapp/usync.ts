@@ -23,7 +23,8 @@ export function answerUsync(world: World, asker: Device, request: Stanza): Stanz
 function answerUser(world: World, asker: Device, user: Stanza, asked: readonly string[]): Stanza {
   const digits = bytes(child(user, 'contact')).toString().replaceAll(/\D/g, '')
   const address = user.attrs['jid'] ?? jid(digits, PHONE_SERVER)
-  const account = accountOf(world, address)
+  // As people write it a number finds its account by `contact` alone; what is sent to it goes nowhere.
+  const account = accountOf(world, address) ?? world.written.get(digits)
   if (!account) {
     return stanza(
       'user',

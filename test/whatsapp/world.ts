@@ -142,6 +142,8 @@ export interface Options {
 export interface World {
   readonly options: Options
   readonly accounts: Map<string, Account>
+  /** Accounts by other numbers that people write for them (Brazil without the ninth digit, and its like). */
+  readonly written: Map<string, Account>
   readonly byLid: Map<string, Account>
   readonly groups: Map<string, Group>
   readonly lines: Set<Line>

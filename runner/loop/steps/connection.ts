@@ -81,6 +81,8 @@ export async function openSocket(context: OpenNeeds, key: SessionKey, session: S
     queue.addAt(key, askAgainMs)
     return 'not_yet'
   }
+  // Before anything can fail: another proxy is tried at once, but once.
+  live.goBy(session.want.proxy)
   const window = openWindow(session, live, clock.nowMs())
   const pairing = window && (!live.identity.paired || window.replace) ? window : undefined
   if (pairing) await beginPairing(context, key, live)

@@ -24,7 +24,7 @@ import type { SlowLane } from '../slow-lane.ts'
 import type { View } from '../view.ts'
 
 /** What unlinking sees of the session whose device was superseded. */
-type Successor = Pick<LiveSession, 'key' | 'state' | 'connection' | 'identity' | 'superseded'>
+type Successor = Pick<LiveSession, 'key' | 'state' | 'connection' | 'identity' | 'superseded' | 'proxy'>
 
 export interface UnlinkNeeds extends Basics, Sessions<Successor>, Trail {
   stores: Pick<Stores, 'snapshots' | 'blobs'>
@@ -97,7 +97,8 @@ async function unlink(
   if (isAnotherSession(context, key, jid))
     return conclude(context, live, known, onThePhone('another session uses it, so it is left alone'))
   context.log.info({ sessionId: key, snapshot: device.snapshot }, 'a superseded device is unlinked')
-  const answer = await context.unlinkDevice({ key, records: archived, mayWrite: isOurs, signal })
+  const { proxy } = live
+  const answer = await context.unlinkDevice({ key, proxy, records: archived, mayWrite: isOurs, signal })
   if (!isOurs()) return
   const outcome = judgeUnlink(answer, device.tries)
   live.superseded.waitUntil(clock.monotonicMs() + unlinkAgainAfterMs(outcome.tries))

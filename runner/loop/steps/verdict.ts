@@ -78,6 +78,7 @@ export async function settleVerdict(context: VerdictNeeds, key: SessionKey, sess
       sessionId: key,
       code,
       why,
+      ...(verdict.reason === undefined ? {} : { reason: verdict.reason }),
       next: block?.phase ?? next.do,
       attempts,
       ...(block ? {} : { retryInMs: Math.max(0, Math.round(retryAtMs - clock.monotonicMs())) }),
