@@ -61,8 +61,13 @@ export function memoryOutboxStore(client: MemoryClient): OutboxStore {
       return message
     },
 
-    sweep: async ({ key, olderThanMs = 0 }) =>
-      sweepOf(client.open().outbox, key, ({ acceptedAt }) => acceptedAt < olderThanMs),
+    async sweep({ key, olderThanMs = 0 }) {
+      const { outbox, places } = client.open()
+      const swept = sweepOf(outbox, key, ({ acceptedAt }) => acceptedAt < olderThanMs)
+      const kept = new Set([...outbox].flatMap(([of, ids]) => [...ids.keys()].map((id) => `${of} ${id}`)))
+      for (const name of places.keys()) if (!kept.has(name)) places.delete(name)
+      return swept
+    },
 
     watch: (changed) => client.db.watch('outbox', (key) => changed(key as SessionKey)),
   }
