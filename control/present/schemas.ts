@@ -49,7 +49,7 @@ export const Proxy = z.strictObject({
     })
     .openapi({
       description:
-        'http://, https:// or socks5://, with credentials where it asks for them. It is judged as every address that a ' +
+        'The address of an http, https or socks5 proxy, with credentials where it asks for them. It is judged as every address that a ' +
         'tenant names, and sealed for the runners before it is stored.',
       example: 'socks5://user:password@proxy.example.com:1080',
     }),

@@ -9,7 +9,7 @@ const ARABIC_DIGITS = /[\u0660-\u0669\u06f0-\u06f9]/g
 const INVISIBLE = /[\p{Cf}\p{Default_Ignorable_Code_Point}]/gu
 /** "Only inside the country", as it is printed in Germany, Britain and others. */
 const TRUNK_ZERO = /\(\s*0\s*\)/g
-/** E.164 §6: at most 15 digits; no country's numbers have less than 7 with its code. */
+/** At most 15 digits (ITU-T E.164, section 6); no country's numbers have less than 7 with its code. */
 const DIGITS = /^[1-9]\d{6,14}$/
 
 /**
