@@ -135,7 +135,8 @@ export const CLOSE_TABLE: Readonly<Record<string, Row>> = {
       )(close) ||
       (close.status === 400 && /certificat/.test(close.message)),
     verdict: backOff('certificate', {
-      reason: 'who answers for WhatsApp can’t prove to be it (certificate); look at what stands in between, and at the clock',
+      reason:
+        'who answers for WhatsApp can’t prove to be it (certificate); look at what stands in between, and at the clock',
     }),
   },
   device_removed: {
@@ -200,7 +201,10 @@ export const CLOSE_TABLE: Readonly<Record<string, Row>> = {
   },
   unavailable: {
     when: status(503),
-    verdict: backOff('unavailable', { fleet: 'trouble', reason: 'WhatsApp says that it is unavailable (503)' }),
+    verdict: backOff('unavailable', {
+      fleet: 'trouble',
+      reason: 'WhatsApp says that it is unavailable (503)',
+    }),
   },
   server_trouble: {
     when: status(500, 501, 502, 504),

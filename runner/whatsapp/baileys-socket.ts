@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import {
   Browsers,
+  DEFAULT_CONNECTION_CONFIG,
   generateWAMessage,
   makeWASocket,
   proto,
@@ -39,7 +40,6 @@ import type { CloseReport, OpenSocket, OpenSocketAsk, SocketHealth, WhatsAppSock
 
 export interface BaileysSettings {
   url: string | undefined
-  version: WAVersion | undefined
   connectTimeoutMs: number
   keepAliveEveryMs: number
   queryTimeoutMs: number
@@ -56,11 +56,14 @@ const RECEIPTS = { burst: 2_000, perSecond: 5 }
 /** Other names of a device are refused at pairing for some accounts (docs/facts/whatsapp-2026.md §1.4). */
 const BROWSER = Browsers.ubuntu('Chrome')
 
+/** The version of the web client that the library was made for. */
+export const BUILT_IN_VERSION = DEFAULT_CONNECTION_CONFIG.version.join('.')
+
 /** What every connection to WhatsApp has in common. */
-export const commonOptions = (settings: BaileysSettings) => ({
+export const commonOptions = (settings: BaileysSettings, version: string | undefined) => ({
   browser: BROWSER,
   ...(settings.url ? { waWebSocketUrl: settings.url } : {}),
-  ...(settings.version ? { version: settings.version } : {}),
+  ...(version === undefined ? {} : { version: version.split('.').map(Number) as WAVersion }),
   connectTimeoutMs: settings.connectTimeoutMs,
   defaultQueryTimeoutMs: settings.queryTimeoutMs,
   keepAliveIntervalMs: settings.keepAliveEveryMs,
@@ -138,7 +141,7 @@ class BaileysSocket implements WhatsAppSocket {
       logger: baileysLog(log, (text) => {
         if (text === MESSAGE_GIVEN_UP) this.#arrivals.givenUp()
       }),
-      ...commonOptions(settings),
+      ...commonOptions(settings, ask.version),
       ...this.#proxy?.options,
       makeSignalRepository: writeAheadRepository(this.#auth.keys, ask.inbox, {
         kept: () => ask.events.received(),

@@ -112,6 +112,8 @@ export interface OpenSocketAsk {
   /** By which way; without it, the fleet's. */
   proxy: Want['proxy']
   events: SocketEvents
+  /** The version of the web client that it says it is; without it the one that is built in. */
+  version?: string | undefined
   /**
    * Answers what was prepared of a message that was sent, also long ago: peers ask for it again when they can't read it.
    * `undefined` for one that went to somebody else than `isFor` says yes to, as for one that never was.
@@ -142,6 +144,8 @@ export interface UnlinkAsk {
   proxy: Want['proxy']
   /** Its archived state. Changes stay in here, and go with it. */
   records: RecordMap
+  /** The version of the web client that it says it is; without it the one that is built in. */
+  version?: string | undefined
   /** False once not a byte may leave any more. */
   mayWrite: () => boolean
   /** Ends it at once, whatever has been said by then; what is answered means nothing. */

@@ -9,6 +9,7 @@ import type { Verdict } from '../../session/disconnect.ts'
 import type { PendingVerdict } from '../../session/last-close.ts'
 import type { LateLogins } from '../../session/late-logins.ts'
 import type { LiveSession } from '../../session/live-session.ts'
+import type { ClientVersions } from '../../version/version.ts'
 import type { Basics, Sessions, Trail } from '../needs.ts'
 import type { View } from '../view.ts'
 import { archive } from './live.ts'
@@ -18,7 +19,8 @@ export interface VerdictNeeds extends Basics, Sessions, Trail {
   lease: Pick<RunnerLease, 'id'>
   view: Pick<View, 'owners' | 'refreshOwner'>
   lateLogins: Pick<LateLogins, 'explain'>
-  breaker: Pick<FleetBreaker, 'note'>
+  breaker: Pick<FleetBreaker, 'note' | 'ended'>
+  version: Pick<ClientVersions, 'refused'>
   pacer: Pick<Pacer<SessionKey>, 'done' | 'slowUntil'>
 }
 
@@ -52,6 +54,8 @@ export async function settleVerdict(context: VerdictNeeds, key: SessionKey, sess
     ...(code === undefined ? {} : { code }),
     epoch: live.state?.epoch ?? 0,
   })
+  if (verdict.fleet === 'outdated') context.version.refused(key)
+  else breaker.ended(key)
   if (verdict.fleet) {
     const slowUntilMs = breaker.note(verdict.fleet, key, clock.monotonicMs())
     if (slowUntilMs > 0) context.pacer.slowUntil(slowUntilMs)
