@@ -17,7 +17,7 @@ test('without any setting a runner works as the design says', () => {
     reconcile: true,
   })
   expect(runner.name).toMatch(/^[A-Za-z0-9._-]{1,41}$/)
-  expect(baileys).toMatchObject({ url: undefined, version: undefined, keepAliveEveryMs: 30_000 })
+  expect(baileys).toMatchObject({ url: undefined, keepAliveEveryMs: 30_000 })
 })
 
 test('the other runners are looked at every second where a look is free, else when their leases ask for it', () => {

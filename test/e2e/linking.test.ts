@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { eventually } from './eventually.ts'
 import type { MooringProcess } from './mooring-process.ts'
-import { connected, converse, inPhase } from './people.ts'
+import { connected, converse, inPhase, pairByQr } from './people.ts'
 import { askDoctor } from './doctor.ts'
 import { HOOKS_CERTIFICATE, HOOKS_KEY } from '#shared/net/certificate.fixture.ts'
 import { useWorld } from './world.ts'
@@ -170,5 +170,56 @@ describe('a person who pairs while WhatsApp can’t be reached is told why', () 
     // A person asks again, and is served.
     await mooring.api.openPairing(session)
     expect((await mooring.api.qr(session, 30)).qr).toContain('2@')
+  })
+})
+
+/** Newer than any that is built in. */
+const CURRENT = 1_999_999_999
+
+describe('a version that WhatsApp refuses', () => {
+  test('ends the window of a person who pairs as outdated; the next window is tried with the current version, and links', async () => {
+    await world.whatsapp.webPage(`"client_revision":${CURRENT},`)
+    const page = world.whatsappUrl.replace(/^ws(.*)\/ws\/chat$/, 'http$1/sw.js')
+    const installation = await world.install({ MOORING_WHATSAPP_PAGE_URL: page })
+    const mooring = await installation.start()
+    const { api } = mooring
+    await mooring.says('the current WhatsApp version was read')
+    await world.whatsapp.fault({ kind: 'old_build', below: CURRENT })
+    await api.create('shop')
+    await api.openPairing('shop')
+    const told = await inPhase(api, 'shop', 'unpaired', (seen) => seen.status.lastDisconnect)
+    expect(told.status).toMatchObject({ lastDisconnect: { code: 405, why: 'outdated' } })
+    expect(told.status.reason).toMatch(/^outdated: /)
+    expect(await api.pairing('shop')).toMatchObject({ state: 'expired' })
+    const phone = world.newNumber()
+    await world.whatsapp.phone(phone)
+    await api.openPairing('shop')
+    const { jid } = await world.whatsapp.scan(phone, (await api.qr('shop', 30)).qr)
+    await connected(api, 'shop', (seen) => seen.status.jid === jid)
+  })
+
+  test('F11: one session tries the current version first, all follow, and whoever starts later begins with it', async () => {
+    await world.whatsapp.webPage(`"client_revision":${CURRENT},`)
+    const page = world.whatsappUrl.replace(/^ws(.*)\/ws\/chat$/, 'http$1/sw.js')
+    const installation = await world.install({ MOORING_WHATSAPP_PAGE_URL: page })
+    const first = await installation.start()
+    await first.says('the current WhatsApp version was read')
+    const [one, two] = [
+      await pairByQr(first.api, world.whatsapp, 'one', world.newNumber()),
+      await pairByQr(first.api, world.whatsapp, 'two', world.newNumber()),
+    ]
+    await world.whatsapp.fault({ kind: 'old_build', below: CURRENT })
+    for (const { phone } of [one, two]) await world.whatsapp.fault({ kind: 'cut', phone })
+    for (const { session } of [one, two]) await inPhase(first.api, session, 'outdated')
+    // A person does not wait for the minute that a fleet waits by itself.
+    await first.api.act('one', 'restart')
+    for (const { session } of [one, two]) await connected(first.api, session)
+    expect(first.log('a newer WhatsApp version is tried')).toHaveLength(1)
+    expect((await askDoctor(installation.dataDir)).text).toContain(`WhatsApp version: 2.3000.${CURRENT}`)
+    await first.stop()
+    const { refusedLogins } = (await world.whatsapp.report()).totals
+    const second = await installation.start()
+    for (const { session } of [one, two]) await connected(second.api, session)
+    expect((await world.whatsapp.report()).totals.refusedLogins).toBe(refusedLogins)
   })
 })
