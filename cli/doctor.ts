@@ -1,4 +1,5 @@
 import { createFleet } from '#control/report/fleet.ts'
+import { fleetVersionText } from '#control/report/fleet-version.ts'
 import { surveySessions, type Survey } from '#control/report/survey.ts'
 import { surveyLine, surveyTable, toLookAt } from '#control/report/survey-text.ts'
 import { systemClock } from '#shared/clock.ts'
@@ -38,6 +39,12 @@ export async function doctor(options: DoctorOptions, write: (line: string) => vo
       else surveys.push(survey)
     }
     if (!options.json) write(surveyTable(surveys))
+    const version = fleetVersionText(await stores.fleet.version(), systemClock.nowMs())
+    isWell &&= version?.problem === undefined
+    // Of a fleet without sessions it matters to nobody.
+    if (version && options.json) write(JSON.stringify({ fleet: version }))
+    else if (version && (surveys.length > 0 || version.problem !== undefined))
+      write([version.says, ...(version.problem ? [`To look at: ${version.problem}`] : [])].join('\n'))
     return isWell ? 0 : 1
   } finally {
     await stores.close()

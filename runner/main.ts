@@ -4,7 +4,8 @@ import { countDropped } from './probes/dropped-metrics.ts'
 import { measureLate } from './probes/late-metrics.ts'
 import { Runner } from './runner.ts'
 import { runnerSettings } from './settings.ts'
-import { baileysSockets } from './whatsapp/baileys-socket.ts'
+import { readWebPage } from './version/web-page.ts'
+import { baileysSockets, BUILT_IN_VERSION } from './whatsapp/baileys-socket.ts'
 import { deviceUnlinker } from './whatsapp/unlink-device.ts'
 import { proxies } from './whatsapp/proxy.ts'
 import { silenceConsole } from './whatsapp/library/silent-console.ts'
@@ -34,6 +35,7 @@ export async function startRunner(
 ): Promise<Runner> {
   silenceConsole(log)
   const settings = runnerSettings(config, version)
+  const { chosen, page } = settings.whatsappVersion
   const whatsapp = {
     settings: settings.baileys,
     clock: systemClock,
@@ -58,6 +60,11 @@ export async function startRunner(
     log: log.child({ component: 'runner' }),
     openSocket: baileysSockets(whatsapp),
     unlinkDevice: deviceUnlinker(whatsapp),
+    clientVersion: {
+      builtIn: BUILT_IN_VERSION,
+      chosen,
+      readPage: page === undefined ? undefined : () => readWebPage(page),
+    },
     transfer,
     drained,
     dropped: countDropped(registry),

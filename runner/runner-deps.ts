@@ -7,6 +7,7 @@ import type { TransferSettings } from '#shared/transfer-settings.ts'
 import type { LeaseTimes } from './ownership/lease.ts'
 import type { WatchdogTimes } from './session/watchdog.ts'
 import type { WorkingCopies } from './state/working-copy.ts'
+import type { VersionDeps } from './version/version.ts'
 import type { Dropped } from './whatsapp/dropped.ts'
 import type { OpenSocket, UnlinkDevice } from './whatsapp/socket.ts'
 
@@ -39,6 +40,8 @@ export interface RunnerDeps {
   log: Log
   openSocket: OpenSocket
   unlinkDevice: UnlinkDevice
+  /** Left out where nobody asks who connects for its version: then it is the one that is built in. */
+  clientVersion?: Pick<VersionDeps, 'builtIn' | 'chosen' | 'readPage'>
   settings: RunnerSettings
   /** Counts what strangers send and no session takes. */
   dropped?: Dropped

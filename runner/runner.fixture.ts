@@ -56,7 +56,13 @@ export const viewOf = (more: Seen = {}, key = KEY): SessionView => ({
   superseded: { devices: undefined, notBeforeMs: 0 },
   ...more,
   identity: { paired: true, me: undefined, authenticatedAt: undefined, ...more.identity },
-  pairing: { shown: undefined, endedWindowId: undefined, note: undefined, ...more.pairing },
+  pairing: {
+    shown: undefined,
+    endedWindowId: undefined,
+    note: undefined,
+    hindrance: undefined,
+    ...more.pairing,
+  },
   retry: { attempts: 0, retryAtMs: 0, block: undefined, ...more.retry },
 })
 

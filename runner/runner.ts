@@ -22,6 +22,8 @@ import { wire, type Wiring } from './wiring.ts'
 const STOP_WITHIN_MS = 9_500
 /** Of a pass that has not ended by then nothing is to be expected. */
 const PASSES_WITHIN_MS = 500
+/** A read of one record; else a version may be refused once. */
+const VERSION_WITHIN_MS = 2_000
 /** What is not written by then never is. */
 const REPORT_WITHIN_MS = 1_500
 
@@ -31,6 +33,7 @@ const REPORT_WITHIN_MS = 1_500
  */
 export class Runner {
   readonly #reconcile: boolean
+  readonly #asksVersion: boolean
   readonly #context: Wiring
   readonly #watchdog: Watchdog
   readonly #passes: Passes
@@ -42,6 +45,7 @@ export class Runner {
   constructor(deps: RunnerDeps) {
     const { stores, clock, log, settings } = deps
     this.#reconcile = settings.reconcile
+    this.#asksVersion = deps.clientVersion !== undefined && settings.reconcile
     this.#context = wire(deps, {
       run: (key) => this.#passes.run(key),
       isDraining: () => this.#draining.isUnderWay,
@@ -97,9 +101,11 @@ export class Runner {
 
   /** Renews the lease, reads everything, and begins. Resolves when the first passes are queued. */
   async start(): Promise<void> {
-    const { clock, log, lease, runners, view, queue, boot } = this.#context
+    const { clock, log, lease, runners, view, queue, boot, version } = this.#context
     await lease.start(() => this.#leaseChanged())
     this.#hints.start()
+    // What the fleet found out is to be known before the first connect; a store that is slow to say it holds up nobody.
+    if (this.#asksVersion) await within(clock, VERSION_WITHIN_MS, version.look())
     const unread = await view.load((key) => queue.add(key))
     if (unread > 0)
       log.warn({ sessions: unread }, 'sessions could not be read; the full pass makes up for it')

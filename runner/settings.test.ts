@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { readConfig } from '#shared/config.ts'
 import { runnerSettings } from './settings.ts'
 import { WATCHDOG_TIMES } from './session/watchdog.ts'
+import { WEB_PAGE } from './version/web-page.ts'
 
 const settings = (env: Record<string, string> = {}) => runnerSettings(readConfig(env), '1.2.3')
 
@@ -16,7 +17,7 @@ test('without any setting a runner works as the design says', () => {
     reconcile: true,
   })
   expect(runner.name).toMatch(/^[A-Za-z0-9._-]{1,41}$/)
-  expect(baileys).toMatchObject({ url: undefined, version: undefined, keepAliveEveryMs: 30_000 })
+  expect(baileys).toMatchObject({ url: undefined, keepAliveEveryMs: 30_000 })
 })
 
 test('the other runners are looked at every second where a look is free, else when their leases ask for it', () => {
@@ -52,9 +53,20 @@ test('the watchdog waits for longer than the library itself', () => {
   expect(runner.watchdog.connectMs).toBeGreaterThan(baileys.connectTimeoutMs)
 })
 
-test('a version of WhatsApp Web is three numbers', () => {
-  expect(settings({ MOORING_WHATSAPP_VERSION: '2.3000.1043857760' }).baileys.version).toEqual([
-    2, 3000, 1_043_857_760,
+test('F11: WhatsApp’s page is read by default, and not for another server or for a version that was chosen', () => {
+  const version = '2.3000.1043857760'
+  const url = 'ws://127.0.0.1:1/ws'
+  const page = 'http://127.0.0.1:1/sw.js'
+  expect([
+    settings({}).whatsappVersion,
+    settings({ MOORING_WHATSAPP_URL: url }).whatsappVersion,
+    settings({ MOORING_WHATSAPP_URL: url, MOORING_WHATSAPP_PAGE_URL: page }).whatsappVersion,
+    settings({ MOORING_WHATSAPP_VERSION: version }).whatsappVersion,
+  ]).toEqual([
+    { chosen: undefined, page: WEB_PAGE },
+    { chosen: undefined, page: undefined },
+    { chosen: undefined, page },
+    { chosen: version, page: undefined },
   ])
 })
 

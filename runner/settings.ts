@@ -1,7 +1,7 @@
-import type { WAVersion } from '@whiskeysockets/baileys'
 import { defaultRunnerName, type Config } from '#shared/config.ts'
 import type { RunnerSettings } from './runner-deps.ts'
 import { WATCHDOG_TIMES } from './session/watchdog.ts'
+import { WEB_PAGE } from './version/web-page.ts'
 import type { BaileysSettings } from './whatsapp/baileys-socket.ts'
 
 /**
@@ -18,7 +18,11 @@ const DAY_MS = 86_400_000
 export function runnerSettings(
   config: Config,
   version: string,
-): { runner: Omit<RunnerSettings, 'workDir'>; baileys: BaileysSettings } {
+): {
+  runner: Omit<RunnerSettings, 'workDir'>
+  baileys: BaileysSettings
+  whatsappVersion: { chosen: string | undefined; page: string | undefined }
+} {
   const keepAliveEveryMs = config.MOORING_KEEP_ALIVE_EVERY_MS
   return {
     runner: {
@@ -47,10 +51,17 @@ export function runnerSettings(
     },
     baileys: {
       url: config.MOORING_WHATSAPP_URL,
-      version: config.MOORING_WHATSAPP_VERSION?.split('.').map(Number) as WAVersion | undefined,
       connectTimeoutMs: config.MOORING_CONNECT_TIMEOUT_MS,
       keepAliveEveryMs,
       queryTimeoutMs: QUERY_TIMEOUT_MS,
     },
+    whatsappVersion:
+      config.MOORING_WHATSAPP_VERSION === 'auto'
+        ? { chosen: undefined, page: pageOf(config) }
+        : { chosen: config.MOORING_WHATSAPP_VERSION, page: undefined },
   }
 }
+
+/** WhatsApp's own page says nothing of what another server wants. */
+const pageOf = (config: Config): string | undefined =>
+  config.MOORING_WHATSAPP_PAGE_URL ?? (config.MOORING_WHATSAPP_URL === undefined ? WEB_PAGE : undefined)

@@ -24,12 +24,22 @@ import type { LiveSession } from './session/live-session.ts'
 import { dataKeys, type DataKeys } from './state/data-keys.ts'
 import { prepareState } from './state/prepared.ts'
 import { fileWorkingCopies, type WorkingCopies } from './state/working-copy.ts'
+import { ClientVersion, type ClientVersions } from './version/version.ts'
 
 /** Where nothing is imported or exported. */
 const NOTHING_IN_OR_OUT: TransferSettings = {
   recipient: () => Promise.reject(new CodedError('config', 'this runner takes nothing in')),
   identities: () => Promise.reject(new CodedError('config', 'this runner takes nothing in')),
   exports: { to: 'recipients', recipients: [] },
+}
+
+/** Where nobody asks. */
+const BUILT_IN: ClientVersions = {
+  of: () => undefined,
+  begins: () => undefined,
+  accepted: () => undefined,
+  refused: () => undefined,
+  look: async () => undefined,
 }
 
 /** Passes at once. A pass mostly waits for the store or the network. */
@@ -63,6 +73,7 @@ export type Wiring = Parameters<typeof stepsOf>[0] &
     unlinking: SlowLane
     unlinkingRemoved: SlowLane
     gate: Gate
+    version: ClientVersions
     dataKeys: DataKeys
   }
 
@@ -98,6 +109,18 @@ export function wire(
     tenantOf: (key) => splitKey(key).tenant,
     waits: true,
   })
+  const breaker = new FleetBreaker(() => {
+    for (const key of live.keys()) queue.add(key)
+  })
+  const clientVersion: ClientVersions = deps.clientVersion
+    ? new ClientVersion({
+        ...deps.clientVersion,
+        fleet: stores.fleet,
+        clock,
+        log,
+        adopted: () => breaker.reset(),
+      })
+    : BUILT_IN
   const workingCopies = deps.workingCopies ?? fileWorkingCopies(settings.workDir, log)
   const keys = dataKeys({ stores, clock, random })
   const soon = deps.soon ?? ((task: () => void): void => void setImmediate(task))
@@ -151,9 +174,8 @@ export function wire(
       atOnceMax: settings.connectingMax,
       tenantOf: (key) => splitKey(key).tenant,
     }),
-    breaker: new FleetBreaker(() => {
-      for (const key of live.keys()) queue.add(key)
-    }),
+    breaker,
+    version: clientVersion,
     lag: new LoopLag(),
     reporter,
     boot: new BootReport(log, clock.monotonicMs()),
@@ -169,6 +191,7 @@ export function wire(
       bodies: deps.bodies,
       state: { stores, dataKeys: keys, workingCopies, clock, random, log, soon },
       openSocket: deps.openSocket,
+      clientVersion: (key) => clientVersion.of(key),
       mayWrite: () => lease.isGood,
       clock,
       log,

@@ -34,6 +34,7 @@ describe('the settings', () => {
       MOORING_HOST: '127.0.0.1',
       MOORING_CORS_ORIGINS: [],
       MOORING_TRUSTED_PROXIES: 0,
+      MOORING_WHATSAPP_VERSION: 'auto',
       MOORING_INSTANCES: 1,
       MOORING_STREAMS_MAX: 1_000,
       MOORING_ALLOW_PRIVATE_ADDRESSES: false,

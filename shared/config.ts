@@ -81,7 +81,14 @@ const schema = z
     MOORING_KEEP_ALIVE_EVERY_MS: whole(100, 600_000).default(30_000),
     MOORING_WHATSAPP_VERSION: z
       .string()
-      .regex(/^\d+\.\d+\.\d+$/, 'must be three numbers with dots, for example 2.3000.1043857760')
+      .regex(
+        /^(auto|\d+\.\d+\.\d+)$/,
+        'must be auto, or three numbers with dots, for example 2.3000.1043857760',
+      )
+      .default('auto'),
+    MOORING_WHATSAPP_PAGE_URL: z
+      .string()
+      .regex(/^https?:\/\//, 'must be an http:// or https:// address')
       .optional(),
     MOORING_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
     MOORING_BAILEYS_LOG_LEVEL: z

@@ -25,7 +25,7 @@ export const ERRORS = {
   no_qr: {
     retry: 'later',
     http: 404,
-    hint: 'Open a pairing window with POST …/pairing, then ask again in a second.',
+    hint: 'Open a pairing window with POST …/pairing, then GET …/qr?wait=30 waits for its first QR.',
   },
   tenant_required: { retry: 'never', http: 422, hint: 'An admin key names the tenant with ?tenant=.' },
   exists: { retry: 'never', http: 409, hint: 'Choose another name, or use PUT to declare the want whole.' },

@@ -22,7 +22,7 @@ export const QUOTAS = {
   /** Of all its keys; twice as many may come at once. A dashboard that polls 100 sessions each second stays within it. */
   requestsPerSecond: { of: 'tenant', kind: 'per_process', byDefault: 200 },
   requestsPerSecondOfKey: { of: 'key', kind: 'per_process', byDefault: 100 },
-  /** Event streams that are open: each asks the stores once a second. */
+  /** Event streams that are open, and requests that wait for a QR: each asks the stores once or twice a second. */
   streams: { of: 'tenant', kind: 'per_process', byDefault: 100 },
   streamsOfKey: { of: 'key', kind: 'per_process', byDefault: 20 },
   /** Imports whose bytes are on their way: each may hold 64 MiB. */

@@ -77,6 +77,17 @@ export function problemsOf(survey: Survey): readonly string[] {
   }
   // Whatever its age: what a runner tells of is late, or nobody holds the session that owes it.
   problems.push(...lateOf(session.status, Infinity))
+  if (couldNotLink(session, phase)) problems.push(`${phase}: ${reason ?? 'nobody could be linked'}`)
   if (needsPerson(phase)) problems.push(`${phase}${reason === undefined ? '' : `: ${reason}`}`)
   return problems
 }
+
+/** The last window that a person opened shows nothing, or showed nothing, for a reason that is not his. */
+function couldNotLink({ want, status }: Session, phase: Phase): boolean {
+  if (!want.pairing || !status?.lastDisconnect || status.pairing !== undefined) return false
+  const { at, why } = status.lastDisconnect
+  return (phase === 'pairing' || phase === 'unpaired') && at >= want.pairing.openedAtMs && !ORDINARY.has(why)
+}
+
+/** Ends of a connection that belong to pairing: nobody scanned, or somebody did. */
+const ORDINARY: ReadonlySet<string> = new Set(['qr_ended', 'restart_required'])

@@ -180,3 +180,52 @@ test('lifts the bar of a session that was logged out when a window is opened for
   await world.report('main', { phase: 'logged_out', authenticatedAt: 1 })
   expect((await open(world)).body.want).toMatchObject({ generation: 2, resume: 2 })
 })
+
+const waitFor = (world: ControlWorld, more = '&wait=30') => qr(world, `&format=json${more}`)
+
+test('a QR that is waited for is answered as soon as it is up', async () => {
+  await using world = await withSession()
+  const { body } = await open(world)
+  await world.report('main', { phase: 'unpaired', observedGeneration: 1 })
+  const waited = waitFor(world)
+  await world.report('main', {
+    phase: 'pairing',
+    pairing: { windowId: body.want.pairing.id, qr: QR, expiresAt: world.clock.nowMs() + 20_000 },
+  })
+  expect(await waited).toMatchObject({ status: 200, body: { qr: QR } })
+})
+
+test('whoever waits longer than half a minute is refused, and whoever waits in vain is told so after his time', async () => {
+  await using world = await withSession()
+  await open(world)
+  await world.report('main', { phase: 'pairing' })
+  expect((await waitFor(world, '&wait=31')).body).toMatchObject({ status: 422, field: 'wait' })
+  const startMs = world.clock.monotonicMs()
+  expect((await waitFor(world, '&wait=10')).body).toMatchObject({ status: 404, code: 'no_qr' })
+  expect(world.clock.monotonicMs() - startMs).toBeGreaterThanOrEqual(10_000)
+})
+
+test('nobody waits where no QR can come: no window, a code, a window that is over, WhatsApp out of reach', async () => {
+  await using world = await withSession()
+  const startMs = world.clock.monotonicMs()
+  const answers: string[] = []
+  const ask = async (): Promise<void> => void answers.push((await waitFor(world)).body.detail)
+  await world.report('main', { phase: 'unpaired', reason: 'no credentials' })
+  await ask()
+  await open(world, { method: 'code', phone: '4915112345678' })
+  await ask()
+  const { body } = await open(world)
+  const endedWindowId = body.want.pairing.id
+  await world.report('main', { phase: 'unpaired', reason: 'passkey_required: no', endedWindowId })
+  await ask()
+  await open(world)
+  await world.report('main', { phase: 'pairing', reason: 'the name is not found', attempts: 2 })
+  await ask()
+  expect(answers).toEqual([
+    'There is no QR to scan now. The session is unpaired. no credentials',
+    expect.stringContaining('There is no QR to scan now.'),
+    'There is no QR to scan now. The session is unpaired. passkey_required: no',
+    'There is no QR to scan now. The session is pairing. the name is not found',
+  ])
+  expect(world.clock.monotonicMs() - startMs).toBeLessThan(30_000)
+})

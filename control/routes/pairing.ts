@@ -53,7 +53,7 @@ export function pairingRoutes(app: ControlApp, services: Services): void {
       tags,
       summary: 'Open a pairing window',
       description:
-        'Then GET …/qr, or read the code from GET …/pairing. Refused with 409 `already_paired` while good credentials ' +
+        'Then GET …/qr?wait=30, or read the code from GET …/pairing. Refused with 409 `already_paired` while good credentials ' +
         'exist, unless you say `replace`.',
       request: { params: SessionParam, body: body(PairingRequest) },
       responses: { 202: answers(SessionSchema, 'The session, with its window') },
@@ -170,7 +170,7 @@ const EXPLANATIONS: Record<PairingState, string> = {
   closed: 'No pairing window is open, so no QR is shown. POST to this address to open one.',
   opening: 'The window is open; the QR or code is on its way.',
   waiting: 'Scan the QR, or type the code, under "Linked devices" on the phone.',
-  expired: 'The window ran out before a phone was linked. POST to this address to open another.',
+  expired: 'The window is over, and no phone was linked. POST to this address to open another.',
   paired: 'The session is paired and needs no QR.',
   not_running: 'The session is stopped. Start it, then open a pairing window.',
 }

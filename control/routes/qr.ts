@@ -2,6 +2,7 @@ import { z } from '@hono/zod-openapi'
 import { accepts } from 'hono/accepts'
 import { CodedError } from '#shared/errors.ts'
 import type { ControlApp, ControlContext, Services } from '../http/context.ts'
+import type { Phase, Session } from '#shared/session.ts'
 import { shownPairing } from '../session/shown-pairing.ts'
 import { iso, phaseNow } from '../present/present.ts'
 import { declare } from '../http/route.ts'
@@ -20,6 +21,22 @@ const TYPES: Record<Format, string> = {
 
 const PNG_WIDTH = 512
 
+/** Proxies and browsers put up with answers that take so long. */
+const WAIT_MAX_S = 30
+/** Each look is two reads of the store; a person does not notice half a second. */
+const LOOK_EVERY_MS = 500
+/** One attempt that fails may be an accident; after two in a row the reason is worth more than the rest of the wait. */
+const ATTEMPTS_TO_WAIT_FOR = 2
+/** Phases that no QR comes of by itself. */
+const RESTING: ReadonlySet<Phase> = new Set([
+  'logged_out',
+  'conflict',
+  'restricted',
+  'banned',
+  'outdated',
+  'failed',
+])
+
 const QrSchema = z
   .object({ qr: z.string().openapi({ description: 'The text inside the QR.' }), expiresAt: Time })
   .openapi('Qr')
@@ -36,8 +53,22 @@ export function qrRoutes(app: ControlApp, services: Services): void {
       summary: 'The QR to scan',
       description:
         'As JSON, PNG, SVG or text for a terminal, by Accept or ?format=. It changes every 20 to 60 seconds; expiresAt ' +
-        'says when. 404 `no_qr` while there is none.',
-      request: { params: SessionParam, query: z.object({ format: z.enum(FORMATS).optional() }) },
+        'says when. 404 `no_qr` while there is none, with the reason; ?wait= waits for the first one of a window that is ' +
+        'open, and answers earlier when none can come. A request that waits counts as an event stream.',
+      request: {
+        params: SessionParam,
+        query: z.object({
+          format: z.enum(FORMATS).optional(),
+          wait: z.coerce
+            .number()
+            .min(0)
+            .max(WAIT_MAX_S)
+            .default(0)
+            .openapi({
+              description: `Seconds to wait for a QR, at most ${WAIT_MAX_S}.`,
+            }),
+        }),
+      },
       responses: {
         200: {
           description: 'The QR',
@@ -52,17 +83,49 @@ export function qrRoutes(app: ControlApp, services: Services): void {
     },
   )
   app.openapi(get, async (c) => {
-    const { session, owner } = await findSession(services, c)
-    const { phase } = phaseNow(session, owner, await services.fleet.view())
-    const shown = shownPairing(session, phase, services.clock.nowMs())
-    if (shown?.qr === undefined) {
-      const why = shown?.code === undefined ? `The session is ${phase}.` : 'The window pairs by code.'
-      throw new CodedError('no_qr', `There is no QR to scan now. ${why}`)
-    }
+    const shown = await shownQr(services, c, c.req.valid('query').wait * 1000)
     c.header('Expires', new Date(shown.expiresAt).toUTCString())
     const format = c.req.valid('query').format ?? formatByAccept(c)
     return draw(c, format, { qr: shown.qr, expiresAt: iso(shown.expiresAt) })
   })
+}
+
+/** The QR that is up, or the first one that comes within so long. @throws CodedError `no_qr`, `not_found` */
+async function shownQr(
+  services: Services,
+  c: ControlContext,
+  waitMs: number,
+): Promise<{ qr: string; expiresAt: number }> {
+  const { clock, quotas } = services
+  const untilMs = clock.monotonicMs() + waitMs
+  let leave: (() => void) | undefined
+  try {
+    for (;;) {
+      const { session, owner } = await findSession(services, c)
+      const { phase, reason } = phaseNow(session, owner, await services.fleet.view())
+      const { qr, expiresAt, code } = shownPairing(session, phase, clock.nowMs()) ?? { expiresAt: 0 }
+      if (qr !== undefined) return { qr, expiresAt }
+      const leftMs = untilMs - clock.monotonicMs()
+      if (leftMs <= 0 || c.req.raw.signal.aborted || !mayCome(session, phase, clock.nowMs())) {
+        const why = code === undefined ? `The session is ${phase}.` : 'The window pairs by code.'
+        throw new CodedError('no_qr', ['There is no QR to scan now.', why, reason].filter(Boolean).join(' '))
+      }
+      leave ??= await quotas.stream(c.get('caller'))
+      await clock.sleep(Math.min(LOOK_EVERY_MS, leftMs), c.req.raw.signal).catch(() => undefined)
+    }
+  } finally {
+    leave?.()
+  }
+}
+
+/** Whether waiting makes sense: a window for a QR is open, and nothing that is known stands against it. */
+function mayCome({ want, status }: Session, phase: Phase, nowMs: number): boolean {
+  const window = want.pairing
+  if (want.state === 'stopped' || window?.method !== 'qr') return false
+  if (nowMs >= window.expiresAtMs || status?.endedWindowId === window.id) return false
+  // What was seen before the window was opened says nothing about it.
+  if (!status || status.observedGeneration < want.generation) return true
+  return !RESTING.has(phase) && !(status.reason !== undefined && status.attempts >= ATTEMPTS_TO_WAIT_FOR)
 }
 
 function formatByAccept(c: ControlContext): Format {

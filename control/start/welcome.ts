@@ -22,7 +22,8 @@ export function welcome(at: At): void {
     process.stderr.write(`mooring: admin key, shown this once and kept in ${at.key.path}: ${at.key.text}\n`)
 }
 
-function greeting({ host, port, key }: At): readonly string[] {
+/** What a person at a terminal reads. A test pastes the commands in it. */
+export function greeting({ host, port, key }: At): readonly string[] {
   const anywhere = ANYWHERE[host]
   const url = `http://${anywhere ?? (host.includes(':') ? `[${host}]` : host)}:${port}`
   const shown = key.from === 'made' ? key.text : '$KEY'
@@ -46,7 +47,7 @@ function greeting({ host, port, key }: At): readonly string[] {
     `    curl -s -H "X-API-Key: $KEY" -d '{"id":"acme","name":"Acme"}' -H content-type:application/json ${url}/v1/tenants`,
     `    curl -s -H "X-API-Key: $KEY" -d '{"id":"shop"}' -H content-type:application/json '${url}/v1/sessions?tenant=acme'`,
     `    curl -s -H "X-API-Key: $KEY" -d '{"method":"qr"}' -H content-type:application/json '${url}/v1/sessions/shop/pairing?tenant=acme'`,
-    `    curl -s -H "X-API-Key: $KEY" '${url}/v1/sessions/shop/qr?tenant=acme&format=text'`,
+    `    curl -s -H "X-API-Key: $KEY" '${url}/v1/sessions/shop/qr?tenant=acme&format=text&wait=30'`,
     '',
   ]
 }

@@ -34,6 +34,8 @@ async function begin(mayAct: boolean) {
     workingCopies: NO_DISK,
     reporter: { quiet: async () => undefined, waiting: () => [], waitingKeys: [], event: () => undefined },
     snapshots: { offer: () => true },
+    version: { look: async () => undefined },
+    breaker: { isStopped: false },
     keyCare: { look: () => undefined, rewrap: async () => undefined },
     passes: { sweep: () => 0 },
     handOver: { give: async () => undefined },

@@ -7,10 +7,12 @@ import type { RunnerLease } from '../ownership/lease.ts'
 import type { Preparations } from '../ownership/preparations.ts'
 import type { RunnersSeen } from '../ownership/runners-seen.ts'
 import type { BootReport } from '../pacing/boot-report.ts'
+import type { FleetBreaker } from '../pacing/breaker.ts'
 import type { LoopLag } from '../pacing/loop-lag.ts'
 import type { KeyQueue } from './key-queue.ts'
 import type { WorkingCopies } from '../state/working-copy.ts'
 import type { Sessions } from './needs.ts'
+import type { ClientVersions } from '../version/version.ts'
 import type { View } from './view.ts'
 import { lateOf, type LateNeeds } from './late.ts'
 import { logBeat, logLate } from './log-lines.ts'
@@ -31,6 +33,10 @@ const EXPIRE_EVERY_MS = 60_000
 const TICK_MS = 1_000
 /** A key-encryption key gets a new version every few months; asking for it is one call. */
 const REWRAP_EVERY_MS = 3_600_000
+/** Once a day WhatsApp's page is read, by one runner; the others learn of what it found. */
+const VERSION_EVERY_MS = 3_600_000
+/** Another runner may have found a version that WhatsApp takes. */
+const VERSION_STOPPED_MS = 30_000
 /** A store that could not be asked is asked again after this. */
 const FAILED_LOOK_MS = 1_000
 
@@ -56,6 +62,8 @@ export interface HousekeepingNeeds extends Sessions, ExpiryNeeds, LateNeeds, Upk
   lag: Pick<LoopLag, 'ticked'>
   boot: Pick<BootReport, 'tick'>
   keyCare: Pick<KeyCare, 'look' | 'rewrap'>
+  version: Pick<ClientVersions, 'look'>
+  breaker: Pick<FleetBreaker, 'isStopped'>
   passes: Pick<Passes, 'sweep'>
   handOver: Pick<HandOver, 'give'>
 }
@@ -93,6 +101,13 @@ export class Housekeeping {
     })
     this.#every('rewrap', REWRAP_EVERY_MS, async () => {
       if (this.#settings.mayAct() && this.#context.lease.isGood) await this.#context.keyCare.rewrap()
+    })
+    this.#every('version', VERSION_EVERY_MS, async () => {
+      if (this.#settings.mayAct()) await this.#context.version.look()
+    })
+    this.#every('refused version', VERSION_STOPPED_MS, async () => {
+      const { version, breaker } = this.#context
+      if (breaker.isStopped && this.#settings.mayAct()) await version.look()
     })
     this.#every('resync', resyncEveryMs, async () => {
       await this.resync()

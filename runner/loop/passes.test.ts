@@ -62,6 +62,7 @@ async function begin(others: readonly string[], phase?: Status['phase'], predece
     queue: { add: () => undefined, addAt: () => undefined },
     pacer: { done: () => undefined },
     breaker: new FleetBreaker(() => undefined),
+    version: { accepted: () => undefined },
     reporter: { event: () => undefined, forget: () => undefined },
     boot: new BootReport(silent, clock.monotonicMs()),
     log: silent,

@@ -9,6 +9,7 @@ import type { BootReport } from '../pacing/boot-report.ts'
 import type { FleetBreaker } from '../pacing/breaker.ts'
 import type { LoopLag } from '../pacing/loop-lag.ts'
 import type { Pacer } from '../pacing/pacer.ts'
+import type { ClientVersions } from '../version/version.ts'
 import type { KeyQueue } from './key-queue.ts'
 import type { Basics, Sessions } from './needs.ts'
 import { observe, personSpoke } from './observe.ts'
@@ -60,7 +61,8 @@ export interface PassNeeds extends Basics, Sessions {
   view: Pick<View, 'sessions' | 'owners' | 'jobs' | 'learnedMs'>
   queue: Pick<KeyQueue<SessionKey>, 'add' | 'addAt'>
   pacer: Pick<Pacer<SessionKey>, 'done'>
-  breaker: Pick<FleetBreaker, 'stoppedUntilMs' | 'opened' | 'reset'>
+  breaker: Pick<FleetBreaker, 'waitsUntilMs' | 'accepted' | 'asked'>
+  version: Pick<ClientVersions, 'accepted'>
   lag: Pick<LoopLag, 'isHeldUp'>
   boot: Pick<BootReport, 'elsewhere' | 'note'>
   gate: Pick<Gate, 'waits'>
@@ -184,21 +186,23 @@ export class Passes {
 
   /** A restart or resume that came while the session waited for its next try: it waits no longer. */
   #heedPerson(key: SessionKey, session: Session): void {
-    const { live, breaker } = this.#context
+    const { live, breaker, clock } = this.#context
     const waiting = live.get(key)
     if (!waiting || !personSpoke(session)) return
     waiting.startOver()
-    breaker.reset()
+    breaker.asked(key, clock.monotonicMs())
   }
 
   /** A connection that came up, or that waits for a person, makes room for the next one. */
   #noteConnection(key: SessionKey): void {
-    const { live, pacer, breaker } = this.#context
+    const { live, pacer, breaker, version } = this.#context
     const session = live.get(key)
     if (!session) return
     const { connection, pairing } = session
     if (connection.is === 'none' || (connection.is === 'connecting' && !pairing.shown)) return
-    if (connection.is === 'open') breaker.opened(connection.openSinceMs)
+    // A QR too is shown to nobody whose version is refused.
+    version.accepted(key)
+    breaker.accepted(connection.is === 'open' ? connection.openSinceMs : connection.begunMs)
     pacer.done(key)
   }
 
@@ -226,7 +230,7 @@ export class Passes {
       unreleased: claims.isLeftOver(key, view.owners.get(key)),
       claimAtMs:
         ownerAlive || isIdle(session, view.jobs.has(key)) ? Infinity : this.#claimAt(key, monotonicMs),
-      breakerUntilMs: breaker.stoppedUntilMs,
+      breakerUntilMs: breaker.waitsUntilMs(monotonicMs, key),
       nowMs: clock.nowMs(),
       monotonicMs,
       unlinking: this.#context.unlinking.isBusy(key) || this.#context.unlinkingRemoved.isBusy(key),

@@ -14,7 +14,7 @@ import { saysTheSame, statusOf } from './status.ts'
 export interface ReportNeeds extends Basics, Sessions<SessionView & Pick<LiveSession, 'waiting'>> {
   view: Pick<View, 'sessions' | 'owners' | 'noteStatus'>
   lateLogins: Pick<LateLogins, 'isOpen'>
-  breaker: Pick<FleetBreaker, 'stoppedUntilMs'>
+  breaker: Pick<FleetBreaker, 'isStopped'>
   reporter: Pick<Reporter, 'status' | 'event' | 'waiting'>
   boot: Pick<BootReport, 'note'>
 }
@@ -34,7 +34,7 @@ export function reportStatus(context: ReportNeeds, key: SessionKey): void {
     epoch,
     pairingOpen: openWindow(session, live, nowMs) !== undefined,
     loginMayBeLate: context.lateLogins.isOpen(key, context.clock.monotonicMs()),
-    fleetStopped: context.clock.monotonicMs() < context.breaker.stoppedUntilMs,
+    fleetStopped: context.breaker.isStopped,
   }
   const status = statusOf(live, session, facts)
   if (saysTheSame(session.status, status)) return

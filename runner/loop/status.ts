@@ -39,7 +39,7 @@ export function statusOf(live: SessionView, session: Session, facts: StatusFacts
   const before = session.status ?? unseenStatus(facts.epoch)
   const phase = phaseOf(live, session, facts)
   const { identity, pairing, retry } = live
-  const reason = reasonOf(live, phase)
+  const reason = reasonOf(live, phase, facts)
   const jid = identity.me?.jid ?? before.jid
   const numbers = /^(\d+)(?::(\d+))?@/.exec(jid ?? '')
   const authenticatedAt = identity.authenticatedAt ?? before.authenticatedAt
@@ -120,14 +120,23 @@ export const owesMessages = (
     ? live.isDelivering
     : live?.isUnreadable !== true && session.status?.waiting?.some(({ what }) => what === 'inbox') === true
 
-function reasonOf(live: SessionView, phase: Phase): string | undefined {
+function reasonOf(live: SessionView, phase: Phase, facts: StatusFacts): string | undefined {
   const { block } = live.retry
   if (block && phase === block.phase) return block.why
-  const { note, shown } = live.pairing
-  if (phase === 'pairing' && !shown && live.closeReason !== undefined) return live.closeReason
-  if (phase === 'pairing' || phase === 'unpaired') return note ?? REASONS[phase]
+  if (phase === 'pairing' || phase === 'unpaired') return pairingReason(live, phase, facts) ?? REASONS[phase]
   if (phase === 'backing_off') return live.closeReason ?? live.lastDisconnect?.why
   return REASONS[phase]
+}
+
+/** A person who waits for a QR or code is told why there is none, and whoever comes later why there was none. */
+function pairingReason(live: SessionView, phase: Phase, facts: StatusFacts): string | undefined {
+  const { shown, hindrance, note } = live.pairing
+  if (shown) return note
+  if (phase === 'pairing' && facts.fleetStopped) return `outdated: ${REASONS.outdated}`
+  if (hindrance === undefined) return note
+  return phase === 'pairing'
+    ? `nothing to scan yet: ${hindrance}; Mooring goes on trying while the window is open`
+    : `the window is over, and there was nothing to scan: ${hindrance}`
 }
 
 /** Time is added up when the status is written, so an idle session writes nothing for it. */

@@ -11,40 +11,77 @@ function begin() {
 }
 
 describe('the breaker of the fleet', () => {
-  test('one refused version stops every connect, for a time', () => {
+  test('one refused version stops every connect; after a minute one session tries, and no other', () => {
     const { breaker } = begin()
-    expect(breaker.stoppedUntilMs).toBe(0)
+    expect([breaker.isStopped, breaker.waitsUntilMs(NOW, 'a'), breaker.admit('a', NOW)]).toEqual([
+      false,
+      0,
+      0,
+    ])
+    expect(breaker.isProbe('a')).toBe(false)
     expect(breaker.note('outdated', 'a', NOW)).toBe(0)
-    expect(breaker.stoppedUntilMs).toBe(NOW + 15 * MINUTE_MS)
+    // Those that were on their way with it are refused with it.
     breaker.note('outdated', 'b', NOW + 5)
-    expect(breaker.stoppedUntilMs).toBe(NOW + 5 + 15 * MINUTE_MS)
+    expect(breaker.waitsUntilMs(NOW + 10, 'a')).toBe(NOW + MINUTE_MS)
+    const later = NOW + MINUTE_MS
+    expect([breaker.admit('a', later), breaker.isProbe('a')]).toEqual([0, true])
+    expect(breaker.admit('b', later)).toBe(later + 2 * MINUTE_MS)
+    expect([breaker.waitsUntilMs(later, 'a'), breaker.waitsUntilMs(later)]).toEqual([
+      0,
+      later + 2 * MINUTE_MS,
+    ])
   })
 
-  test('a connection that opened after the refusal frees the way, one from before does not', () => {
-    const { breaker, freed } = begin()
-    breaker.note('outdated', 'a', NOW)
-    breaker.opened(NOW - 1)
-    expect(breaker.stoppedUntilMs).toBeGreaterThan(NOW)
-    breaker.opened(NOW + 1)
-    expect(breaker.stoppedUntilMs).toBe(0)
-    expect(freed()).toBe(1)
+  test('each session that tries alone and is refused makes the next wait longer, up to a quarter of an hour', () => {
+    const { breaker } = begin()
+    let nowMs = NOW
+    const waits: number[] = []
+    for (let tries = 0; tries < 7; tries++) {
+      expect(breaker.admit('a', nowMs)).toBe(0)
+      breaker.note('outdated', 'a', nowMs)
+      waits.push((breaker.waitsUntilMs(nowMs, 'a') - nowMs) / MINUTE_MS)
+      nowMs = breaker.waitsUntilMs(nowMs, 'a')
+    }
+    expect(waits).toEqual([1, 2, 4, 8, 15, 15, 15])
   })
 
-  test('a person’s word frees the way, and says so once', () => {
+  test('whoever tried alone and ended without a word about the version leaves the turn to another', () => {
     const { breaker, freed } = begin()
-    breaker.reset()
-    expect(freed()).toBe(0)
     breaker.note('outdated', 'a', NOW)
-    breaker.reset()
-    breaker.reset()
-    expect([breaker.stoppedUntilMs, freed()]).toEqual([0, 1])
+    const later = NOW + MINUTE_MS
+    breaker.admit('a', later)
+    breaker.ended('b')
+    expect(breaker.waitsUntilMs(later, 'b')).toBeGreaterThan(later)
+    breaker.ended('a')
+    expect([breaker.admit('b', later), breaker.isProbe('b'), freed()]).toEqual([0, true, 1])
+    // One that hangs holds nobody up for ever.
+    expect(breaker.admit('c', later + 2 * MINUTE_MS)).toBe(0)
+  })
+
+  test('a connection that was taken after the refusal frees the way for all, one from before does not', () => {
+    const { breaker, freed } = begin()
+    breaker.note('outdated', 'a', NOW)
+    breaker.accepted(NOW - 1)
+    expect(breaker.isStopped).toBe(true)
+    breaker.accepted(NOW + 1)
+    expect([breaker.isStopped, breaker.waitsUntilMs(NOW + 1, 'b'), freed()]).toEqual([false, 0, 1])
+  })
+
+  test('a session that a person asks for tries at once, alone', () => {
+    const { breaker } = begin()
+    breaker.asked('a', NOW)
+    expect(breaker.isProbe('a')).toBe(false)
+    breaker.note('outdated', 'a', NOW)
+    breaker.asked('b', NOW + 1)
+    expect([breaker.admit('b', NOW + 1), breaker.isProbe('b')]).toEqual([0, true])
+    expect(breaker.waitsUntilMs(NOW + 1, 'a')).toBeGreaterThan(NOW + 1)
   })
 
   test('five sessions in trouble within ten seconds slow everybody down', () => {
     const { breaker } = begin()
     for (const name of ['a', 'b', 'c', 'd']) expect(breaker.note('trouble', name, NOW)).toBe(0)
     expect(breaker.note('trouble', 'e', NOW + 9_999)).toBe(NOW + 9_999 + 30_000)
-    expect(breaker.stoppedUntilMs).toBe(0)
+    expect(breaker.isStopped).toBe(false)
   })
 
   test('one session in trouble five times is its own trouble', () => {

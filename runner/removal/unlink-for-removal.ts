@@ -56,8 +56,9 @@ export async function unlinkForRemoval(
     queue.addAt(key, atMs)
   }
   const nowMs = clock.monotonicMs()
-  if (nowMs < breaker.stoppedUntilMs) {
-    putOffUntil(breaker.stoppedUntilMs)
+  const stoppedUntilMs = breaker.waitsUntilMs(nowMs)
+  if (nowMs < stoppedUntilMs) {
+    putOffUntil(stoppedUntilMs)
     return undefined
   }
   const isTaken = unlinkingRemoved.offer(key, async (drained) => {
@@ -127,7 +128,14 @@ async function ask(
     log.info({ sessionId: key }, 'the device of a deleted session is unlinked')
     const { records } = device
     const { proxy } = removal.session.want
-    const answer = await context.unlinkDevice({ key, proxy, records, mayWrite: isOurs, signal })
+    const answer = await context.unlinkDevice({
+      key,
+      proxy,
+      records,
+      version: context.version.of(),
+      mayWrite: isOurs,
+      signal,
+    })
     if (!isOurs()) return
     const outcome = judgeUnlink(answer, removal.tries)
     if (outcome.state === 'pending') return putOff(context, live, outcome.tries)

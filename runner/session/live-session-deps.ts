@@ -16,6 +16,8 @@ export interface LiveSessionDeps {
   bodies: Bodies
   state: StateDeps
   openSocket: OpenSocket
+  /** The version of the web client that a connection of this session says it is; `undefined` for the one that is built in. */
+  clientVersion: (key: SessionKey) => string | undefined
   /** Whether the lease is good in this very moment. */
   mayWrite: () => boolean
   clock: Clock

@@ -58,6 +58,7 @@ export function lentTo(clock: Clock, stores: Stores, more: Partial<LiveSessionDe
     state: { stores, dataKeys: keys, workingCopies: NO_DISK, clock, random, log, soon },
     mayWrite: () => true,
     openSocket: () => socketOf(),
+    clientVersion: () => undefined,
     clock,
     log,
     dice: () => 0,

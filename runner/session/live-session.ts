@@ -138,6 +138,7 @@ export class LiveSession implements SessionView {
           inbox,
           proxy,
           events: socketEvents(this.#parts, pairing, isPresent),
+          version: deps.clientVersion(this.key),
           sentMessage: (id, isFor) => outbox.sentMessage(id, isFor),
           dropped: deps.dropped,
           mayWrite: deps.mayWrite,

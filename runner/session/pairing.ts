@@ -10,6 +10,8 @@ export interface PairingView {
   readonly endedWindowId: string | undefined
   /** Why a person has to do something again. */
   readonly note: string | undefined
+  /** Why nothing could be shown so far: what keeps the connections of this window from WhatsApp. */
+  readonly hindrance: string | undefined
 }
 
 /** The pairing of a session: what is shown, and which window is over. */
@@ -17,6 +19,7 @@ export class Pairing implements PairingView {
   #shown: Shown | undefined
   #endedWindowId: string | undefined
   #note: string | undefined
+  #hindrance: string | undefined
 
   get shown(): Shown | undefined {
     return this.#shown
@@ -30,9 +33,19 @@ export class Pairing implements PairingView {
     return this.#note
   }
 
+  get hindrance(): string | undefined {
+    return this.#hindrance
+  }
+
   show(shown: Shown): void {
     if (shown.windowId === this.#endedWindowId) throw new Error('a pairing window that is over shows nothing')
     this.#shown = shown
+    this.#hindrance = undefined
+  }
+
+  /** A connection that was to link a device came to nothing, and the next follows. */
+  hindered(why: string): void {
+    this.#hindrance = why
   }
 
   /** What was shown does not hold any more. */
@@ -49,12 +62,16 @@ export class Pairing implements PairingView {
   ended(windowId: string | undefined, note?: string): void {
     this.#shown = undefined
     if (windowId !== undefined) this.#endedWindowId = windowId
-    if (note !== undefined) this.#note = note
+    if (note !== undefined) {
+      this.#note = note
+      this.#hindrance = undefined
+    }
   }
 
   /** The session is connected: there is nothing left to do. */
   done(): void {
     this.#shown = undefined
     this.#note = undefined
+    this.#hindrance = undefined
   }
 }

@@ -13,11 +13,14 @@ export function socketEvents(
 ): SocketEvents {
   const { key, deps, connection, identity, pairing, retry, traffic } = parts
   const { clock, wake, background } = deps
+  let hasQr = false
   return {
     qr: (text, expiresInMs) => {
       if (!window || !isPresent()) return
       const expiresAt = Math.min(clock.nowMs() + expiresInMs, window.expiresAtMs)
-      background(key, () => show(parts, window, { qr: text, expiresAt }, isPresent))
+      const isFirst = !hasQr
+      hasQr = true
+      background(key, () => show(parts, window, { qr: text, expiresAt, isFirst }, isPresent))
     },
     paired: () => {
       if (!isPresent()) return
@@ -43,10 +46,15 @@ export function socketEvents(
     acknowledged: (id, error) => traffic.acknowledged(id, error),
     receipt: (ids, kind, isFor) => traffic.outbox.receipt({ ids, kind, isFor }),
     received: () => traffic.received(),
-    pairingRefresh: () => {
-      if (!isPresent()) return
+    secretChanged: () => {
+      if (!window || !isPresent()) return
       pairing.secretChanged()
-      connection.socket?.drop('watchdog', 'the secret that was shown no longer holds')
+      wake(key)
+    },
+    codeOutdated: () => {
+      if (window?.method !== 'code' || !isPresent()) return
+      pairing.hide()
+      background(key, () => showCode(parts, window, isPresent))
     },
     closed: (report) => {
       if (!isPresent()) return
@@ -64,6 +72,9 @@ export function closed(parts: SessionParts, report: CloseReport): void {
   parts.move('closed', () => {
     if (report.by === 'us') return parts.connectionOver(true)
     const verdict = lastClose.came(report, view.windowId, deps.clock.nowMs())
+    const { why, reason = why } = verdict
+    if (view.windowId !== undefined && !parts.identity.paired && verdict.next.do === 'back_off')
+      parts.pairing.hindered(reason)
     parts.connectionOver(verdict.loginMayBeLate === true)
     if (verdict.why !== 'unknown') return
     const code = report.status ?? report.http
@@ -75,24 +86,35 @@ export function closed(parts: SessionParts, report: CloseReport): void {
 async function show(
   parts: SessionParts,
   window: PairingWindow,
-  qr: { qr: string; expiresAt: number },
+  qr: { qr: string; expiresAt: number; isFirst: boolean },
   isPresent: () => boolean,
 ): Promise<void> {
-  const { held, connection, pairing, deps, key } = parts
-  const mayShow = (): boolean =>
-    isPresent() &&
-    parts.stage === 'connecting' &&
-    !parts.identity.paired &&
-    pairing.endedWindowId !== window.id
+  const { held, pairing, deps, key } = parts
   await held.present?.journal.durable()
-  if (!mayShow()) return
-  const windowId = window.id
-  if (window.method === 'qr') parts.move('show', () => pairing.show({ windowId, ...qr }))
-  else if (!pairing.shown && window.phone) {
-    const code = await connection.socket?.requestPairingCode(window.phone)
-    if (code === undefined || !mayShow()) return
-    // A code holds as long as its socket, which ends when the QR references run out or the window does.
-    parts.move('show', () => pairing.show({ windowId, code, expiresAt: window.expiresAtMs }))
-  } else return
+  if (!mayShow(parts, window, isPresent)) return
+  if (window.method === 'code') {
+    // The first QR says that WhatsApp knows the connection; those that follow change nothing about the code.
+    if (qr.isFirst) await showCode(parts, window, isPresent)
+    return
+  }
+  parts.move('show', () => pairing.show({ windowId: window.id, qr: qr.qr, expiresAt: qr.expiresAt }))
   deps.wake(key)
 }
+
+/** Asks for a code, also for another one, and shows it once WhatsApp has taken it. */
+async function showCode(parts: SessionParts, window: PairingWindow, isPresent: () => boolean): Promise<void> {
+  const { connection, pairing, deps, key } = parts
+  if (!mayShow(parts, window, isPresent) || window.phone === undefined) return
+  const code = await connection.socket?.requestPairingCode(window.phone)
+  if (code === undefined || !mayShow(parts, window, isPresent)) return
+  // A code holds as long as its socket, which ends when the QR references run out or the window does.
+  const shown = { windowId: window.id, code, expiresAt: window.expiresAtMs }
+  parts.move('show', () => pairing.show(shown))
+  deps.wake(key)
+}
+
+const mayShow = (parts: SessionParts, window: PairingWindow, isPresent: () => boolean): boolean =>
+  isPresent() &&
+  parts.stage === 'connecting' &&
+  !parts.identity.paired &&
+  parts.pairing.endedWindowId !== window.id

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import {
   Browsers,
+  DEFAULT_CONNECTION_CONFIG,
   generateWAMessage,
   makeWASocket,
   proto,
@@ -28,6 +29,7 @@ import { Unavailable } from './library/unavailable.ts'
 import { verifySignatures } from './library/verified-curve.ts'
 import { betweenMessages, throughAllWork } from './library/work-in-hand.ts'
 import { askByUsync, NumberLookup, type Resolved } from './number-lookup.ts'
+import { Linking } from './linking.ts'
 import { PeerRate } from './peer-rate.ts'
 import { authorOf, People, type Stamped } from './people.ts'
 import type { Proxies, ProxyLine } from './proxy.ts'
@@ -38,7 +40,6 @@ import type { CloseReport, OpenSocket, OpenSocketAsk, SocketHealth, WhatsAppSock
 
 export interface BaileysSettings {
   url: string | undefined
-  version: WAVersion | undefined
   connectTimeoutMs: number
   keepAliveEveryMs: number
   queryTimeoutMs: number
@@ -49,18 +50,20 @@ const END_WITHIN_MS = 1_500
 /** How long a hand-over waits for the message in work; decryption takes milliseconds, a stuck one is left behind. */
 const MUTEX_WITHIN_MS = 3_000
 export const LOGOUT_WITHIN_MS = 10_000
-/** The first QR lives a minute, each following one 20 s (docs/facts/baileys.md §4.1). */
-const FIRST_QR_MS = 60_000
-const NEXT_QR_MS = 20_000
-
 /** Each id that nobody knows costs a look into the store: who reads a long chat at once names some hundred. */
 const RECEIPTS = { burst: 2_000, perSecond: 5 }
 
+/** Other names of a device are refused at pairing for some accounts (docs/facts/whatsapp-2026.md §1.4). */
+const BROWSER = Browsers.ubuntu('Chrome')
+
+/** The version of the web client that the library was made for. */
+export const BUILT_IN_VERSION = DEFAULT_CONNECTION_CONFIG.version.join('.')
+
 /** What every connection to WhatsApp has in common. */
-export const commonOptions = (settings: BaileysSettings) => ({
-  browser: Browsers.ubuntu('Chrome'),
+export const commonOptions = (settings: BaileysSettings, version: string | undefined) => ({
+  browser: BROWSER,
   ...(settings.url ? { waWebSocketUrl: settings.url } : {}),
-  ...(settings.version ? { version: settings.version } : {}),
+  ...(version === undefined ? {} : { version: version.split('.').map(Number) as WAVersion }),
   connectTimeoutMs: settings.connectTimeoutMs,
   defaultQueryTimeoutMs: settings.queryTimeoutMs,
   keepAliveIntervalMs: settings.keepAliveEveryMs,
@@ -109,9 +112,8 @@ class BaileysSocket implements WhatsAppSocket {
   readonly #raw: WebSocket | undefined
   #closed = false
   /** The error that we ended it with: the library reports the close with the very same one, unless it was ended before. */
-  #ended: { error: Error; by: CloseReport['by'] } | undefined
+  #ended: { error: Error; report: CloseReport } | undefined
   #http: number | undefined
-  #qrs = 0
   #lastFrameMs: number
   #openedAtMs: number | undefined
   #loggedInAtMs: number | undefined
@@ -122,6 +124,7 @@ class BaileysSocket implements WhatsAppSocket {
   readonly #retries: RetryGate
   readonly #receipts: PeerRate
   readonly #proxy: ProxyLine | undefined
+  readonly #linking: Linking
 
   constructor(deps: Parameters<typeof baileysSockets>[0], ask: OpenSocketAsk) {
     const { settings, clock, log } = deps
@@ -138,7 +141,7 @@ class BaileysSocket implements WhatsAppSocket {
       logger: baileysLog(log, (text) => {
         if (text === MESSAGE_GIVEN_UP) this.#arrivals.givenUp()
       }),
-      ...commonOptions(settings),
+      ...commonOptions(settings, ask.version),
       ...this.#proxy?.options,
       makeSignalRepository: writeAheadRepository(this.#auth.keys, ask.inbox, {
         kept: () => ask.events.received(),
@@ -166,14 +169,28 @@ class BaileysSocket implements WhatsAppSocket {
       isClosed: () => this.#closed,
     })
     this.#unavailable = new Unavailable(this.#sock, clock)
+    this.#linking = new Linking({
+      line: this.#sock,
+      creds: this.#auth.creds,
+      browser: BROWSER,
+      clock,
+      changed: () => ask.state.journal.credsChanged(),
+      events: ask.events,
+      end: (report) => this.#endAs(report),
+    })
     this.#raw = rawSocket(this.#sock)
     if (this.#raw) guardDurableWire(this.#raw, ask.state.journal, ask.mayWrite)
     this.#raw?.prependOnceListener('close', () => this.#auth.close())
     this.#listen()
   }
 
-  async requestPairingCode(phone: string): Promise<string> {
-    return this.#sock.requestPairingCode(phone)
+  async requestPairingCode(phone: string): Promise<string | undefined> {
+    try {
+      return await this.#linking.code(phone)
+    } catch (error) {
+      if (this.#closed) return undefined
+      throw error
+    }
   }
 
   resolve(to: string): Promise<Resolved> {
@@ -218,7 +235,7 @@ class BaileysSocket implements WhatsAppSocket {
     const end = async (): Promise<void> => {
       // Sealing in the same tick as `end` makes any later decryption fail before it is stored, so the server delivers that
       // message again to whoever connects next.
-      const ended = this.#end('us', 'handed over')
+      const ended = this.#end({ by: 'us', message: 'handed over' })
       this.#auth.close()
       await within(this.#clock, END_WITHIN_MS, ended)
       this.#raw?.terminate()
@@ -230,16 +247,21 @@ class BaileysSocket implements WhatsAppSocket {
   }
 
   drop(by: CloseReport['by'], why: string): void {
-    if (this.#closed) return
-    this.#auth.close()
-    void Promise.resolve(this.#end(by, why)).catch(() => undefined)
-    this.#raw?.terminate()
-    this.#closedWith({ by, message: why })
+    this.#endAs({ by, message: why })
   }
 
-  #end(by: CloseReport['by'], why: string): Promise<void> {
-    const error = new Error(why)
-    this.#ended = { error, by }
+  /** Ends at once, and tells that. */
+  #endAs(report: CloseReport): void {
+    if (this.#closed) return
+    this.#auth.close()
+    void Promise.resolve(this.#end(report)).catch(() => undefined)
+    this.#raw?.terminate()
+    this.#closedWith(report)
+  }
+
+  #end(report: CloseReport): Promise<void> {
+    const error = new Error(report.message)
+    this.#ended = { error, report }
     return this.#sock.end(error)
   }
 
@@ -267,7 +289,7 @@ class BaileysSocket implements WhatsAppSocket {
       this.#keepPreKeyReady()
     })
     ev.on('connection.update', (update) => {
-      if (update.qr) events.qr(update.qr, this.#qrs++ === 0 ? FIRST_QR_MS : NEXT_QR_MS)
+      if (update.qr) this.#linking.qr(update.qr)
       if (update.isNewLogin) this.#paired()
       if (update.connection === 'open') this.#opened()
       if (update.connection === 'close') {
@@ -279,6 +301,7 @@ class BaileysSocket implements WhatsAppSocket {
     ws.on('frame', (frame: BinaryNode | Uint8Array) => {
       this.#lastFrameMs = this.#clock.monotonicMs()
       if (frame instanceof Uint8Array) return
+      this.#linking.came(frame)
       this.#retries.came(frame)
       if (frame.tag !== 'message') return
       this.#arrivals.came(frame)
@@ -294,7 +317,6 @@ class BaileysSocket implements WhatsAppSocket {
       if (id) events.acknowledged(id, error === undefined ? undefined : Number(error))
     })
     ws.on('CB:receipt', (node: BinaryNode) => this.#receipt(node))
-    ws.on('CB:notification,type:companion_reg_refresh', () => events.pairingRefresh())
     ws.on('unexpected-response', (_request: unknown, response: { statusCode?: number }) => {
       this.#http = response.statusCode
       this.drop('server', `the server answered ${response.statusCode} instead of opening a WebSocket`)
@@ -333,9 +355,7 @@ class BaileysSocket implements WhatsAppSocket {
 
   #reported(error: Error | undefined): CloseReport {
     const ended = this.#ended
-    return ended && ended.error === error
-      ? { by: ended.by, message: error.message }
-      : closeReport(error, this.#http)
+    return ended && ended.error === error ? ended.report : closeReport(error, this.#http)
   }
 
   /** A number may be another account's address: what was sent to the one was received by the other. */

@@ -39,7 +39,19 @@ const rows: readonly [says: string, error: Error | undefined, http: number | und
     'D1 a refused TCP connection with its error as data',
     boom(408, 'WebSocket Error (ECONNREFUSED)', Object.assign(new Error('x'), { code: 'ECONNREFUSED' })),
     undefined,
-    'timed_out',
+    'connection_refused',
+  ],
+  [
+    'a name that is not found',
+    boom(408, 'WebSocket Error (ENOTFOUND)', Object.assign(new Error('x'), { code: 'ENOTFOUND' })),
+    undefined,
+    'name_not_found',
+  ],
+  [
+    'a certificate, under the status of whatever is not known',
+    boom(500, 'WebSocket Error (expired)', Object.assign(new Error('x'), { code: 'CERT_HAS_EXPIRED' })),
+    undefined,
+    'certificate',
   ],
   [
     'D1 a time-out with only a stack as data',

@@ -16,7 +16,22 @@ export function closeReport(error: Error | undefined, http: number | undefined):
   const node = data as { tag?: unknown; attrs?: Record<string, unknown> } | null | undefined
   const conflict =
     node?.tag === 'conflict' && typeof node.attrs?.['type'] === 'string' ? node.attrs['type'] : undefined
-  return { by: 'server', status: output?.statusCode, http, message, conflict, attributes: attributesOf(data) }
+  const attributes = attributesOf(data)
+  return {
+    by: 'server',
+    status: output?.statusCode,
+    http,
+    message,
+    conflict,
+    network: networkOf(data),
+    attributes,
+  }
+}
+
+/** rc14 hands the error of the WebSocket on as it came; the code in it is the operating system's, or that of TLS. */
+function networkOf(data: unknown): string | undefined {
+  if (!(data instanceof Error) || !('code' in data)) return undefined
+  return typeof data.code === 'string' ? data.code : undefined
 }
 
 /** A `<failure>` carries its attributes as they are; a `<stream:error>` its child. */

@@ -1,7 +1,7 @@
 import type { BinaryNode, WASocket } from '@whiskeysockets/baileys'
 import type { Clock } from '#shared/clock.ts'
 import type { Dropped } from './dropped.ts'
-import { hideReceipt } from './library/hidden-stanza.ts'
+import { hideStanza } from './library/hidden-stanza.ts'
 import { PeerRate } from './peer-rate.ts'
 import { authorOf, type People } from './people.ts'
 
@@ -35,7 +35,7 @@ export class RetryGate {
   came(stanza: BinaryNode): void {
     if (stanza.tag !== 'receipt' || stanza.attrs['type'] !== 'retry') return
     const { people, line, dropped, isClosed } = this.#deps
-    const hidden = hideReceipt(line, stanza)
+    const hidden = hideStanza(line, stanza)
     const refuse = (why: 'retry' | 'rate'): void => {
       dropped(why)
       void hidden.acknowledge().catch(() => undefined)

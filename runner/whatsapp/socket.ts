@@ -18,8 +18,11 @@ import type { ProxyFailure } from './proxy-failure.ts'
  * not stop work in progress; a message is receipted after its ratchet step was stored and before the application is told.
  */
 export interface WhatsAppSocket {
-  /** Asks for a code to type into the phone. Only before pairing, after the first QR. Digits only. */
-  requestPairingCode(phone: string): Promise<string>
+  /**
+   * Asks for a code to type into the phone, and waits until WhatsApp has taken it. Only before pairing, after the first QR;
+   * again for another code. Digits only. Answers nothing where WhatsApp refused, or the connection ended: it closes, with why.
+   */
+  requestPairingCode(phone: string): Promise<string | undefined>
   /**
    * Which account an address is. WhatsApp is asked once about a number that is new to the session.
    * @throws when it gives no answer
@@ -69,6 +72,10 @@ interface CloseFacts {
   proxy?: ProxyFailure | undefined
   /** `replaced`, `device_removed` … of a `<conflict>`. */
   conflict?: string | undefined
+  /** Why nobody can be linked over it, in words of this product's own. */
+  linking?: 'passkey_required' | 'code_refused' | undefined
+  /** Why there was no connection in the first place: the system's own code, `ENOTFOUND`, `CERT_HAS_EXPIRED` … */
+  network?: string | undefined
   /** Attributes of a `<failure>`: `reason`, `code`, `expire`, `logout_message_header` … */
   attributes?: Readonly<Record<string, string>> | undefined
 }
@@ -92,8 +99,10 @@ export interface SocketEvents {
   receipt(ids: readonly string[], kind: Reached, isFor: (to: string) => boolean): void
   /** A decrypted message is durable in the inbox. */
   received(): void
-  /** The server announced that the secret which is shown no longer holds. */
-  pairingRefresh(): void
+  /** WhatsApp asked for another secret, after a scan: the QR that is up carries it, and is to be scanned again. */
+  secretChanged(): void
+  /** WhatsApp wants another code than the one that is shown. */
+  codeOutdated(): void
   closed(report: CloseReport): void
 }
 
@@ -103,6 +112,8 @@ export interface OpenSocketAsk {
   /** By which way; without it, the fleet's. */
   proxy: Want['proxy']
   events: SocketEvents
+  /** The version of the web client that it says it is; without it the one that is built in. */
+  version?: string | undefined
   /**
    * Answers what was prepared of a message that was sent, also long ago: peers ask for it again when they can't read it.
    * `undefined` for one that went to somebody else than `isFor` says yes to, as for one that never was.
@@ -133,6 +144,8 @@ export interface UnlinkAsk {
   proxy: Want['proxy']
   /** Its archived state. Changes stay in here, and go with it. */
   records: RecordMap
+  /** The version of the web client that it says it is; without it the one that is built in. */
+  version?: string | undefined
   /** False once not a byte may leave any more. */
   mayWrite: () => boolean
   /** Ends it at once, whatever has been said by then; what is answered means nothing. */

@@ -32,7 +32,7 @@ export function deviceUnlinker(deps: {
     const sock = makeWASocket({
       auth,
       logger: baileysLog(log),
-      ...commonOptions(settings),
+      ...commonOptions(settings, ask.version),
       ...line?.options,
       fireInitQueries: false,
       shouldIgnoreJid: () => true,

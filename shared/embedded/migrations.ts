@@ -105,6 +105,8 @@ export const RECORD_MIGRATIONS: readonly string[] = [
   ALTER TABLE outbox ADD COLUMN request BLOB;
   ALTER TABLE outbox ADD COLUMN prepared BLOB;
   `,
+  // What all runners share beside their sessions, a row each.
+  'CREATE TABLE fleet (name TEXT PRIMARY KEY, body TEXT NOT NULL)',
 ]
 
 export const JOURNAL_MIGRATIONS: readonly string[] = [

@@ -18,6 +18,7 @@ import { sqliteBackupStore } from './sqlite-backup-store.ts'
 import { openingError, storeError } from './sqlite-error.ts'
 import { sqliteEventStore } from './sqlite-event-store.ts'
 import { sqliteFeedStore } from './sqlite-feed-store.ts'
+import { sqliteFleetStore } from './sqlite-fleet-store.ts'
 import { SqliteFile } from './sqlite-file.ts'
 import { sqliteJobStore } from './sqlite-job-store.ts'
 import { sqliteJournalStore } from './sqlite-journal-store.ts'
@@ -90,6 +91,7 @@ export async function openEmbeddedStores(options: {
       jobs: sqliteJobStore(records, changes),
       removals: sqliteRemovalStore(records, changes),
       backups: sqliteBackupStore(records),
+      fleet: sqliteFleetStore(records),
       keys,
       check: async () => {
         await Promise.all([records.check(), journal.check(), checkFolder(join(dataDir, BLOBS))])

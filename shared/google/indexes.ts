@@ -51,6 +51,7 @@ export const COLLECTIONS = [
   'events',
   'feed',
   'feedHeads',
+  'fleet',
   'jobs',
   'journal',
   'journalParts',

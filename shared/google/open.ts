@@ -7,6 +7,7 @@ import { firestoreApiKeyStore } from './firestore-api-key-store.ts'
 import { firestoreBackupStore } from './firestore-backup-store.ts'
 import { firestoreEventStore } from './firestore-event-store.ts'
 import { firestoreFeedStore } from './firestore-feed-store.ts'
+import { firestoreFleetStore } from './firestore-fleet-store.ts'
 import { firestoreJobStore } from './firestore-job-store.ts'
 import { firestoreJournalStore } from './firestore-journal-store.ts'
 import { firestoreOutboxStore } from './firestore-outbox-store.ts'
@@ -100,6 +101,7 @@ export function openGoogleStores(options: GoogleOptions): Promise<Stores> {
     jobs: firestoreJobStore(db, counters),
     removals: firestoreRemovalStore(db, signals),
     backups: firestoreBackupStore(db),
+    fleet: firestoreFleetStore(db),
     keys,
     check: (scope = 'all') => checkGoogle({ scope, db, bucket, keys, names: options }),
     close() {

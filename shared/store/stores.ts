@@ -3,6 +3,7 @@ import type { BackupStore } from './backup-store.ts'
 import type { BlobStore } from './blob-store.ts'
 import type { EventStore } from './event-store.ts'
 import type { FeedStore } from './feed-store.ts'
+import type { FleetStore } from './fleet-store.ts'
 import type { JobStore } from './job-store.ts'
 import type { JournalStore } from './journal-store.ts'
 import type { KeyWrapper } from './key-wrapper.ts'
@@ -42,6 +43,7 @@ export interface Stores {
   jobs: JobStore
   removals: RemovalStore
   backups: BackupStore
+  fleet: FleetStore
   keys: KeyWrapper
   /** Rejects with a CodedError `config` or `store_unavailable` whose message tells an operator what is wrong. */
   check(scope?: CheckScope): Promise<void>

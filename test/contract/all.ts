@@ -4,6 +4,7 @@ import { backupStoreContract } from './backup-store.ts'
 import { blobStoreContract } from './blob-store.ts'
 import { eventStoreContract } from './event-store.ts'
 import { feedStoreContract } from './feed-store.ts'
+import { fleetStoreContract } from './fleet-store.ts'
 import { jobStoreContract } from './job-store.ts'
 import { journalStoreContract } from './journal-store.ts'
 import { keyWrapperContract } from './key-wrapper.ts'
@@ -62,6 +63,7 @@ const CONTRACTS = {
   jobs: jobStoreContract,
   removals: removalStoreContract,
   backups: backupStoreContract,
+  fleet: fleetStoreContract,
   keys: keyWrapperContract,
   refusals: refusalContract,
   delivery: deliveryContract,

@@ -166,8 +166,11 @@ export function mooringApi(at: { url: string; key: string; tenant: string }) {
       call<Session>('POST', `${of(id)}/pairing`, { method: 'qr', ...more }),
     pairing: (id: string) =>
       call<{ state: string; explanation: string; code?: string }>('GET', `${of(id)}/pairing`),
-    qr: (id: string) =>
-      call<{ qr: string; expiresAt: string }>('GET', `${of(id)}/qr`, undefined, { format: 'json' }),
+    qr: (id: string, waitS = 0) =>
+      call<{ qr: string; expiresAt: string }>('GET', `${of(id)}/qr`, undefined, {
+        format: 'json',
+        wait: String(waitS),
+      }),
     health: (id: string) => call<Health>('GET', `${of(id)}/health`),
     events: async (id: string) =>
       (await call<Page<Event>>('GET', `${of(id)}/events`, undefined, { limit: '500' })).items,

@@ -66,7 +66,8 @@ function connect() {
       acknowledged: () => undefined,
       receipt: () => undefined,
       received: () => void told.received++,
-      pairingRefresh: () => undefined,
+      secretChanged: () => undefined,
+      codeOutdated: () => undefined,
       closed: () => void (told.closed = true),
     },
   })

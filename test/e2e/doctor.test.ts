@@ -1,19 +1,12 @@
 import { existsSync } from 'node:fs'
 import { mkdir, readdir } from 'node:fs/promises'
 import { expect, test } from 'vitest'
-import { startChild } from './child.ts'
 import { damageSnapshots } from './damage.ts'
+import { askDoctor } from './doctor.ts'
 import { inPhase, jobDone, pairByQr } from './people.ts'
 import { useWorld } from './world.ts'
 
 const world = useWorld()
-
-/** `mooring doctor` as a process of its own. */
-async function askDoctor(dataDir: string, ...args: string[]): Promise<{ code: number | null; text: string }> {
-  const child = startChild(['mooring.ts', 'doctor', ...args], { MOORING_DATA_DIR: dataDir })
-  const { code } = await child.ended
-  return { code, text: child.lines.join('\n') }
-}
 
 test('C6: the doctor shows who has credentials, which backups and which records, beside a Mooring that runs', async () => {
   const installation = await world.install()

@@ -1,5 +1,8 @@
+import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
+import { promisify } from 'node:util'
 import { afterEach, expect, test } from 'vitest'
+import { greeting } from '#control/start/welcome.ts'
 import { startMooring, type MooringProcess } from './mooring-process.ts'
 import { useWorld } from './world.ts'
 
@@ -31,3 +34,21 @@ test('E5: a first start without a terminal makes an admin key, says in which fil
   expect(second.key).toBe(first.key)
   expect(shown(second.mooring)).toEqual([])
 })
+
+test.for(['made', 'file'] as const)(
+  'E5: the commands of the welcome text work as they are pasted, and end with a QR in the terminal (key %s)',
+  async (from) => {
+    const { dataDir, workDir } = await world.install()
+    const at = { dataDir, workDir, whatsappUrl: world.whatsappUrl, tenant: 'acme', adminKey: '' }
+    const mooring = await startMooring(at)
+    started.push(mooring)
+    const { path } = await mooring.says('admin key is in this file')
+    const text = (await readFile(String(path), 'utf8')).trim()
+    const key = { text, from, path: String(path) }
+    const lines = greeting({ host: '127.0.0.1', port: mooring.port, key, pretty: true })
+    const commands = lines.filter((line) => line.startsWith('    ')).join('\n')
+    const { stdout } = await promisify(execFile)('sh', ['-c', commands], { timeout: 60_000 })
+    // Two rows of a QR stand in one line of half blocks.
+    expect(stdout.split('\n').filter((line) => /[▀▄█]{8}/.test(line)).length).toBeGreaterThan(10)
+  },
+)

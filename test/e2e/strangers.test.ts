@@ -73,7 +73,8 @@ function connect() {
         for (const id of ids) counted.push(`${id} ${kind} ${id === SENT && isFor(BOBS)}`)
       },
       received: () => void told.received++,
-      pairingRefresh: () => undefined,
+      secretChanged: () => undefined,
+      codeOutdated: () => undefined,
       closed: () => void (told.closed = true),
     },
   })

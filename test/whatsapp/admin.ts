@@ -7,7 +7,7 @@ import { faultSchema } from './faults.ts'
 import { openGroup } from './groups.ts'
 import { unlink } from './linking.ts'
 import { page } from './page.ts'
-import { scan, typeCode } from './pairing.ts'
+import { refreshCode, scan, typeCode } from './pairing.ts'
 import { addSimulatedCompanion, burst, messageId, openPhone, phoneOf, simulatedDevice } from './phones.ts'
 import { Refused } from './refused.ts'
 import { deviceReport, phoneReport, report, resetReport } from './report.ts'
@@ -43,6 +43,7 @@ const bodies = {
     preKeys: z.number().int().min(1).max(812).default(30),
     dir: z.string().optional(),
   }),
+  webPage: z.object({ status: z.number().int().default(200), body: z.string() }),
   push: z.object({ to: z.string(), node: z.unknown() }),
 } as const
 
@@ -90,6 +91,10 @@ export function adminApp(world: World): Hono {
   app.post('/phones/:phone/code', async (context) => {
     const { code } = await read(context, bodies.code)
     return context.json(linked(await typeCode(world, phone(context), code)))
+  })
+  app.post('/phones/:phone/refresh-code', (context) => {
+    refreshCode(world, phone(context))
+    return context.json({ ok: true })
   })
   app.post('/phones/:phone/send', async (context) => {
     const wish = await read(context, bodies.send)
@@ -164,6 +169,10 @@ export function adminApp(world: World): Hono {
   })
   app.post('/seed', async (context) => {
     return context.json({ sessions: await seed(world, await read(context, bodies.seed)) }, 201)
+  })
+  app.post('/web-page', async (context) => {
+    world.webPage = await read(context, bodies.webPage)
+    return context.json({ ok: true })
   })
   app.post('/push', async (context) => {
     const { to, node } = await read(context, bodies.push)

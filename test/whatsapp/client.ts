@@ -46,6 +46,8 @@ export function whatsappAdmin(adminUrl: string) {
     scan: (phone: string, qr: string) => post<Linked>(`/phones/${phone}/scan`, { qr }),
     /** Types a pairing code into the phone; resolves when the client has countersigned. */
     code: (phone: string, code: string) => post<Linked>(`/phones/${phone}/code`, { code }),
+    /** The server asks who shows a code for that phone to ask for another. */
+    refreshCode: (phone: string) => post(`/phones/${phone}/refresh-code`),
     send: (phone: string, wish: { to: string; text: string; id?: string; device?: number }) =>
       post<{ id: string }>(`/phones/${phone}/send`, wish),
     sendGroup: (phone: string, wish: { group: string; text: string; id?: string; device?: number }) =>
@@ -76,6 +78,8 @@ export function whatsappAdmin(adminUrl: string) {
       post<{ id: string }>('/groups', { subject, participants }),
     /** Writes any stanza to a device, through its queue. */
     push: (to: string, node: unknown) => post('/push', { to, node }),
+    /** What the page of the web client answers from now on. */
+    webPage: (body: string, status = 200) => post('/web-page', { body, status }),
     fault: (fault: FaultInput) => post<{ id?: string; hit: number }>('/faults', fault),
     clearFaults: (id?: string) =>
       call<{ ok: true }>('DELETE', id === undefined ? '/faults' : `/faults/${id}`),

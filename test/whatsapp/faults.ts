@@ -71,6 +71,22 @@ export const faultSchema = z.discriminatedUnion('kind', [
   }),
   /** The login is under way for so long, and arrives also where its connection is gone by then. */
   z.object({ kind: z.literal('late_login'), ms: z.number().nonnegative(), ...target }),
+  /** The scan is answered with the wish for another secret, once a connection; a code, behind its last step. */
+  z.object({
+    kind: z.literal('new_secret'),
+    child: z.enum(['companion_reg_refresh', 'pair-device-rotate-qr']).default('companion_reg_refresh'),
+    times: target.times,
+  }),
+  /** The scan is answered with a passkey challenge. */
+  z.object({ kind: z.literal('passkey'), times: target.times }),
+  /** No code is given to who asks for one. */
+  z.object({
+    kind: z.literal('code_refused'),
+    error: z.union([z.string(), z.number()]),
+    times: target.times,
+  }),
+  /** Clients of a build below are refused with 405, whatever they want. */
+  z.object({ kind: z.literal('old_build'), below: z.number().int(), times: target.times }),
   z.object({
     kind: z.literal('qr_refs'),
     count: z.number().int().nonnegative(),

@@ -10,6 +10,8 @@ import type { Device, Line, World } from './world.ts'
 /** The client finished its handshake: it either wants to be linked or says which device it is. */
 export function hello(world: World, line: Line, payloadBytes: Buffer, clientStatic: Buffer): void {
   const payload = proto.ClientPayload.decode(payloadBytes)
+  const build = payload.userAgent?.appVersion?.tertiary ?? 0
+  if (world.faults.use('old_build', line, ({ below }) => build < below)) return refuse(world, line, '405', {})
   if (payload.devicePairingData) return offerPairing(world, line, payload, clientStatic)
   const device = world.accounts.get(String(payload.username ?? ''))?.devices.get(payload.device ?? 0)
   // Who does not hold the key it was linked with is nobody, whatever it calls itself.

@@ -43,6 +43,7 @@ export function offerPairing(
     noiseKey,
     platform: 'web',
     refs: new Map(refs.map((ref) => [ref, { until }])),
+    acknowledged: new Set(),
     keys: {
       registrationId: Buffer.from(data.eRegid).readUInt32BE(),
       identity: Buffer.from(data.eIdent),
@@ -79,7 +80,53 @@ export async function scan(world: World, account: Account, qr: string): Promise<
   if (!shown[0].equals(registration.noiseKey) || !shown[1].equals(registration.keys.identity)) {
     throw new Refused(400, 'qr_forged', 'the keys in the QR code are not those of the client that shows it')
   }
+  askForMore(world, line, advSecret)
   return link(world, account, line, Buffer.from(advSecret, 'base64'))
+}
+
+/** What the server may want before it links who was scanned. @throws Refused: for now the phone can't link it */
+function askForMore(world: World, line: Line, secret: string): void {
+  const { registration } = line
+  if (!registration) return
+  if (world.faults.use('passkey')) {
+    const options = JSON.stringify({ rpId: 'whatsapp.com', challenge: randomBytes(16).toString('base64url') })
+    notify(line, 'passkey_prologue_request', stanza('passkey_request_options', {}, Buffer.from(options)))
+    throw new Refused(409, 'passkey', 'the account has to answer a passkey challenge')
+  }
+  const { refresh, acknowledged } = registration
+  if (!refresh) {
+    const asked = world.faults.use('new_secret')
+    if (!asked) return
+    const id = notify(line, 'companion_reg_refresh', stanza(asked.child))
+    registration.refresh = { id, not: secret }
+    throw new Refused(409, 'scan_again', 'the client is asked for another secret')
+  }
+  if (secret === refresh.not)
+    throw new Refused(409, 'old_secret', 'the secret is the one that was shown before')
+  if (!acknowledged.has(refresh.id))
+    throw new Refused(409, 'unacknowledged', 'the client acknowledged nothing')
+}
+
+/** Answers the id that the client has to acknowledge. */
+function notify(line: Line, type: string, content: Stanza): string {
+  const id = notificationId()
+  line.send(stanza('notification', { id, from: SERVER, type, t: seconds() }, [content]))
+  return id
+}
+
+/** The phone's person can't use the code that is shown: the client is to ask for another. */
+export function refreshCode(world: World, account: Account): void {
+  const line = [...world.lines].findLast(
+    ({ registration }) => registration?.linkCode?.phone === account.phone,
+  )
+  const ref = line?.registration?.linkCode?.ref
+  if (!line || !ref) throw new Refused(404, 'code_unknown', 'no client asked for a code for this phone')
+  const stage = { stage: 'refresh_code', force_manual_refresh: 'true' }
+  notify(
+    line,
+    'link_code_companion_reg',
+    stanza('link_code_companion_reg', stage, [stanza('link_code_pairing_ref', {}, ref)]),
+  )
 }
 
 /** `link_code_companion_reg` from a client: its hello, or its answer after the code was typed. */
@@ -122,20 +169,20 @@ export async function typeCode(world: World, account: Account, typed: string): P
     companionEphemeral,
     done: (result) => (result instanceof Error ? agreed.reject(result) : agreed.resolve(result)),
   }
-  line.send(
-    stanza(
-      'notification',
-      { id: notificationId(), from: SERVER, type: 'link_code_companion_reg', t: seconds() },
-      [
-        stanza('link_code_companion_reg', { stage: 'primary_hello' }, [
-          stanza('link_code_pairing_ref', {}, linkCode.ref),
-          stanza('primary_identity_pub', {}, account.identity.public),
-          stanza('link_code_pairing_wrapped_primary_ephemeral_pub', {}, Buffer.concat([salt, iv, sealed])),
-        ]),
-      ],
-    ),
+  notify(
+    line,
+    'link_code_companion_reg',
+    stanza('link_code_companion_reg', { stage: 'primary_hello' }, [
+      stanza('link_code_pairing_ref', {}, linkCode.ref),
+      stanza('primary_identity_pub', {}, account.identity.public),
+      stanza('link_code_pairing_wrapped_primary_ephemeral_pub', {}, Buffer.concat([salt, iv, sealed])),
+    ]),
   )
-  return link(world, account, line, await agreed.promise)
+  const secret = await agreed.promise
+  // Both know the secret by now: whoever exchanges it here can't be linked any more.
+  const asked = world.faults.use('new_secret')
+  if (asked) notify(line, 'companion_reg_refresh', stanza(asked.child))
+  return link(world, account, line, secret)
 }
 
 /** Opens the companion's bundle. It opens only if both derived their keys from the same code. */

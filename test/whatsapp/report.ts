@@ -57,7 +57,11 @@ export interface Report {
     readonly receipted: number
     readonly retries: number
     readonly queued: number
+    /** How often the page of the web client was read. */
+    readonly pageReads: number
   }
+  /** What clients that were not linked acknowledged, by the type of the notification. */
+  readonly acknowledged: Record<string, number>
   /** Every retry receipt: `by` could not decrypt what `sender` had sent. */
   readonly retries: readonly RetryNote[]
   /** Undecryptable frames and bugs of the stand-in; empty in a healthy run. */
@@ -102,7 +106,9 @@ export function report(world: World): Report {
       receipted: sum('receipted'),
       retries: world.log.retries.length,
       queued: sum('queued'),
+      pageReads: world.log.pageReads,
     },
+    acknowledged: Object.fromEntries(world.log.acknowledged),
     retries: world.log.retries,
     troubles: world.log.troubles,
     unanswered: Object.fromEntries(world.log.unanswered),
@@ -152,5 +158,12 @@ export function resetReport(world: World): void {
   world.log.retries.splice(0)
   world.log.troubles.splice(0)
   world.log.unanswered.clear()
-  Object.assign(world.log, { connections: 0, refusedUpgrades: 0, refusedLogins: 0, pairings: 0 })
+  world.log.acknowledged.clear()
+  Object.assign(world.log, {
+    connections: 0,
+    refusedUpgrades: 0,
+    refusedLogins: 0,
+    pairings: 0,
+    pageReads: 0,
+  })
 }

@@ -48,7 +48,11 @@ export async function startWhatsApp(options: WhatsAppOptions = {}): Promise<What
     closeTimeout: CLOSE_WITHIN_MS,
   }
   const sockets = new WebSocketServer(settings)
-  const front = createServer((_request, response) => response.writeHead(404).end())
+  const front = createServer((request, response) => {
+    const page = request.url === '/sw.js' ? world.webPage : undefined
+    if (request.url === '/sw.js') world.log.pageReads++
+    response.writeHead(page?.status ?? 404).end(page?.body)
+  })
   front.on('upgrade', (request: IncomingMessage, tcp: Socket, head: Buffer) => {
     tcp.setNoDelay(true)
     tcp.on('error', () => tcp.destroy())
@@ -100,7 +104,10 @@ function emptyWorld(options: WhatsAppOptions): World {
       refusedUpgrades: 0,
       refusedLogins: 0,
       pairings: 0,
+      acknowledged: new Map(),
+      pageReads: 0,
     },
+    webPage: undefined,
     ends: new Set(),
   }
 }

@@ -51,6 +51,10 @@ export interface Registration {
   readonly platform: string
   readonly refs: Map<string, { readonly until: number }>
   linkCode?: LinkCode
+  /** The server asked for another secret than this one, which stood in the QR; until that is shown nobody is linked. */
+  refresh?: { readonly id: string; readonly not: string }
+  /** Ids of notifications that the client acknowledged. */
+  readonly acknowledged: Set<string>
   /** Resolved with the new device when the client has countersigned; rejected when its connection ends first. */
   linking?: { device: Device; details: Buffer; done: (error?: Error) => void }
 }
@@ -151,6 +155,8 @@ export interface World {
   /** All devices there ever were, so that the report also speaks of unlinked ones. */
   readonly everyDevice: Map<string, Device>
   readonly log: Log
+  /** What the page of the web client answers, which names its build; 404 without it. */
+  webPage: { readonly status: number; readonly body: string } | undefined
   /** Work that must stop when the server closes. */
   readonly ends: Set<() => void>
 }
@@ -168,6 +174,10 @@ interface Log {
   refusedUpgrades: number
   refusedLogins: number
   pairings: number
+  /** Acknowledgements of clients that are not linked yet, by the type of the notification. */
+  readonly acknowledged: Map<string, number>
+  /** How often the page of the web client was read. */
+  pageReads: number
 }
 
 /** When the bytes of a message reached the server, on the machine's monotonic clock (`process.hrtime`). */

@@ -2,10 +2,12 @@ import { hasCode } from '#shared/errors.ts'
 import type { SessionKey } from '#shared/ids.ts'
 import type { Session } from '#shared/session.ts'
 import type { Preparations } from '../../ownership/preparations.ts'
+import type { FleetBreaker } from '../../pacing/breaker.ts'
 import type { Pacer } from '../../pacing/pacer.ts'
 import { blockUntil } from '../../session/block.ts'
 import { LiveSession } from '../../session/live-session.ts'
 import type { LiveSessionDeps } from '../../session/live-session-deps.ts'
+import type { ClientVersions } from '../../version/version.ts'
 import type { KeyQueue } from '../key-queue.ts'
 import type { Basics, Sessions, Trail } from '../needs.ts'
 import { openWindow } from '../observe.ts'
@@ -68,17 +70,25 @@ export async function rehydrate(context: RehydrateNeeds, key: SessionKey, sessio
 }
 
 export interface OpenNeeds extends Basics, Sessions, Trail {
-  pacer: Pick<Pacer<SessionKey>, 'admit'>
+  pacer: Pick<Pacer<SessionKey>, 'admit' | 'done'>
   queue: Pick<KeyQueue<SessionKey>, 'addAt'>
+  breaker: Pick<FleetBreaker, 'admit' | 'isProbe'>
+  version: Pick<ClientVersions, 'begins'>
 }
 
 /** Connects, or asks for its turn and looks again when it has come. */
 export async function openSocket(context: OpenNeeds, key: SessionKey, session: Session): Promise<Outcome> {
-  const { clock, pacer, queue } = context
+  const { clock, pacer, queue, breaker, version } = context
   const live = liveOf(context, key)
   const askAgainMs = pacer.admit(key, clock.monotonicMs(), live.handedOver)
   if (askAgainMs > 0) {
     queue.addAt(key, askAgainMs)
+    return 'not_yet'
+  }
+  const stoppedUntilMs = breaker.admit(key, clock.monotonicMs())
+  if (stoppedUntilMs > 0) {
+    pacer.done(key)
+    queue.addAt(key, stoppedUntilMs)
     return 'not_yet'
   }
   // Before anything can fail: another proxy is tried at once, but once.
@@ -86,6 +96,7 @@ export async function openSocket(context: OpenNeeds, key: SessionKey, session: S
   const window = openWindow(session, live, clock.nowMs())
   const pairing = window && (!live.identity.paired || window.replace) ? window : undefined
   if (pairing) await beginPairing(context, key, live)
+  version.begins(key, breaker.isProbe(key))
   live.connect(session.want.generation, pairing)
   return 'taken'
 }
@@ -105,6 +116,7 @@ async function beginPairing(context: Trail, key: SessionKey, live: LiveSession):
 
 export interface CloseNeeds extends Basics, Sessions {
   pacer: Pick<Pacer<SessionKey>, 'done'>
+  breaker: Pick<FleetBreaker, 'ended'>
 }
 
 /** Ends the connection in order. */
@@ -118,6 +130,7 @@ export async function closeSocket(
   context.log.info({ sessionId: key, why, generation: session.want.generation }, 'socket is closed')
   await live.closeSocket()
   context.pacer.done(key)
+  context.breaker.ended(key)
   if (why === 'pairing_over' && session.want.pairing)
     live.endPairing(session.want.pairing.id, 'nobody finished the pairing in time; open another window')
 }

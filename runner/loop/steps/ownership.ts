@@ -36,7 +36,7 @@ export interface ClaimNeeds extends Basics, Trail {
   view: Pick<View, 'sessions' | 'owners' | 'noteOwner' | 'refreshOwner' | 'refreshSession'>
   lease: Pick<RunnerLease, 'id' | 'isGood' | 'term'>
   claims: Pick<Claims, 'counted' | 'won'>
-  breaker: Pick<FleetBreaker, 'reset'>
+  breaker: Pick<FleetBreaker, 'asked'>
   lateLogins: Pick<LateLogins, 'inherit'>
 }
 
@@ -81,7 +81,7 @@ async function tryClaim(context: ClaimNeeds, key: SessionKey, session: Session):
   const fresh = view.sessions.get(key) ?? session
   const { status } = fresh
   const block = fresh.want.deleting ? undefined : storedBlock(fresh, clock.nowMs())
-  if (personSpoke(fresh)) context.breaker.reset()
+  if (personSpoke(fresh)) context.breaker.asked(key, clock.monotonicMs())
   const live = new LiveSession(context.sessionDeps, key, {
     block: block && blockUntil(clock, block.phase, status?.reason ?? block.phase, block.until),
     attempts: personSpoke(fresh) ? 0 : (status?.attempts ?? 0),

@@ -21,6 +21,7 @@ import type { UnlinkDevice } from '../../whatsapp/socket.ts'
 import type { KeyQueue } from '../key-queue.ts'
 import type { Basics, Sessions, Trail } from '../needs.ts'
 import type { SlowLane } from '../slow-lane.ts'
+import type { ClientVersions } from '../../version/version.ts'
 import type { View } from '../view.ts'
 
 /** What unlinking sees of the session whose device was superseded. */
@@ -31,7 +32,8 @@ export interface UnlinkNeeds extends Basics, Sessions<Successor>, Trail {
   lease: Pick<RunnerLease, 'isGood'>
   view: Pick<View, 'sessions'>
   queue: Pick<KeyQueue<SessionKey>, 'addAt'>
-  breaker: Pick<FleetBreaker, 'stoppedUntilMs'>
+  breaker: Pick<FleetBreaker, 'waitsUntilMs'>
+  version: Pick<ClientVersions, 'of'>
   sessionDeps: Pick<LiveSessionDeps, 'mayWrite'>
   unlinkDevice: UnlinkDevice
   /** Devices that are taken off their phones. */
@@ -47,7 +49,7 @@ export function unlinkSuperseded(context: UnlinkNeeds, key: SessionKey): void {
   const { clock, queue, unlinking, breaker, lease } = context
   const live = context.live.get(key)
   if (!live || !lease.isGood || unlinking.isBusy(key) || !deviceToUnlink(live)) return
-  const startMs = Math.max(live.superseded.notBeforeMs, breaker.stoppedUntilMs)
+  const startMs = Math.max(live.superseded.notBeforeMs, breaker.waitsUntilMs(clock.monotonicMs()))
   if (clock.monotonicMs() < startMs) return queue.addAt(key, startMs)
   unlinking.offer(key, async (drained) => {
     // It waited for its turn.
@@ -98,7 +100,14 @@ async function unlink(
     return conclude(context, live, known, onThePhone('another session uses it, so it is left alone'))
   context.log.info({ sessionId: key, snapshot: device.snapshot }, 'a superseded device is unlinked')
   const { proxy } = live
-  const answer = await context.unlinkDevice({ key, proxy, records: archived, mayWrite: isOurs, signal })
+  const answer = await context.unlinkDevice({
+    key,
+    proxy,
+    records: archived,
+    version: context.version.of(),
+    mayWrite: isOurs,
+    signal,
+  })
   if (!isOurs()) return
   const outcome = judgeUnlink(answer, device.tries)
   live.superseded.waitUntil(clock.monotonicMs() + unlinkAgainAfterMs(outcome.tries))

@@ -32,6 +32,7 @@ async function begin() {
       owners: new Map([[KEY, { runnerId: me, epoch: EPOCH, since: 1, nonce: 'n' }]]),
     },
     breaker: new FleetBreaker(() => undefined),
+    version: { refused: () => undefined },
     pacer: new Pacer<SessionKey>({ perSecond: 10, atOnceMax: 10, tenantOf: () => 'acme' }),
     reporter: { event: (_key: string, event: unknown) => void told.push(event) },
     random: { next: () => 0 },

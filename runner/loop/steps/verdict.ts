@@ -6,7 +6,10 @@ import type { FleetBreaker } from '../../pacing/breaker.ts'
 import type { Pacer } from '../../pacing/pacer.ts'
 import { blockUntil } from '../../session/block.ts'
 import type { Verdict } from '../../session/disconnect.ts'
+import type { PendingVerdict } from '../../session/last-close.ts'
 import type { LateLogins } from '../../session/late-logins.ts'
+import type { LiveSession } from '../../session/live-session.ts'
+import type { ClientVersions } from '../../version/version.ts'
 import type { Basics, Sessions, Trail } from '../needs.ts'
 import type { View } from '../view.ts'
 import { archive } from './live.ts'
@@ -16,12 +19,15 @@ export interface VerdictNeeds extends Basics, Sessions, Trail {
   lease: Pick<RunnerLease, 'id'>
   view: Pick<View, 'owners' | 'refreshOwner'>
   lateLogins: Pick<LateLogins, 'explain'>
-  breaker: Pick<FleetBreaker, 'note'>
+  breaker: Pick<FleetBreaker, 'note' | 'ended'>
+  version: Pick<ClientVersions, 'refused'>
   pacer: Pick<Pacer<SessionKey>, 'done' | 'slowUntil'>
 }
 
 /** B7: a session that fails more than three times in a row is told of. */
 const ALERT_AFTER = 4
+const OUTDATED_NOTE =
+  'outdated: WhatsApp refuses the version of its client that Mooring is (405); open another window to try a newer one'
 /** Accounts that were restricted together do not come back together: up to a tenth later than they may. */
 const BLOCK_JITTER = 0.1
 
@@ -48,24 +54,32 @@ export async function settleVerdict(context: VerdictNeeds, key: SessionKey, sess
     ...(code === undefined ? {} : { code }),
     epoch: live.state?.epoch ?? 0,
   })
+  if (verdict.fleet === 'outdated') context.version.refused(key)
+  else breaker.ended(key)
   if (verdict.fleet) {
     const slowUntilMs = breaker.note(verdict.fleet, key, clock.monotonicMs())
     if (slowUntilMs > 0) context.pacer.slowUntil(slowUntilMs)
   }
-  const next: Verdict['next'] = isOwnDoing ? { do: 'back_off' } : verdict.next
+  const next = nextOf(live, pending, isOwnDoing)
   if (next.do === 'back_off') {
     const tries = live.backOff(why)
     const isOver =
       tries >= (next.triesMax ?? Infinity) ||
       live.retry.attempts >= (session.want.reconnect?.maxAttempts ?? Infinity)
     if (isOver)
-      live.blockBy(blockUntil(clock, 'failed', `${why}; ${live.retry.attempts} attempts failed in a row`))
+      live.blockBy(
+        blockUntil(
+          clock,
+          'failed',
+          `${why}; ${live.retry.attempts} attempts failed in a row${verdict.reason === undefined ? '' : `: ${verdict.reason}`}`,
+        ),
+      )
   } else if (next.do === 'block') {
     const lateBy = 1 + context.random.next() * BLOCK_JITTER
     const until = next.forMs === undefined ? undefined : Math.round(clock.nowMs() + next.forMs * lateBy)
     live.blockBy(blockUntil(clock, next.phase, verdict.why, until))
   } else if (next.do === 'unpaired') {
-    live.endPairing(windowId, 'nobody scanned the code in time; open another window')
+    live.endPairing(windowId, next.note)
   } else if (isConflict) {
     const since = new Date(live.lastDisconnect?.at ?? clock.nowMs()).toISOString()
     const reason = `since ${since} another process, not one of ours, uses these credentials; stop it, then POST …/resume`
@@ -73,12 +87,13 @@ export async function settleVerdict(context: VerdictNeeds, key: SessionKey, sess
   }
   const { block, attempts, retryAtMs } = live.retry
   const alert = (verdict.alert && !isOwnDoing) || attempts === ALERT_AFTER
+  const reason = next.do === 'unpaired' ? next.note : verdict.reason
   log[alert ? 'error' : 'info'](
     {
       sessionId: key,
       code,
       why,
-      ...(verdict.reason === undefined ? {} : { reason: verdict.reason }),
+      ...(reason === undefined ? {} : { reason }),
       next: block?.phase ?? next.do,
       attempts,
       ...(block ? {} : { retryInMs: Math.max(0, Math.round(retryAtMs - clock.monotonicMs())) }),
@@ -86,6 +101,19 @@ export async function settleVerdict(context: VerdictNeeds, key: SessionKey, sess
     },
     'connection closed',
   )
+}
+
+/** What is to be done, which for one and the same close depends on who connected. */
+function nextOf(
+  live: LiveSession,
+  { verdict, windowId }: PendingVerdict,
+  isOwnDoing: boolean,
+): Verdict['next'] {
+  if (isOwnDoing) return { do: 'back_off' }
+  // A person waits, and trying again would not help him: the window ends, and he is told.
+  if (verdict.fleet === 'outdated' && windowId !== undefined && !live.identity.paired)
+    return { do: 'unpaired', note: OUTDATED_NOTE }
+  return verdict.next
 }
 
 /** 440: presume that ownership is lost; look who has it. Ours elsewhere: drop quietly. Nobody of ours: a person decides. */

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { BinaryNode } from '@whiskeysockets/baileys'
 import { expect, test } from 'vitest'
-import { hideReceipt } from './hidden-stanza.ts'
+import { hideStanza } from './hidden-stanza.ts'
 import { saysBaileys, stockSocket } from './library.fixture.ts'
 
 const receipt = (): BinaryNode => ({
@@ -27,7 +27,7 @@ test('what is hidden has no handler, and is shown as it came', async () => {
   await using connection = stockSocket('ws://127.0.0.1:1/ws')
   const { ws } = connection.sock
   const stanza = receipt()
-  const hidden = hideReceipt(connection.sock, stanza)
+  const hidden = hideStanza(connection.sock, stanza)
   expect(ws.listenerCount(`CB:${stanza.tag}`)).toBe(0)
   ws.removeAllListeners('CB:receipt')
   const shown = once(ws, 'CB:receipt')
@@ -39,7 +39,7 @@ test('what is hidden is acknowledged as rc14 would', async () => {
   await using connection = stockSocket('ws://127.0.0.1:1/ws')
   const sent: BinaryNode[] = []
   const sendNode = async (node: BinaryNode): Promise<void> => void sent.push(node)
-  await hideReceipt({ ws: connection.sock.ws, sendNode }, receipt()).acknowledge()
+  await hideStanza({ ws: connection.sock.ws, sendNode }, receipt()).acknowledge()
   const attrs = { id: 'M1', to: '1@g.us', class: 'receipt', participant: '2@lid', type: 'retry' }
   expect(sent).toEqual([{ tag: 'ack', attrs }])
 })

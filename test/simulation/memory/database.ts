@@ -5,6 +5,7 @@ import type { ApiKey } from '#shared/store/api-key-store.ts'
 import type { Backup } from '#shared/store/backup-store.ts'
 import type { AuditEvent } from '#shared/store/event-store.ts'
 import type { FeedItem } from '#shared/store/feed-store.ts'
+import type { FleetVersion } from '#shared/store/fleet-store.ts'
 import type { Job } from '#shared/store/job-store.ts'
 import type { JournalEntry } from '#shared/store/journal-store.ts'
 import type { OutboxMessage } from '#shared/store/outbox-message.ts'
@@ -54,6 +55,7 @@ export class MemoryDatabase {
   readonly places = new Map<string, string>()
   readonly feeds = new Map<SessionKey, Map<string, StoredFeedItem>>()
   readonly jobs = new Map<SessionKey, Map<string, Job>>()
+  fleetVersion: FleetVersion | undefined
   readonly #watches = new Set<{ topic: Topic; changed: (key: string) => void }>()
   #cursor = 0
 

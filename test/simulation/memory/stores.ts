@@ -1,5 +1,6 @@
 import type { Stores } from '#shared/store/stores.ts'
 import { MemoryClient, type MemoryDatabase } from './database.ts'
+import { memoryFleetStore } from './fleet-store.ts'
 import { memoryKeyWrapper } from './key-wrapper.ts'
 import { memoryFeedStore, memoryOutboxStore } from './message-stores.ts'
 import { memoryOwnerStore } from './owner-store.ts'
@@ -28,6 +29,7 @@ export function memoryStores(db: MemoryDatabase): Stores {
     jobs: memoryJobStore(client),
     removals: memoryRemovalStore(client),
     backups: memoryBackupStore(client),
+    fleet: memoryFleetStore(client),
     keys: memoryKeyWrapper(client),
     check: async () => void client.open(),
     close: async () => client.close(),
