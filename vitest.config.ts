@@ -1,8 +1,12 @@
 import { defineConfig } from 'vitest/config'
 
+/** Each starts the emulator and several processes: nothing else has room beside it on two cores. */
+const ALONE = ['test/e2e/{google,google-hang,rehearsal}.test.ts']
+
 /**
- * Two projects, for two kinds of promises: `unit` sits beside its file and runs in parallel, `world` starts real
- * processes and real sockets, one file after the other, because the machine has two cores and figures would blur.
+ * Three projects, for three kinds of promises, one after the other: `unit` sits beside its file and runs in parallel; `e2e`
+ * starts a few real processes and real sockets, which mostly wait, two files at a time; `world` starts whole fleets and clouds,
+ * one file after the other, because the machine has two cores.
  * Both go through Node's own loader (`viteModuleRunner: false`): what Node would refuse must not pass here.
  */
 export default defineConfig({
@@ -24,11 +28,24 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: 'e2e',
+          include: ['test/{whatsapp,e2e,project}/**/*.test.ts'],
+          exclude: ALONE,
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: 'world',
-          include: ['test/{whatsapp,e2e,fleet,project,cloud,soak,hostile}/**/*.test.ts'],
+          include: ['test/{fleet,cloud,soak,hostile}/**/*.test.ts', ...ALONE],
           testTimeout: 120_000,
           hookTimeout: 60_000,
           fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
     ],
