@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
-/** Each starts the emulator and several processes: nothing else has room beside it on two cores. */
-const ALONE = ['test/e2e/{google,google-hang,rehearsal}.test.ts']
+/** Each starts the emulator and several processes, or fifty sessions at once: nothing else has room beside it on two cores. */
+const ALONE = ['test/e2e/{fleet,google,google-hang,rehearsal}.test.ts']
 
 /**
  * Three projects, for three kinds of promises, one after the other: `unit` sits beside its file and runs in parallel; `e2e`
