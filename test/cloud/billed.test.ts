@@ -24,6 +24,8 @@ describe.skipIf(skipReason !== undefined)('what is billed, and waited for', () =
     const options = freshOptions(cloud)
     stores = await openGoogleStores({ ...options, meter })
     other = await openGoogleStores(options)
+    // Connected, as they are in a process that renews: it has checked its stores at its start.
+    await Promise.all([stores.check('records'), other.check('records')])
     meter.reset()
   })
   afterEach(async () => {

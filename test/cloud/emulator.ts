@@ -95,11 +95,21 @@ export async function startEmulator(
   }
 }
 
-/** It answers "Ok" to a plain request once it serves. */
+/**
+ * It answers "Ok" to a plain request once it serves. The first write of a cold JVM took more than the two seconds that a renewal
+ * has, so one is made before anybody counts on it, where nobody looks.
+ */
 async function answers(host: string): Promise<boolean> {
   try {
-    const answer = await fetch(`http://${host}/`, { signal: AbortSignal.timeout(2000) })
-    return answer.ok
+    const serves = await fetch(`http://${host}/`, { signal: AbortSignal.timeout(2000) })
+    if (!serves.ok) return false
+    const written = await fetch(`http://${host}/v1/projects/warm-up/databases/(default)/documents/writes`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer owner', 'content-type': 'application/json' },
+      body: '{"fields":{}}',
+      signal: AbortSignal.timeout(10_000),
+    })
+    return written.ok
   } catch {
     return false
   }
