@@ -3,6 +3,10 @@ import { defineConfig } from 'vitest/config'
 /** Each starts the emulator and several processes, or fifty sessions at once: nothing else has room beside it on two cores. */
 const ALONE = ['test/e2e/{fleet,google,google-hang,rehearsal}.test.ts']
 
+/** More than a minute each, of which most is waiting for a store that hangs: `npm run test:long` runs them. */
+const LONG = ['test/e2e/google-hang.test.ts', 'test/fleet/partition.test.ts']
+const isLong = process.env['TEST_LONG'] === 'on'
+
 /**
  * Three projects, for three kinds of promises, one after the other: `unit` sits beside its file and runs in parallel; `e2e`
  * starts a few real processes and real sockets, which mostly wait, two files at a time; `world` starts whole fleets and clouds,
@@ -41,7 +45,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'world',
-          include: ['test/{fleet,cloud,soak,hostile}/**/*.test.ts', ...ALONE],
+          include: isLong ? LONG : ['test/{fleet,cloud,soak,hostile}/**/*.test.ts', ...ALONE],
+          exclude: isLong ? [] : LONG,
           testTimeout: 120_000,
           hookTimeout: 60_000,
           fileParallelism: false,
