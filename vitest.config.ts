@@ -3,8 +3,8 @@ import { defineConfig } from 'vitest/config'
 /** Each starts the emulator and several processes, or fifty sessions at once: nothing else has room beside it on two cores. */
 const ALONE = ['test/e2e/{fleet,google,google-hang,rehearsal}.test.ts']
 
-/** More than a minute each, of which most is waiting for a store that hangs: `npm run test:long` runs them. */
-const LONG = ['test/e2e/google-hang.test.ts', 'test/fleet/partition.test.ts']
+/** About a minute each: whole deploys, and waiting for a store that hangs. `npm run test:long` runs them. */
+const LONG = ['test/e2e/google-hang.test.ts', 'test/e2e/rehearsal.test.ts', 'test/fleet/partition.test.ts']
 const isLong = process.env['TEST_LONG'] === 'on'
 
 /**
