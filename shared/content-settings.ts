@@ -2,7 +2,7 @@ import { hkdfSync } from 'node:crypto'
 import type { Config } from './config.ts'
 import { storedKeys } from './embedded/key-material.ts'
 import { CodedError } from './errors.ts'
-import { readContentSecret, type ContentSecret } from './sealing/content-secret.ts'
+import { readContentSecret, VERSIONS_MAX, type ContentSecret } from './sealing/content-secret.ts'
 
 const SECRET_BYTES = 32
 
@@ -23,7 +23,9 @@ export async function contentSecret(
       'config',
       `there is no key in ${config.MOORING_DATA_DIR} that a content secret could follow from`,
     )
-  return readContentSecret(keys.map(({ bytes }) => derived(bytes)).join(','))
+  // Of a key that was rotated so often nothing is left: bodies are kept for some weeks.
+  const newest = keys.slice(0, VERSIONS_MAX)
+  return readContentSecret(newest.map(({ bytes }) => derived(bytes)).join(','))
 }
 
 function derived(key: Uint8Array): string {

@@ -19,6 +19,16 @@ export const PHASES = [
 ] as const
 export type Phase = (typeof PHASES)[number]
 
+/** Phases that pass by no step of ours: a person is needed, or a time or a version has to come. */
+export const GRAVE_PHASES: ReadonlySet<Phase> = new Set([
+  'logged_out',
+  'conflict',
+  'restricted',
+  'banned',
+  'outdated',
+  'failed',
+])
+
 /** A pairing window that a person opened. `id` tells one window from the next. */
 export interface PairingWindow {
   id: string

@@ -31,7 +31,8 @@ import { sessionRoutes } from '../routes/sessions.ts'
 import { snapshotRoutes } from '../routes/snapshots.ts'
 import { tenantRoutes } from '../routes/tenants.ts'
 import { traceFields } from './trace.ts'
-import { transferRoutes } from '../routes/transfer.ts'
+import { exportRoutes } from '../routes/export.ts'
+import { importRoutes } from '../routes/import.ts'
 
 /**
  * The control API. It holds no socket and remembers nothing that matters: whatever a request changes is in the stores
@@ -115,7 +116,8 @@ const ROUTES = [
   eventRoutes,
   eventStreamRoutes,
   snapshotRoutes,
-  transferRoutes,
+  exportRoutes,
+  importRoutes,
   removalRoutes,
   backupRoutes,
   runnerRoutes,

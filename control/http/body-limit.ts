@@ -14,7 +14,7 @@ const DRAIN_FOR_MS = 1_000
 /** Refuses a body that is too large with 413, and closes the connection: what comes behind it is the rest of that body. */
 export function limitBody(): MiddlewareHandler<ControlEnv> {
   return async function limitBody(c, next) {
-    // An import is counted as it goes by (routes/transfer.ts): a limit here would hold all of it.
+    // An import is counted as it goes by (routes/import.ts): a limit here would hold all of it.
     if (c.req.path.endsWith('/import')) return next()
     // Nobody reads it, and looking for it makes a whole Request of what is else a few headers.
     if (c.req.method === 'GET' || c.req.method === 'HEAD') return next()

@@ -28,7 +28,7 @@ export const SentSchema = z
         why: z.string().openapi({
           description:
             '`expired`; `account_changed` (the session was paired with another account meanwhile); `refused` by ' +
-            'WhatsApp, with its `code`; `not_storable`; `unreadable`.',
+            'WhatsApp, with its `code`; `not_on_whatsapp` (nobody has this number); `not_storable`; `unreadable`.',
         }),
         code: z.int().optional(),
       })

@@ -2,7 +2,7 @@ import { z } from '@hono/zod-openapi'
 import { accepts } from 'hono/accepts'
 import { CodedError } from '#shared/errors.ts'
 import type { ControlApp, ControlContext, Services } from '../http/context.ts'
-import type { Phase, Session } from '#shared/session.ts'
+import { GRAVE_PHASES, type Phase, type Session } from '#shared/session.ts'
 import { shownPairing } from '../session/shown-pairing.ts'
 import { iso, phaseNow } from '../present/present.ts'
 import { declare } from '../http/route.ts'
@@ -27,16 +27,6 @@ const WAIT_MAX_S = 30
 const LOOK_EVERY_MS = 500
 /** One attempt that fails may be an accident; after two in a row the reason is worth more than the rest of the wait. */
 const ATTEMPTS_TO_WAIT_FOR = 2
-/** Phases that no QR comes of by itself. */
-const RESTING: ReadonlySet<Phase> = new Set([
-  'logged_out',
-  'conflict',
-  'restricted',
-  'banned',
-  'outdated',
-  'failed',
-])
-
 const QrSchema = z
   .object({ qr: z.string().openapi({ description: 'The text inside the QR.' }), expiresAt: Time })
   .openapi('Qr')
@@ -125,7 +115,7 @@ function mayCome({ want, status }: Session, phase: Phase, nowMs: number): boolea
   if (nowMs >= window.expiresAtMs || status?.endedWindowId === window.id) return false
   // What was seen before the window was opened says nothing about it.
   if (!status || status.observedGeneration < want.generation) return true
-  return !RESTING.has(phase) && !(status.reason !== undefined && status.attempts >= ATTEMPTS_TO_WAIT_FOR)
+  return !GRAVE_PHASES.has(phase) && !(status.reason !== undefined && status.attempts >= ATTEMPTS_TO_WAIT_FOR)
 }
 
 function formatByAccept(c: ControlContext): Format {

@@ -23,7 +23,7 @@ export interface ReaderLimits {
 /** docs/design/tenants.md §15.1: 96 MiB of heap, 192 in all, half a minute. The image leaves room for one of these (Dockerfile). */
 export const READER_LIMITS: ReaderLimits = { heapMib: 96, memoryMib: 192, withinMs: 30_000, lookEveryMs: 100 }
 
-/** What may be uploaded; control counts it as it comes (control/routes/transfer.ts), and this once more. */
+/** What may be uploaded; control counts it as it comes (control/routes/import.ts), and this once more. */
 const IMPORT_BYTES_MAX = 64 * 1024 * 1024
 /** What a state may be once it is packed; it is held in this form. */
 const PACKED_BYTES_MAX = 64 * 1024 * 1024

@@ -1,6 +1,6 @@
 import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
-import type { Phase, Status } from '#shared/session.ts'
+import { GRAVE_PHASES, type Phase, type Status } from '#shared/session.ts'
 import type { Late } from './late.ts'
 
 /**
@@ -17,16 +17,6 @@ export function logBeat(
   const margin = leaseMarginMs === undefined ? {} : { leaseMarginMs: Math.round(leaseMarginMs) }
   log.info({ ...rest, ...margin }, 'runner beat')
 }
-
-/** Phases in which a person is needed, or the whole fleet is concerned. */
-const GRAVE: ReadonlySet<Phase> = new Set([
-  'logged_out',
-  'conflict',
-  'restricted',
-  'banned',
-  'outdated',
-  'failed',
-])
 
 /** A session is somewhere else now, or failed once more. `durationMs`: how long the connection took to come up. */
 export function logPhase(
@@ -53,7 +43,7 @@ export function logPhase(
     attempts,
     ...(isUp && durationMs !== undefined ? { durationMs: Math.round(durationMs) } : {}),
   }
-  if (GRAVE.has(phase)) log.warn(fields, 'phase changed')
+  if (GRAVE_PHASES.has(phase)) log.warn(fields, 'phase changed')
   else log.info(fields, 'phase changed')
 }
 

@@ -1,7 +1,23 @@
 import { hasCode } from '#shared/errors.ts'
-import type { SessionKey } from '#shared/ids.ts'
+import { bareJid, type SessionKey } from '#shared/ids.ts'
+import type { OutboxMessage } from '#shared/store/outbox-message.ts'
 import type { OutboxMove } from '#shared/store/outbox-moves.ts'
 import type { OutboxStore } from '#shared/store/outbox-store.ts'
+
+/** The account that a connection is logged in to. */
+export interface Me {
+  jid: string
+  lid?: string | undefined
+}
+
+export const accountOf = ({ jid, lid }: Me): string => bareJid(lid ?? jid)
+
+export const isBindable = ({ state, account }: OutboxMessage): boolean =>
+  state === 'queued' && account === undefined
+
+/** A message goes from the account it was accepted for, and from no other. */
+export const isOfAccount = ({ account }: OutboxMessage, me: Me | undefined): boolean =>
+  account === undefined || [me?.jid, me?.lid].some((own) => own !== undefined && bareJid(own) === account)
 
 const PAGE = 100
 
@@ -17,9 +33,9 @@ export async function bindWaiting(
   let after: string | undefined
   for (;;) {
     const page = await store.pending(key, { limit: PAGE, ...(after !== undefined && { after }) })
-    for (const { id, state, account } of page) {
-      if (state !== 'queued' || account !== undefined) continue
-      await store.move(key, id, move).catch((error: unknown) => {
+    for (const message of page) {
+      if (!isBindable(message)) continue
+      await store.move(key, message.id, move).catch((error: unknown) => {
         if (!hasCode(error, 'state_changed')) throw error
       })
     }

@@ -2,6 +2,7 @@ import { proto } from '@whiskeysockets/baileys'
 import { afterEach, describe, expect, test } from 'vitest'
 import { sealPrepared } from '#shared/sealing/outbox-bodies.ts'
 import { fakeClock } from '#test/fake-clock.ts'
+import { keyOf } from '../runner.fixture.ts'
 import { Receipts } from './receipts.ts'
 import {
   ACK_WITHIN_MS,
@@ -187,7 +188,10 @@ test('F3: a receipt for one more than may wait is counted and left out', () => {
     clock: fakeClock(),
     dropped: (what) => dropped.push(what),
     background: (work) => asked.length === 0 && (void work(), true),
-    tell: async () => undefined,
+    store: { move: async () => undefined },
+    key: keyOf('shop'),
+    epoch: () => 1,
+    putAside: () => undefined,
   })
   receipts.came({ ids: ['3EB01', '3EB02'], kind: 'read', isFor: anybody })
   expect([asked, dropped]).toEqual([['3EB01'], ['waiting']])

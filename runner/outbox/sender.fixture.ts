@@ -8,7 +8,8 @@ import { AT } from '#test/contract/samples.ts'
 import { fakeClock } from '#test/fake-clock.ts'
 import { keyOf, memory, silent, socketOf } from '../runner.fixture.ts'
 import type { WhatsAppSocket } from '../whatsapp/socket.ts'
-import { OutboxSender, type Me } from './sender.ts'
+import type { Me } from './binding.ts'
+import { OutboxSender } from './sender.ts'
 
 /** For the tests of an outbox: one with messages in it, and connections that note what goes over them. */
 
@@ -48,7 +49,8 @@ export async function begin(count: number, script: Script<OutboxStore> = {}) {
     get: (of, id) => (asked.push(id), outbox.get(of, id)),
   }
   /** As the reporter does: what the store has no answer for now is tried again. */
-  const background = (work: () => Promise<void>): boolean => (void untilDone(work), true)
+  let isFull = false
+  const background = (work: () => Promise<void>): boolean => !isFull && (void untilDone(work), true)
   const untilDone = (work: () => Promise<void>): Promise<void> =>
     work().catch(async (error: { code?: string }) => {
       if (error.code !== 'store_unavailable') throw error
@@ -125,6 +127,7 @@ export async function begin(count: number, script: Script<OutboxStore> = {}) {
     script,
     aside,
     droppedKinds,
+    fill: (full: boolean) => (isFull = full),
     asked,
     reads: () => reads,
   }

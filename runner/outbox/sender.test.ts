@@ -375,6 +375,22 @@ describe('an outbox', () => {
     expect(sender.waitingSinceMs).toBeUndefined()
   })
 
+  test('what became of a message is stored later where too many writes wait, and nothing is sent twice meanwhile', async () => {
+    const world = await begin(1)
+    const { clock, sender, connection, wire, stateOf, fill } = world
+    sender.opened(connection(), ME)
+    await clock.settle()
+    fill(true)
+    sender.acknowledged(first(world), undefined)
+    await clock.advance(3 * ACK_WITHIN_MS)
+    expect([wire, await stateOf(first(world))]).toEqual([[first(world)], 'taken'])
+    fill(false)
+    await clock.advance(TRY_AGAIN_MS)
+    expect([wire, await stateOf(first(world))]).toEqual([[first(world)], 'sent'])
+    expect(sender.waitingSinceMs).toBeUndefined()
+    await sender.closed()
+  })
+
   test('sends what is accepted while it sends', async () => {
     const { clock, accept, sender, wire, connection } = await begin(1)
     const sending = Promise.withResolvers<void>()

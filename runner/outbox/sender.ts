@@ -1,21 +1,21 @@
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '#shared/clock.ts'
 import { hasCode, toError } from '#shared/errors.ts'
-import { bareJid, type SessionKey } from '#shared/ids.ts'
+import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { Bodies } from '#shared/sealing/bodies.ts'
-import { openPrepared, openRequest, sealPrepared } from '#shared/sealing/outbox-bodies.ts'
-import type { OutboxMessage, Reached, WaitingMessage } from '#shared/store/outbox-message.ts'
+import type { WaitingMessage } from '#shared/store/outbox-message.ts'
 import type { OutboxMove } from '#shared/store/outbox-moves.ts'
 import type { OutboxStore } from '#shared/store/outbox-store.ts'
 import { within } from '#shared/within.ts'
 import type { WriteOf } from '../loop/reporter.ts'
 import type { Dropped } from '../whatsapp/dropped.ts'
 import type { WhatsAppSocket } from '../whatsapp/socket.ts'
-import { bindWaiting } from './binding.ts'
+import { accountOf, bindWaiting, isBindable, isOfAccount, type Me } from './binding.ts'
 import { decide } from './lanes.ts'
 import { Receipts, type Receipt } from './receipts.ts'
 import { SentMessages } from './sent-messages.ts'
+import { takeMessage } from './taking.ts'
 import { OutboxWindow, type Item } from './window.ts'
 
 /** An acknowledgement that has not come by then is asked for again by sending the same message under the same id. */
@@ -40,17 +40,11 @@ export interface OutboxSenderDeps {
   epoch: () => number
   /** The chat that an address belongs to. */
   chatOf: (to: string) => string
-  /** Runs a write in the background until it succeeded, or the store says that it never will. */
+  /** Runs a write in the background until it succeeded, or the store says that it never will. False: it does not, too many wait. */
   background: (work: () => Promise<void>, of?: WriteOf) => boolean
   /** The store can never note what became of a message; `why` holds nothing of what is in it. */
   setAside: (id: string, why: string) => void
   dropped: Dropped
-}
-
-/** The account that a connection is logged in to. */
-export interface Me {
-  jid: string
-  lid?: string | undefined
 }
 
 /**
@@ -86,7 +80,10 @@ export class OutboxSender {
       clock,
       dropped,
       background: (work) => background(work, 'others'),
-      tell: (id, reached) => this.#tellReached(id, reached),
+      store,
+      key,
+      epoch: deps.epoch,
+      putAside: (id, error) => this.#putAside(id, error),
     })
   }
 
@@ -209,40 +206,28 @@ export class OutboxSender {
 
   /** Nothing leaves before it is stored who sends it, and in which form. */
   async #take(item: Item, socket: WhatsAppSocket): Promise<void> {
-    const { key, store, bodies, clock, log, epoch } = this.#deps
+    const { clock, key, log, epoch } = this.#deps
     const { id, message, lane } = item
     if (!isOfAccount(message, this.#me))
       return this.#end(item, { to: 'failed', error: { why: 'account_changed' } })
     item.stage = 'taking'
     try {
-      // What was taken once was somebody's then; asked again it could only be lost.
-      const to = message.prepared ? undefined : await socket.resolve(message.to)
-      if (to === 'not_on_whatsapp') return this.#end(item, { to: 'failed', error: { why: to } })
-      const own = message.prepared ? undefined : await this.#prepare(message, socket)
-      const stored = await store.move(key, id, {
-        to: 'taken',
-        epoch: epoch(),
-        chat: lane,
-        nowMs: clock.nowMs(),
-        ...(this.#me && { account: accountOf(this.#me) }),
-        ...(own && { prepared: own.sealed }),
-      })
-      if (!stored?.prepared) return this.#forget(item)
-      const isOwn = own !== undefined && Buffer.compare(stored.prepared, own.sealed) === 0
-      item.prepared = isOwn ? own.plain : await openPrepared(bodies, key, id, stored.prepared)
-      item.message = stored
+      const account = this.#me && accountOf(this.#me)
+      const by = { epoch: epoch(), account, nowMs: clock.nowMs() }
+      const taking = await takeMessage(this.#deps, { message, lane, by }, socket)
+      if (taking.is === 'gone') return this.#forget(item)
+      if (taking.is === 'failed') {
+        if (taking.aside) this.#putAside(id, taking.aside)
+        return this.#end(item, { to: 'failed', error: { why: taking.why } })
+      }
+      item.prepared = taking.prepared
+      item.message = taking.message
       item.stage = 'ready'
       item.tries = 0
       this.#window.release(item)
-      this.#sent.note(id, { to: stored.to, chat: stored.chat ?? lane, prepared: item.prepared })
+      const { to, chat = lane } = taking.message
+      this.#sent.note(id, { to, chat, prepared: taking.prepared })
     } catch (error) {
-      // Withdrawn, or sent already; or somebody else's by now.
-      if (hasCode(error, 'state_changed', 'fenced')) return this.#forget(item)
-      const isRefused = hasCode(error, 'store_refused')
-      if (isRefused || hasCode(error, 'bad_bytes')) {
-        this.#putAside(id, error)
-        return this.#end(item, { to: 'failed', error: { why: isRefused ? 'not_storable' : 'unreadable' } })
-      }
       log.warn({ error: toError(error), sessionId: key, messageId: id }, 'message could not be taken')
       this.#failed(item, 'waiting')
     }
@@ -254,16 +239,6 @@ export class OutboxSender {
     const waitMs = Math.min(TRY_AGAIN_MS * 2 ** item.tries++, TRY_AGAIN_MAX_MS)
     item.notBeforeMs = this.#deps.clock.monotonicMs() + waitMs
     this.#window.hold(item.lane)
-  }
-
-  async #prepare(
-    message: OutboxMessage,
-    socket: WhatsAppSocket,
-  ): Promise<{ plain: Uint8Array; sealed: Uint8Array }> {
-    const { key, bodies } = this.#deps
-    const { id, to } = message
-    const plain = await socket.prepare({ id, to, request: await openRequest(bodies, key, message) })
-    return { plain, sealed: await sealPrepared(bodies, key, id, plain) }
   }
 
   async #send(item: Item, socket: WhatsAppSocket): Promise<void> {
@@ -293,12 +268,18 @@ export class OutboxSender {
 
   /** What became of it is known. It stays until that is stored: until then the store lists it as one to send. */
   #end(item: Item, to: Pick<OutboxMove, 'to' | 'error'>): void {
-    const { key, store, clock, background, epoch } = this.#deps
     item.stage = 'over'
-    this.#movedMs = clock.monotonicMs()
+    this.#movedMs = this.#deps.clock.monotonicMs()
     this.#window.release(item)
     const stored = Promise.withResolvers<void>()
-    background(async () => {
+    this.#store(item, to, stored.resolve)
+    this.#track(stored.promise)
+  }
+
+  /** Where too many writes of the session wait already it is offered again later: forgotten, it would be sent once more. */
+  #store(item: Item, to: Pick<OutboxMove, 'to' | 'error'>, stored: () => void): void {
+    const { key, store, clock, background, epoch } = this.#deps
+    const isTaken = background(async () => {
       try {
         await store.move(key, item.id, { ...to, epoch: epoch(), nowMs: clock.nowMs() })
       } catch (error) {
@@ -306,9 +287,9 @@ export class OutboxSender {
         if (hasCode(error, 'store_refused')) this.#putAside(item.id, error)
       }
       this.#window.remove(item)
-      stored.resolve()
+      stored()
     })
-    this.#track(stored.promise)
+    if (!isTaken) clock.after(TRY_AGAIN_MS, () => this.#store(item, to, stored))
   }
 
   /** Not ours to send any more. */
@@ -323,23 +304,4 @@ export class OutboxSender {
     this.#aside.set(id, true)
     this.#deps.setAside(id, error.message)
   }
-
-  async #tellReached(id: string, reached: Reached): Promise<void> {
-    const { key, store, clock, epoch } = this.#deps
-    try {
-      await store.move(key, id, { to: 'sent', reached, epoch: epoch(), nowMs: clock.nowMs() })
-    } catch (error) {
-      // It failed here, or was withdrawn: no device can have it. Or it is somebody else's to tell by now.
-      if (hasCode(error, 'store_refused')) this.#putAside(id, error)
-      else if (!hasCode(error, 'state_changed', 'fenced')) throw error
-    }
-  }
 }
-
-const accountOf = ({ jid, lid }: Me): string => bareJid(lid ?? jid)
-
-const isBindable = ({ state, account }: OutboxMessage): boolean => state === 'queued' && account === undefined
-
-/** A message goes from the account it was accepted for, and from no other. */
-const isOfAccount = ({ account }: OutboxMessage, me: Me | undefined): boolean =>
-  account === undefined || [me?.jid, me?.lid].some((own) => own !== undefined && bareJid(own) === account)

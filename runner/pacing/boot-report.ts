@@ -1,18 +1,9 @@
 import type { SessionKey } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
-import type { Phase, Session } from '#shared/session.ts'
+import { GRAVE_PHASES, type Phase, type Session } from '#shared/session.ts'
 
 /** Phases in which a session has come to rest without being connected. */
-const FAILED: ReadonlySet<Phase> = new Set([
-  'failed',
-  'logged_out',
-  'banned',
-  'conflict',
-  'restricted',
-  'outdated',
-  'backing_off',
-  'unpaired',
-])
+const FAILED: ReadonlySet<Phase> = new Set([...GRAVE_PHASES, 'backing_off', 'unpaired'])
 const PROGRESS_EVERY_MS = 1_000
 
 /** The sessions that were linked and are wanted running, the most recently active first. Pure. */

@@ -10,7 +10,8 @@ import { Inbox } from '../app/inbox.ts'
 import { shortName } from '../app/storable-item.ts'
 import type { Dropped } from '../whatsapp/dropped.ts'
 import type { WhatsAppSocket } from '../whatsapp/socket.ts'
-import { OutboxSender, type Me } from '../outbox/sender.ts'
+import type { Me } from '../outbox/binding.ts'
+import { OutboxSender } from '../outbox/sender.ts'
 
 interface MessageTrafficDeps {
   key: SessionKey

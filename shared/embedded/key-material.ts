@@ -23,6 +23,9 @@ const TEXT_LENGTH_MIN = 32
 const SCRYPT_SALT = 'mooring.key.v1'
 const SCRYPT_COST = { N: 2 ** 15, r: 8, p: 1, maxmem: 64 << 20 }
 
+/** A process has one setting, and asks for its key for the wrapper, the content secret and the inbound identity alike. */
+let stretched: { text: string; key: Key } | undefined
+
 const toKey = (bytes: Buffer): Key => ({
   bytes,
   version: createHash('sha256').update('mooring key version').update(bytes).digest('hex').slice(0, 16),
@@ -41,7 +44,9 @@ export function keyFromText(text: string): Key {
     const rule = '32 bytes as hex or base64, or any text of at least 32 characters'
     throw new CodedError('config', `MOORING_KEY must be ${rule}`, { field: 'MOORING_KEY' })
   }
-  return toKey(scryptSync(trimmed, SCRYPT_SALT, KEY_BYTES, SCRYPT_COST))
+  if (stretched?.text !== trimmed)
+    stretched = { text: trimmed, key: toKey(scryptSync(trimmed, SCRYPT_SALT, KEY_BYTES, SCRYPT_COST)) }
+  return stretched.key
 }
 
 function exactKey(text: string): Key | undefined {

@@ -51,7 +51,10 @@ export async function serveHttp(ask: {
   }
 }
 
-/** By whatever it says of itself: nothing of it is checked yet, and many keys of one make no more room than many of many. */
+/**
+ * By whatever it says of itself, since nothing of it is checked yet. Who makes keys up has a place for each; they are refused a
+ * moment later, and their address is limited (shared/quotas.ts, `wrongKeysPerSecond`).
+ */
 const whoAsks = ({ incoming: { headers, socket } }: HttpBindings): string =>
   String(headers['x-api-key'] ?? headers.authorization ?? socket.remoteAddress)
 

@@ -28,7 +28,7 @@ interface KeyUse {
 /** Shorter text has too little in it. As MOORING_KEY. */
 const SECRET_LENGTH_MIN = 32
 /** Every version is tried where a signature is checked. */
-const VERSIONS_MAX = 8
+export const VERSIONS_MAX = 8
 const SALT_BYTES = 32
 const KEY_BYTES = 32
 /** As envelopes want it: eight characters that say which version it was. */
